@@ -1,0 +1,149 @@
+//! Things that can be made to go wrong on purpose.
+//!
+//! The control API plants faults here; the places that route, answer and log in ask
+//! for them. Apart so that the honest paths stay readable.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+/// Something to go wrong for one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Cut the connection now, without a word.
+    Disconnect,
+    /// Send `<stream:error code>` now and close.
+    StreamError(u16),
+    /// Answer the next `count` logins with `<failure reason>`.
+    Failure {
+        /// `reason` attribute, e.g. 401.
+        code: u16,
+        /// How many logins.
+        count: u32,
+    },
+    /// Take the next `count` messages but never acknowledge them.
+    DropAcks(u32),
+    /// Hold acknowledgements back until the faults are cleared.
+    HoldAcks,
+    /// Refuse the next `count` messages with `<ack error>`; they go nowhere.
+    Nack {
+        /// `error` attribute, e.g. 463.
+        code: u16,
+        /// How many messages.
+        count: u32,
+    },
+    /// Deliver the next `count` stanzas to this account twice.
+    Duplicate(u32),
+    /// Hold every stanza to this account back for so long; order is kept.
+    Delay(Duration),
+}
+
+/// Planted faults of one account.
+#[derive(Debug, Default)]
+struct Planted {
+    failure: Option<(u16, u32)>,
+    drop_acks: u32,
+    hold_acks: bool,
+    nack: Option<(u16, u32)>,
+    duplicate: u32,
+    delay: Option<Duration>,
+}
+
+/// Faults by phone number. Free of cost while none is planted.
+#[derive(Debug, Default)]
+pub struct Faults {
+    any: AtomicBool,
+    planted: Mutex<HashMap<String, Planted>>,
+}
+
+/// What to do about an acknowledgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AckFate {
+    /// Send it.
+    Send,
+    /// Never send it.
+    Drop,
+    /// Send it once faults are cleared.
+    Hold,
+}
+
+impl Faults {
+    /// Plants a fault that waits for its occasion. `Disconnect` and `StreamError`
+    /// act at once and are the network's business, not kept here.
+    pub(crate) fn plant(&self, phone: &str, fault: Fault) {
+        let mut planted = self.planted.lock();
+        let entry = planted.entry(phone.to_owned()).or_default();
+        match fault {
+            Fault::Disconnect | Fault::StreamError(_) => {}
+            Fault::Failure { code, count } => entry.failure = Some((code, count)),
+            Fault::DropAcks(count) => entry.drop_acks = count,
+            Fault::HoldAcks => entry.hold_acks = true,
+            Fault::Nack { code, count } => entry.nack = Some((code, count)),
+            Fault::Duplicate(count) => entry.duplicate = count,
+            Fault::Delay(delay) => entry.delay = Some(delay),
+        }
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// Forgets every fault.
+    pub(crate) fn clear(&self) {
+        self.planted.lock().clear();
+        self.any.store(false, Ordering::Release);
+    }
+
+    /// The `<failure reason>` that the next login of this account gets.
+    pub(crate) fn take_failure(&self, phone: &str) -> Option<u16> {
+        self.with(phone, |planted| take_counted(&mut planted.failure)).flatten()
+    }
+
+    /// The `<ack error>` that the next message of this account gets.
+    pub(crate) fn take_nack(&self, phone: &str) -> Option<u16> {
+        self.with(phone, |planted| take_counted(&mut planted.nack)).flatten()
+    }
+
+    /// What happens to the acknowledgement of a message of this account.
+    pub(crate) fn ack_fate(&self, phone: &str) -> AckFate {
+        self.with(phone, |planted| {
+            if planted.drop_acks > 0 {
+                planted.drop_acks -= 1;
+                AckFate::Drop
+            } else if planted.hold_acks {
+                AckFate::Hold
+            } else {
+                AckFate::Send
+            }
+        })
+        .unwrap_or(AckFate::Send)
+    }
+
+    /// Whether the stanza about to go to this account is sent twice.
+    pub(crate) fn take_duplicate(&self, phone: &str) -> bool {
+        self.with(phone, |planted| {
+            let twice = planted.duplicate > 0;
+            planted.duplicate = planted.duplicate.saturating_sub(1);
+            twice
+        })
+        .unwrap_or(false)
+    }
+
+    /// How long stanzas to this account are held back.
+    pub(crate) fn delay(&self, phone: &str) -> Option<Duration> {
+        self.with(phone, |planted| planted.delay).flatten()
+    }
+
+    fn with<T>(&self, phone: &str, look: impl FnOnce(&mut Planted) -> T) -> Option<T> {
+        if !self.any.load(Ordering::Acquire) {
+            return None;
+        }
+        self.planted.lock().get_mut(phone).map(look)
+    }
+}
+
+/// Takes one of a counted fault; it is gone when the count is used up.
+fn take_counted(slot: &mut Option<(u16, u32)>) -> Option<u16> {
+    let (code, count) = (*slot)?;
+    *slot = (count > 1).then(|| (code, count - 1));
+    (count > 0).then_some(code)
+}

@@ -1,0 +1,237 @@
+//! What the pretend network remembers, on disk.
+//!
+//! A small key-value face over `fjall`. It is apart so that no other module knows
+//! how things are stored. Every write has reached the operating system when the
+//! call returns: it survives the death of the process (not a power cut). The rule
+//! for callers is to write first and answer afterwards.
+
+use crate::Error;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+
+/// The shelves of the store. A key is unique within its room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Room {
+    /// One record for each account, by phone number.
+    Accounts,
+    /// One record for each device, by `number:device`.
+    Devices,
+    /// One-time prekeys that nobody has fetched yet: 32 raw bytes each.
+    PreKeys,
+    /// Stanzas that a device has not acknowledged yet.
+    Queue,
+    /// App-state collections and other small things of an account.
+    Extras,
+    /// The phones: their own keys and settings.
+    Phones,
+    /// The phones' Signal state.
+    Signal,
+    /// What the phones show.
+    Chats,
+}
+
+const ROOMS: [(Room, &str); 8] = [
+    (Room::Accounts, "accounts"),
+    (Room::Devices, "devices"),
+    (Room::PreKeys, "prekeys"),
+    (Room::Queue, "queue"),
+    (Room::Extras, "extras"),
+    (Room::Phones, "phones"),
+    (Room::Signal, "signal"),
+    (Room::Chats, "chats"),
+];
+
+/// Unwritten data is kept in memory up to this size, per room. Small, because the
+/// sandbox may live inside the product's process.
+const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Block cache, over all rooms.
+const CACHE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A key with the raw value found under it.
+pub type RawEntry = (Vec<u8>, Vec<u8>);
+
+/// The store. Cheap to clone; safe to use from any thread.
+#[derive(Clone)]
+pub struct State {
+    database: Database,
+    rooms: Vec<Keyspace>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Opens the store in `folder`, making it when absent.
+    ///
+    /// # Errors
+    /// `Error::State` when the folder cannot be used, or another process holds it.
+    pub fn open(folder: &Path) -> Result<State, Error> {
+        let database = Database::builder(folder).cache_size(CACHE_BYTES).worker_threads(1).open()?;
+        let mut rooms = Vec::with_capacity(ROOMS.len());
+        for (_, name) in ROOMS {
+            rooms.push(database.keyspace(name, || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))?);
+        }
+        Ok(State { database, rooms })
+    }
+
+    /// Writes `value` as JSON under `key`.
+    ///
+    /// # Errors
+    /// `Error::State` when the disk refuses or the value cannot be written as JSON.
+    pub fn put<T: Serialize>(&self, room: Room, key: &[u8], value: &T) -> Result<(), Error> {
+        self.put_raw(room, key, &serde_json::to_vec(value)?)
+    }
+
+    /// Writes raw bytes under `key`.
+    ///
+    /// # Errors
+    /// `Error::State` when the disk refuses.
+    pub fn put_raw(&self, room: Room, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        Ok(self.rooms[room as usize].insert(key, value)?)
+    }
+
+    /// Reads the JSON value under `key`; `None` when there is none.
+    ///
+    /// # Errors
+    /// `Error::State` when the disk refuses or the value has another shape.
+    pub fn get<T: DeserializeOwned>(&self, room: Room, key: &[u8]) -> Result<Option<T>, Error> {
+        match self.get_raw(room, key)? {
+            Some(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads the raw bytes under `key`; `None` when there are none.
+    ///
+    /// # Errors
+    /// `Error::State` when the disk refuses.
+    pub fn get_raw(&self, room: Room, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.rooms[room as usize].get(key)?.map(|v| v.to_vec()))
+    }
+
+    /// Forgets `key`. Forgetting what is not there is fine.
+    ///
+    /// # Errors
+    /// `Error::State` when the disk refuses.
+    pub fn delete(&self, room: Room, key: &[u8]) -> Result<(), Error> {
+        Ok(self.rooms[room as usize].remove(key)?)
+    }
+
+    /// All JSON values whose key begins with `prefix`, in key order.
+    ///
+    /// # Errors
+    /// `Error::State` when the disk refuses or a value has another shape.
+    pub fn scan<T: DeserializeOwned>(&self, room: Room, prefix: &[u8]) -> Result<Vec<(Vec<u8>, T)>, Error> {
+        let raw = self.scan_raw(room, prefix)?;
+        let mut found = Vec::with_capacity(raw.len());
+        for (key, value) in raw {
+            found.push((key, serde_json::from_slice(&value)?));
+        }
+        Ok(found)
+    }
+
+    /// All raw values whose key begins with `prefix`, in key order.
+    ///
+    /// # Errors
+    /// `Error::State` when the disk refuses.
+    pub fn scan_raw(&self, room: Room, prefix: &[u8]) -> Result<Vec<RawEntry>, Error> {
+        let mut found = Vec::new();
+        for entry in self.rooms[room as usize].prefix(prefix) {
+            let (key, value) = entry.into_inner()?;
+            found.push((key.to_vec(), value.to_vec()));
+        }
+        Ok(found)
+    }
+
+    /// All keys that begin with `prefix`, in order, without their values.
+    ///
+    /// # Errors
+    /// `Error::State` when the disk refuses.
+    pub fn keys(&self, room: Room, prefix: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        let mut found = Vec::new();
+        for entry in self.rooms[room as usize].prefix(prefix) {
+            found.push(entry.key()?.to_vec());
+        }
+        Ok(found)
+    }
+
+    /// Starts a set of changes that is written as one: all of it or nothing.
+    #[must_use]
+    pub fn batch(&self) -> Batch<'_> {
+        Batch { state: self, inner: self.database.batch() }
+    }
+
+    /// Makes everything written so far safe against a power cut as well.
+    ///
+    /// # Errors
+    /// `Error::State` when the disk refuses.
+    pub fn flush(&self) -> Result<(), Error> {
+        Ok(self.database.persist(PersistMode::SyncAll)?)
+    }
+}
+
+/// Changes that are written as one by [`Batch::commit`]; dropped, they never were.
+pub struct Batch<'a> {
+    state: &'a State,
+    inner: fjall::OwnedWriteBatch,
+}
+
+impl Batch<'_> {
+    /// Adds a JSON value.
+    ///
+    /// # Errors
+    /// `Error::State` when the value cannot be written as JSON.
+    pub fn put<T: Serialize>(&mut self, room: Room, key: &[u8], value: &T) -> Result<(), Error> {
+        self.put_raw(room, key, &serde_json::to_vec(value)?);
+        Ok(())
+    }
+
+    /// Adds a raw value.
+    pub fn put_raw(&mut self, room: Room, key: &[u8], value: &[u8]) {
+        self.inner.insert(&self.state.rooms[room as usize], key, value);
+    }
+
+    /// Adds the removal of a key.
+    pub fn delete(&mut self, room: Room, key: &[u8]) {
+        self.inner.remove(&self.state.rooms[room as usize], key);
+    }
+
+    /// Writes everything added.
+    ///
+    /// # Errors
+    /// `Error::State` when the disk refuses; then nothing was written.
+    pub fn commit(self) -> Result<(), Error> {
+        Ok(self.inner.commit()?)
+    }
+}
+
+/// `#[serde(with = "crate::state::hexed")]` for keys and other short byte strings:
+/// a JSON list of numbers would be four times as long.
+pub mod hexed {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes bytes as a hexadecimal string.
+    ///
+    /// # Errors
+    /// What the serializer says.
+    pub fn serialize<S: Serializer, B: AsRef<[u8]>>(bytes: &B, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&hex::encode(bytes))
+    }
+
+    /// Reads bytes from a hexadecimal string.
+    ///
+    /// # Errors
+    /// When the text is not hexadecimal or has the wrong length.
+    pub fn deserialize<'de, D: Deserializer<'de>, B: TryFrom<Vec<u8>>>(from: D) -> Result<B, D::Error> {
+        let text = String::deserialize(from)?;
+        let bytes = hex::decode(text).map_err(D::Error::custom)?;
+        B::try_from(bytes).map_err(|_| D::Error::custom("wrong number of bytes"))
+    }
+}
