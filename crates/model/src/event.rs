@@ -1,0 +1,63 @@
+//! Names of the entries of the event log: `<noun>.<past participle>`, the same word in code, log, webhook
+//! and docs.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What an entry of the event log tells.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum EventKind { $($(#[$doc])* #[serde(rename = $text)] $name,)* }
+
+        impl EventKind {
+            /// Every kind there is, in the order of the documentation.
+            pub const ALL: &'static [EventKind] = &[$(EventKind::$name,)*];
+
+            /// The name told outside.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+
+        impl FromStr for EventKind {
+            type Err = ();
+            fn from_str(text: &str) -> Result<Self, ()> {
+                match text { $($text => Ok(Self::$name),)* _ => Err(()) }
+            }
+        }
+    };
+}
+
+events! {
+    /// A message was accepted and is on disk.
+    MessageAccepted = "message.accepted",
+    /// WhatsApp's server acknowledged a message.
+    MessageSent = "message.sent",
+    /// A message reached a device of the recipient.
+    MessageDelivered = "message.delivered",
+    /// The recipient read a message.
+    MessageRead = "message.read",
+    /// The recipient played a voice note or video.
+    MessagePlayed = "message.played",
+    /// A message will not be sent any more; the reason is in it.
+    MessageFailed = "message.failed",
+    /// A message was taken back before it left.
+    MessageCanceled = "message.canceled",
+    /// A failed message was put back on its way.
+    MessageRetried = "message.retried",
+    /// A message came in.
+    MessageReceived = "message.received",
+    /// A linked account changed its status.
+    SessionChanged = "session.changed",
+    /// A new QR or pairing code is there to be used.
+    SessionCodeIssued = "session.code_issued",
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,31 @@
+//! What exists in SanaSend and what may happen to it.
+//!
+//! Ids, addresses, content, the life of a message, the states of a linked account, retry, scopes and
+//! event names. Pure by rule: no I/O, no async, no clock, no randomness; time and random bytes are
+//! passed in. Every other crate may lean on this one, and this one leans on none of ours.
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod api_key;
+pub mod clock;
+pub mod content;
+pub mod event;
+pub mod id;
+pub mod invalid;
+pub mod message;
+pub mod retry;
+pub mod scope;
+pub mod session;
+pub mod time;
+pub mod user;
+
+pub use address::{Jid, PhoneNumber, Recipient};
+pub use clock::Clock;
+pub use content::Content;
+pub use event::EventKind;
+pub use id::{ApiKeyId, EventId, LoginId, MessageId, SessionId, UserId};
+pub use invalid::{FieldErrors, Invalid};
+pub use message::{Direction, Failure, MessageStatus, Step};
+pub use scope::Scope;
+pub use session::{Network, SessionStatus};
+pub use time::Timestamp;

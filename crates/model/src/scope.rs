@@ -1,0 +1,50 @@
+//! What an API key may do.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! scopes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// A permission of an API key. A key made without a list gets every scope of this list.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Scope { $($(#[$doc])* #[serde(rename = $text)] $name,)* }
+
+        impl Scope {
+            /// Every scope there is.
+            pub const ALL: &'static [Scope] = &[$(Scope::$name,)*];
+
+            /// The name in requests and answers.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+
+        impl FromStr for Scope {
+            type Err = ();
+            fn from_str(text: &str) -> Result<Self, ()> {
+                match text { $($text => Ok(Self::$name),)* _ => Err(()) }
+            }
+        }
+    };
+}
+
+scopes! {
+    /// Send, cancel and retry messages.
+    MessagesSend = "messages:send",
+    /// Read messages and their timelines.
+    MessagesRead = "messages:read",
+    /// Link, disconnect and reconnect WhatsApp accounts.
+    SessionsManage = "sessions:manage",
+    /// Read the status of WhatsApp accounts.
+    SessionsRead = "sessions:read",
+    /// Read the event log and the live streams.
+    EventsRead = "events:read",
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
