@@ -9,11 +9,11 @@ use std::time::Duration;
 /// First wait after a failed attempt.
 pub const RETRY_MIN: Duration = Duration::from_secs(2);
 /// Longest wait between two attempts.
-pub const RETRY_MAX: Duration = Duration::from_secs(600);
+pub const RETRY_MAX: Duration = Duration::from_mins(10);
 /// How long the acknowledgement of WhatsApp's server may take before the message counts as unanswered.
 pub const ACK_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long after its acceptance (or date) a message is given up when no other deadline was set.
-pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(24 * 3600);
+pub const DEFAULT_DEADLINE: Duration = Duration::from_hours(24);
 
 /// Why an attempt came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]

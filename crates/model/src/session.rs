@@ -185,7 +185,7 @@ pub struct Outcome {
 /// First wait before a new client is built, doubled with every failure in a row up to [`REBUILD_MAX`].
 pub const REBUILD_MIN: Duration = Duration::from_secs(1);
 /// Longest wait between two tries; WhatsApp's own client stays below 15 minutes too.
-pub const REBUILD_MAX: Duration = Duration::from_secs(900);
+pub const REBUILD_MAX: Duration = Duration::from_mins(15);
 
 /// The wait before try number `failures` (1 is the first after a failure).
 #[must_use]
@@ -257,7 +257,7 @@ mod tests {
     #[case(LinkEnd::Lost { reason: "no route".into() }, false, SessionStatus::Failed, Next::Stop)]
     #[case(LinkEnd::Replaced, true, SessionStatus::Disconnected, Next::Stop)]
     #[case(LinkEnd::LoggedOut { code: Some(401) }, true, SessionStatus::LoggedOut, Next::Erase)]
-    #[case(LinkEnd::Banned { until: Some(Timestamp(1_060_000)), reason: "spam".into() }, true, SessionStatus::Degraded, Next::Rebuild { after: Duration::from_secs(60) })]
+    #[case(LinkEnd::Banned { until: Some(Timestamp(1_060_000)), reason: "spam".into() }, true, SessionStatus::Degraded, Next::Rebuild { after: Duration::from_mins(1) })]
     #[case(LinkEnd::Outdated, true, SessionStatus::Connecting, Next::RefreshVersion { after: Duration::from_secs(1) })]
     #[case(LinkEnd::RateLimited, true, SessionStatus::Connecting, Next::Rebuild { after: Duration::from_secs(30) })]
     #[case(LinkEnd::ServerTrouble { code: 503 }, true, SessionStatus::Connecting, Next::Rebuild { after: Duration::from_secs(1) })]
