@@ -1,0 +1,1 @@
+//! Who is calling: passwords, tokens, keys, and the brakes against guessing.

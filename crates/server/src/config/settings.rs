@@ -1,0 +1,244 @@
+//! The table of all settings: name, type, default, bounds, and what each is for.
+//!
+//! The macro makes of each section a struct, and of each field one question to the [`Reader`]; the doc comment
+//! is the text of `docs/configuration.md`. There is no other list of settings anywhere.
+
+use super::kinds::{Cidr, Hidden, LogFormat, Profile};
+use super::read::Reader;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+/// `name: Type = default` or `name: Type = default, within bounds`, where bounds is a range of numbers.
+/// A default may ask `profile`.
+macro_rules! section {
+    (
+        $(#[doc = $outer:literal])* $section:ident($prefix:literal, $profile:ident) {
+            $($(#[doc = $doc:literal])* $field:ident: $type:ty = $default:expr $(, within $bounds:expr)?;)*
+        }
+    ) => {
+        $(#[doc = $outer])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $section { $($(#[doc = $doc])* pub $field: $type,)* }
+
+        impl $section {
+            /// Asks the reader for every field of the section.
+            fn read(reader: &mut Reader, $profile: Profile) -> Self {
+                let _ = $profile;
+                Self {
+                    $($field: {
+                        let path = concat!($prefix, stringify!($field));
+                        let check = |_value: &$type| -> Result<(), String> {
+                            $(within(*_value, &$bounds)?;)?
+                            Ok(())
+                        };
+                        reader.take(path, concat!($($doc, "\n",)*), $default, check)
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+section! {
+    /// What concerns the process as a whole. These settings stand at the top of the file, in no section.
+    General("", profile) {
+        /// The set of defaults to start from: `development` or `production`.
+        profile: Profile = profile;
+        /// The folder that holds everything: database, secrets, the sandbox's state. Made at the first start, for
+        /// this user alone (mode 700).
+        data_dir: PathBuf = PathBuf::from("sanasend-data");
+        /// Where the API listens. Port 0 picks a free one. Anything but 127.0.0.1 is reachable from outside: put
+        /// HTTPS in front of it.
+        listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+        /// The address under which callers reach the API, without a path (`https://api.example.com`), for the links
+        /// in lists. Empty: taken from each request.
+        public_url: Option<String> = None;
+        /// Reverse proxies whose `X-Forwarded-For` is believed: networks or addresses. From everybody else the
+        /// header is ignored.
+        trusted_proxies: Vec<Cidr> = Vec::new();
+        /// How long a stop may take, in seconds, before open requests and links are cut.
+        shutdown_seconds: u64 = 20, within 1..=600;
+    }
+}
+
+section! {
+    /// Log lines, on standard error.
+    Log("log.", profile) {
+        /// `text` for people or `json` for collectors.
+        format: LogFormat = match profile { Profile::Development => LogFormat::Text, Profile::Production => LogFormat::Json };
+        /// What is logged, as tracing filter directives: `info`, `warn,sanasend=debug`.
+        filter: String = "warn,sanasend=info,sanasend_store=info,sanasend_engine=info,sanasend_sandbox=info".to_owned();
+    }
+}
+
+section! {
+    /// The HTTP API.
+    Http("http.", profile) {
+        /// Largest request body, in KiB; larger ones are answered 413.
+        body_limit_kib: u64 = 1024, within 64..=1_048_576;
+        /// How long a request may take, in seconds; live streams and `?wait=` are not bound by it.
+        request_timeout_seconds: u64 = 30, within 1..=600;
+        /// Origins whose pages may call the API from a browser (CORS), like `https://app.example.com`. Empty: none.
+        cors_origins: Vec<String> = Vec::new();
+        /// Whether answers tell browsers to insist on HTTPS (HSTS). Only with HTTPS in front.
+        hsts: bool = profile == Profile::Production;
+        /// Requests that are worked on at once; those above are answered 503 with `Retry-After`.
+        requests_at_once: usize = 4096, within 16..=1_000_000;
+    }
+}
+
+section! {
+    /// Logins, passwords and API keys.
+    Auth("auth.", profile) {
+        /// How long an access token is valid, in minutes.
+        access_token_minutes: u64 = 15, within 1..=1440;
+        /// How long a login lasts without being refreshed, in days.
+        refresh_token_days: u64 = 30, within 1..=365;
+        /// Wrong passwords or API keys that one address may send in a minute; more are answered 429.
+        bad_credentials_per_minute: u32 = 10, within 1..=100_000;
+        /// Wrong passwords in a row for one user name before it is locked for a while.
+        failures_before_lock: u32 = 5, within 1..=1000;
+        /// Longest lock after wrong passwords, in minutes; the first is a second, and each doubles.
+        longest_lock_minutes: u64 = 15, within 1..=1440;
+        /// Memory of one password hash (Argon2id), in KiB.
+        password_memory_kib: u32 = 19_456, within 8192..=1_048_576;
+        /// Passes of one password hash.
+        password_passes: u32 = 2, within 1..=100;
+        /// Passwords that are hashed at once; more wait.
+        password_hashes_at_once: usize = 2, within 1..=256;
+        /// How long the old key stays valid after a rotation, in hours, when the caller names no time.
+        rotation_grace_hours: u64 = 24, within 0..=720;
+    }
+}
+
+section! {
+    /// How much callers may ask for. Messages per minute and per day and the number of accounts are set per user.
+    Limits("limits.", profile) {
+        /// API requests of one user in a minute; more are answered 429. 0: no limit.
+        requests_per_minute: u32 = 6000, within 0..=100_000_000;
+        /// Linked accounts on this server, all users together.
+        sessions: u32 = 10_000, within 1..=1_000_000;
+        /// Live streams (server-sent events) of one user at once.
+        streams_per_user: u32 = 32, within 1..=10_000;
+    }
+}
+
+section! {
+    /// Linked WhatsApp accounts.
+    Sessions("sessions.", profile) {
+        /// Connections to WhatsApp that are set up at once; more wait their turn, so that a restart is no storm.
+        handshakes_at_once: usize = 32, within 1..=1000;
+        /// One-time keys that an account keeps on WhatsApp's server for people who write to it first.
+        prekeys: usize = 812, within 5..=812;
+        /// The same for accounts in the sandbox, where fewer do.
+        sandbox_prekeys: usize = 100, within 5..=812;
+        /// How long a call that starts linking waits for the first code, in seconds.
+        first_code_seconds: u64 = 20, within 1..=120;
+        /// Name that the phone shows under "linked devices".
+        device_name: String = "SanaSend".to_owned();
+    }
+}
+
+section! {
+    /// Messages on their way.
+    Messages("messages.", profile) {
+        /// How long a message is tried before it fails, in hours, when the caller sets no time.
+        deadline_hours: u64 = 24, within 1..=720;
+        /// How long an `Idempotency-Key` is remembered, in hours.
+        idempotency_hours: u64 = 24, within 1..=720;
+        /// Longest `?wait=`, in seconds.
+        longest_wait_seconds: u64 = 60, within 1..=300;
+        /// How long WhatsApp's acknowledgement may take before a message is sent again (with the same id), in seconds.
+        ack_timeout_seconds: u64 = 20, within 1..=300;
+        /// Messages of one account that are written and not yet acknowledged, at most; one per chat.
+        in_flight_per_account: usize = 64, within 1..=4096;
+    }
+}
+
+section! {
+    /// The database.
+    Store("store.", profile) {
+        /// Connections that read; one more writes.
+        readers: u32 = 4, within 1..=64;
+        /// Free space on the disk below which `doctor` warns, in MiB.
+        low_disk_mib: u64 = 512, within 0..=1_048_576;
+    }
+}
+
+section! {
+    /// The simulated WhatsApp network. Accounts linked in it never reach the real one.
+    SandboxSettings("sandbox.", profile) {
+        /// Whether to run it in this process (`serve --sandbox`). New accounts are then sandbox accounts.
+        enabled: bool = false;
+        /// Where clients and the control API reach it. Port 0 picks a free one.
+        listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8090));
+        /// The same with TLS.
+        tls_listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8443));
+        /// For tests: use a sandbox that runs in another process (`sanasend sandbox`), at this address
+        /// (`ws://127.0.0.1:PORT/ws/chat`). Loopback addresses only.
+        connect: Option<String> = None;
+        /// For tests: the file with the static key (64 hexadecimal digits) of that other sandbox.
+        connect_key: Option<PathBuf> = None;
+    }
+}
+
+section! {
+    /// The admin that is made at the first start of an empty server.
+    FirstAdmin("first_admin.", profile) {
+        /// Its user name.
+        username: String = "admin".to_owned();
+        /// Its password. Empty: a random one is made and shown once.
+        password: Option<Hidden> = None;
+    }
+}
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The process as a whole.
+    pub general: General,
+    /// Log lines.
+    pub log: Log,
+    /// The HTTP API.
+    pub http: Http,
+    /// Logins, passwords, keys.
+    pub auth: Auth,
+    /// How much callers may ask for.
+    pub limits: Limits,
+    /// Linked accounts.
+    pub sessions: Sessions,
+    /// Messages on their way.
+    pub messages: Messages,
+    /// The database.
+    pub store: Store,
+    /// The simulated network.
+    pub sandbox: SandboxSettings,
+    /// The admin made at the first start.
+    pub first_admin: FirstAdmin,
+}
+
+impl Config {
+    /// Asks the reader for every setting, starting from the defaults of `profile`, and for what must hold
+    /// between settings.
+    pub(super) fn read(reader: &mut Reader, profile: Profile) -> Self {
+        let config = Self {
+            general: General::read(reader, profile),
+            log: Log::read(reader, profile),
+            http: Http::read(reader, profile),
+            auth: Auth::read(reader, profile),
+            limits: Limits::read(reader, profile),
+            sessions: Sessions::read(reader, profile),
+            messages: Messages::read(reader, profile),
+            store: Store::read(reader, profile),
+            sandbox: SandboxSettings::read(reader, profile),
+            first_admin: FirstAdmin::read(reader, profile),
+        };
+        super::check::whole(&config, reader);
+        config
+    }
+}
+
+fn within<N: PartialOrd + std::fmt::Display>(value: N, bounds: &RangeInclusive<N>) -> Result<(), String> {
+    if bounds.contains(&value) { Ok(()) } else { Err(format!("must be from {} to {}, not {value}", bounds.start(), bounds.end())) }
+}

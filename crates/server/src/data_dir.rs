@@ -1,0 +1,107 @@
+//! The data folder: its layout, its mode, and the lock that lets one process in.
+//!
+//! Apart from the secrets and the database, because both must be inside a folder that is already safe.
+
+use anyhow::{Context, bail};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// An opened data folder. The lock is held as long as this value lives; a killed process loses it at once.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the folder when it is not there, checks that nobody else can look into it, and locks it.
+    ///
+    /// # Errors
+    /// When others can read it, it can't be made, or another process has it open.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        make_private(path)?;
+        let path = fs::canonicalize(path).with_context(|| format!("can't use the data folder {}", path.display()))?;
+        let lock = lock(&path)?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// The folder itself, as an absolute path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The SQLite database.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        database(&self.path)
+    }
+
+    /// The simulated network's own folder.
+    #[must_use]
+    pub fn sandbox(&self) -> PathBuf {
+        self.path.join("sandbox")
+    }
+}
+
+/// Where the SQLite database of a data folder lies.
+#[must_use]
+pub fn database(data_dir: &Path) -> PathBuf {
+    data_dir.join("sanasend.db")
+}
+
+/// The process that holds the folder, when one does: its id, where it could be read.
+#[must_use]
+pub fn holder(data_dir: &Path) -> Option<String> {
+    let mut file = OpenOptions::new().read(true).open(data_dir.join("lock")).ok()?;
+    match file.try_lock() {
+        Ok(()) => None,
+        Err(_) => {
+            let mut pid = String::new();
+            let _ = file.read_to_string(&mut pid);
+            Some(pid.trim().to_owned())
+        }
+    }
+}
+
+fn lock(path: &Path) -> anyhow::Result<File> {
+    let name = path.join("lock");
+    let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&name);
+    let mut file = open.with_context(|| format!("can't open {}", name.display()))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let _ = file.read_to_string(&mut pid);
+            bail!("another process ({}) has the data folder {} open; stop it first", pid.trim(), path.display());
+        }
+        Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("can't lock {}", name.display())),
+    }
+    // For people only: the lock itself is the kernel's, and dies with the process.
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())?;
+    Ok(file)
+}
+
+/// Makes a folder that only its owner can enter, or checks that the one there is so.
+///
+/// # Errors
+/// When it can't be made, is no folder, or others can enter it.
+pub fn make_private(path: &Path) -> anyhow::Result<()> {
+    if !path.exists() {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.with_context(|| format!("can't make the folder {}", path.display()))?;
+    }
+    let found = fs::metadata(path).with_context(|| format!("can't look at {}", path.display()))?;
+    if !found.is_dir() {
+        bail!("{} is no folder", path.display());
+    }
+    let mode = found.permissions().mode();
+    if mode & 0o077 != 0 {
+        bail!("the folder {0} can be entered by others (mode {1:o}); run `chmod 700 {0}`", path.display(), mode & 0o777);
+    }
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! The way back: the only place that advances messages.

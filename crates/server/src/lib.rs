@@ -1,0 +1,19 @@
+//! The product: HTTP API, linked accounts, the way in and the way back of messages, command line, configuration.
+//!
+//! A library beside the binary `sanasend`, so that tests can start the whole product in their own process.
+//! Floors from the top: `http` (what callers see), `sessions`, `outbox`, `inbox` (what has behaviour), and below
+//! them the crates store, engine and sandbox. `app` holds the long-lived parts together.
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod data_dir;
+pub mod http;
+pub mod inbox;
+pub mod loadtest;
+pub mod outbox;
+pub mod secrets;
+pub mod sessions;

@@ -1,0 +1,1 @@
+//! Measures a server of this machine: accepts, sends, memory, waits. See `sanasend loadtest --help`.

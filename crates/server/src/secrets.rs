@@ -1,0 +1,139 @@
+//! The secrets of one data folder: made at the first start, never shown, never logged, never in the database.
+//!
+//! Each is 256 random bits in a file of its own that only its owner can read. A database whose sealed rows can't
+//! be opened any more is worse than no start, so a missing key beside sealed rows stops the start.
+
+use anyhow::{Context, bail};
+use sanasend_model::Clock;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Name of the folder inside the data folder.
+pub const FOLDER: &str = "secrets";
+const API_KEY_HMAC: &str = "api_key_hmac";
+const JWT_HMAC: &str = "jwt_hmac";
+const SEAL_PREFIX: &str = "seal_key_";
+
+/// 256 bits that nobody but this process knows.
+#[derive(Clone)]
+pub struct Secret(pub [u8; 32]);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+/// One key that rows are sealed with, and its number, which stands in each row.
+#[derive(Debug, Clone)]
+pub struct SealSecret {
+    /// Number of the key, from 1.
+    pub id: u32,
+    /// The key.
+    pub key: Secret,
+}
+
+/// The secrets of the data folder.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    /// The key that new rows are sealed with: the one with the highest number.
+    pub seal_key: SealSecret,
+    /// Keys that older rows were sealed with.
+    pub older_seal_keys: Vec<SealSecret>,
+    /// Digests of API keys are made under it.
+    pub api_key_hmac: Secret,
+    /// Access tokens are signed with it.
+    pub jwt_hmac: Secret,
+}
+
+impl Secrets {
+    /// Reads the secrets of `data_dir`; makes those that are missing when `may_make` is set.
+    ///
+    /// # Errors
+    /// When a file is readable by others, damaged, or missing and must not be made. `may_make` must be false when
+    /// the database already holds what was made with them.
+    pub fn open(data_dir: &Path, clock: &dyn Clock, may_make: bool) -> anyhow::Result<Self> {
+        let folder = data_dir.join(FOLDER);
+        if may_make {
+            crate::data_dir::make_private(&folder)?;
+        }
+        let keep = |name: &str| keep(&folder.join(name), clock, may_make);
+        let mut seal_keys = read_seal_keys(&folder)?;
+        if seal_keys.is_empty() {
+            seal_keys.push(SealSecret { id: 1, key: keep(&format!("{SEAL_PREFIX}1"))? });
+        }
+        seal_keys.sort_by_key(|key| key.id);
+        let seal_key = seal_keys.pop().context("no seal key")?;
+        Ok(Self { seal_key, older_seal_keys: seal_keys, api_key_hmac: keep(API_KEY_HMAC)?, jwt_hmac: keep(JWT_HMAC)? })
+    }
+}
+
+fn read_seal_keys(folder: &Path) -> anyhow::Result<Vec<SealSecret>> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(Vec::new());
+    };
+    let mut keys = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        if let Some(id) = name.to_str().and_then(|name| name.strip_prefix(SEAL_PREFIX)).and_then(|id| id.parse().ok()) {
+            keys.push(SealSecret { id, key: read(&entry.path())? });
+        }
+    }
+    Ok(keys)
+}
+
+fn keep(path: &Path, clock: &dyn Clock, may_make: bool) -> anyhow::Result<Secret> {
+    if path.exists() {
+        return read(path);
+    }
+    if !may_make {
+        bail!(
+            "{} is missing, and the database holds what was made with it. Put the file back from your backup: without it the linked \
+             accounts and API keys of this data folder can't be used",
+            path.display()
+        );
+    }
+    let mut bytes = [0_u8; 32];
+    clock.fill(&mut bytes);
+    write_private(path, format!("{}\n", hex::encode(bytes)).as_bytes())?;
+    Ok(Secret(bytes))
+}
+
+fn read(path: &Path) -> anyhow::Result<Secret> {
+    let mode = fs::metadata(path).with_context(|| format!("can't look at {}", path.display()))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        bail!(
+            "{0} can be read by others (mode {1:o}). Run `chmod 600 {0}`, and think about who may have read it",
+            path.display(),
+            mode & 0o777
+        );
+    }
+    let text = fs::read_to_string(path).with_context(|| format!("can't read {}", path.display()))?;
+    let mut bytes = [0_u8; 32];
+    if hex::decode_to_slice(text.trim(), &mut bytes).is_err() {
+        bail!("{} is damaged: it must hold 64 hexadecimal digits. Put it back from your backup", path.display());
+    }
+    Ok(Secret(bytes))
+}
+
+/// Writes a file that only its owner can read, so that it is there whole or not at all, also after a power cut.
+///
+/// # Errors
+/// What the system says.
+pub fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().context("a file lies in a folder")?;
+    let temporary = PathBuf::from(format!("{}.new", path.display()));
+    let write = || -> std::io::Result<()> {
+        // What a killed start left behind is not worth keeping: it was never used.
+        let _ = fs::remove_file(&temporary);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().with_context(|| format!("can't write {}", path.display()))
+}

@@ -1,0 +1,1 @@
+//! The linked accounts that this node runs, one task each.
