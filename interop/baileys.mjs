@@ -1,0 +1,162 @@
+// Baileys, unmodified, as a companion of a virtual phone: it decrypts what the API sends, answers, and its receipts
+// move the status. The phone itself is offline, so that nobody but Baileys can have received the message.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { Agent } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DisconnectReason, makeWASocket, useMultiFileAuthState } from 'baileys'
+import pino from 'pino'
+import { check, expected, ok, Seen, story } from './product.mjs'
+
+const LIMIT = 180_000
+const textOf = message => message?.conversation ?? message?.extendedTextMessage?.text
+
+/** One Baileys client; its credentials live in a folder, as in a real bot. */
+class Companion {
+    constructor(product, folder, { tls }) {
+        this.product = product
+        this.folder = folder
+        this.tls = tls
+        this.texts = new Seen()
+        this.receipts = new Seen()
+        this.qr = expected('a QR code from Baileys')
+        this.sent = new Map()
+    }
+
+    /** Connects, follows the restart that WhatsApp asks for after pairing, and waits until the link is open. */
+    async connect() {
+        this.open = expected('Baileys to be connected')
+        this.caughtUp = expected('Baileys to have its backlog')
+        await this.#dial()
+        return this
+    }
+
+    async #dial() {
+        const { state, saveCreds } = await useMultiFileAuthState(this.folder)
+        const { ws, wss, ca_file: authority } = this.product.ready.sandbox
+        this.socket = makeWASocket({
+            auth: state,
+            waWebSocketUrl: this.tls ? wss : ws,
+            agent: this.tls ? new Agent({ ca: readFileSync(authority) }) : undefined,
+            browser: ['Interop', 'Chrome', '1.0'],
+            logger: pino({ level: process.env.INTEROP_LOG ?? 'silent' }),
+            getMessage: async key => this.sent.get(key.id)
+        })
+        this.socket.ev.on('creds.update', () => { this.saved = saveCreds() })
+        this.socket.ev.on('connection.update', update => this.#connection(update))
+        this.socket.ev.on('messages.upsert', ({ messages }) => {
+            for (const message of messages) {
+                const text = textOf(message.message)
+                if (text) this.texts.add({ text, key: message.key })
+            }
+        })
+        this.socket.ev.on('messages.update', updates => updates.forEach(update => this.receipts.add(update)))
+    }
+
+    #connection({ qr, connection, lastDisconnect, receivedPendingNotifications }) {
+        if (qr) this.qr.resolve(qr)
+        if (connection === 'open') this.open.resolve()
+        if (receivedPendingNotifications) this.caughtUp.resolve()
+        const code = lastDisconnect?.error?.output?.statusCode
+        if (connection === 'close' && code === DisconnectReason.restartRequired) this.#dial()
+        else if (connection === 'close' && !this.leaving) this.open.resolve(Promise.reject(lastDisconnect?.error))
+    }
+
+    /** The text as Baileys shows it, decrypted. */
+    sees(text) { return this.texts.first(`Baileys to decrypt ${JSON.stringify(text)}`, seen => seen.text === text) }
+
+    async say(jid, text) {
+        const message = await this.socket.sendMessage(jid, { text })
+        this.sent.set(message.key.id, message.message)
+        return message
+    }
+
+    /** Ends the connection, keeps the credentials. */
+    async leave() {
+        this.leaving = true
+        await this.saved
+        await this.socket.end(undefined)
+    }
+}
+
+await story('baileys', LIMIT, async start => {
+    const product = await start()
+    const account = await product.link()
+    ok(`the demo account is linked as ${account}`)
+    const folder = mkdtempSync(join(tmpdir(), 'sanasend-baileys-'))
+    try {
+        await paired(product, account, folder)
+        await resumed(product, account, folder)
+        await first(product, account)
+    } finally {
+        rmSync(folder, { recursive: true, force: true })
+    }
+})
+
+/** Pairing over TLS, a text there, an answer back, receipts. */
+async function paired(product, account, folder) {
+    const friend = await product.phone('Bea')
+    product.friend = friend
+    const bea = new Companion(product, folder, { tls: true })
+    const connected = bea.connect()
+    await product.scan(await bea.qr.promise, friend)
+    await connected
+    await bea.open.promise
+    ok('Baileys is linked as a companion over TLS by a scanned QR code')
+    await product.control('POST', product.phonePath(friend, '/offline'))
+
+    const sent = await product.sendText(friend, 'Hello Bea, this is the API')
+    const seen = await bea.sees('Hello Bea, this is the API')
+    ok('Baileys decrypted what the API sent')
+    await product.reaches(sent.id, 'delivered')
+    ok("Baileys' delivery receipt made the status delivered")
+    await bea.socket.readMessages([seen.key])
+    await product.reaches(sent.id, 'read')
+    ok("Baileys' read receipt made the status read")
+
+    await bea.say(seen.key.remoteJid, 'Hello API, this is Bea')
+    const answer = await product.receives('Hello API, this is Bea')
+    check(answer.sender?.phone === friend, 'the answer is in the list and the event log, with the sender as a phone number', answer.sender)
+    await bea.leave()
+}
+
+/** A second start from the saved credentials; what came meanwhile is delivered. */
+async function resumed(product, account, folder) {
+    const missed = await product.sendText(product.friend, 'while you were away')
+    await product.reaches(missed.id, 'sent')
+    ok('a text to an offline recipient is sent, not delivered')
+    const bea = new Companion(product, folder, { tls: false })
+    await bea.connect()
+    await bea.open.promise
+    ok('Baileys came back from its saved credentials without a QR code')
+    await bea.sees('while you were away')
+    await product.reaches(missed.id, 'delivered')
+    ok('the missed text was delivered when it was back')
+    const again = await product.sendText(product.friend, 'and live again')
+    await bea.sees('and live again')
+    await product.reaches(again.id, 'delivered')
+    check(bea.texts.count(seen => seen.text === 'while you were away') === 1, 'nothing was shown twice')
+    await bea.leave()
+}
+
+/** A new contact that writes first. */
+async function first(product, account) {
+    const folder = mkdtempSync(join(tmpdir(), 'sanasend-baileys-'))
+    const stranger = await product.phone('Carl')
+    const carl = new Companion(product, folder, { tls: false })
+    const connected = carl.connect()
+    await product.scan(await carl.qr.promise, stranger)
+    await connected
+    await carl.open.promise
+    const message = await carl.say(`${account.slice(1)}@s.whatsapp.net`, 'Hello, do you sell bread?')
+    const received = await product.receives('Hello, do you sell bread?')
+    check(received.sender?.phone === stranger, 'a first message of a new contact is in the list and the event log', received.sender)
+    await carl.receipts.first('a delivery receipt at Baileys', update => update.key.id === message.key.id && update.update.status >= 3)
+    ok('Baileys got a delivery receipt for it')
+    const answer = await product.sendText(stranger, 'Yes, every morning')
+    await carl.sees('Yes, every morning')
+    await product.reaches(answer.id, 'delivered')
+    ok('the API answered and Baileys decrypted it')
+    await carl.leave()
+    rmSync(folder, { recursive: true, force: true })
+}
