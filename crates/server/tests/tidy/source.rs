@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders that are made by tools, not written by us.
-const NOT_OURS: &[&str] = &["target", "node_modules", ".git", "data"];
+const NOT_OURS: &[&str] = &["target", "node_modules", ".git", "data", "sanasend-data"];
 
 /// One text file.
 pub struct File {
