@@ -1,0 +1,30 @@
+//! The WhatsApp wire: a linked account's connection, what is written to it, and what comes back.
+//!
+//! The only crate that knows the client library; none of its types cross this wall. It remembers nothing by
+//! itself: keys and ratchets live in the store's sealed signal rows, incoming messages go to an [`Inbox`]
+//! before WhatsApp is told that they arrived.
+//!
+//! An [`Engine`] is made once per process. [`Engine::open`] makes a [`Link`] of an account: one client,
+//! used once. When it ends ([`LinkEvent::Ended`]) a new one is opened over the same rows.
+#![forbid(unsafe_code)]
+
+mod account;
+mod backend;
+mod dial;
+mod engine;
+mod error;
+mod event;
+mod link;
+mod message_id;
+mod version;
+mod wall;
+
+pub use account::{Account, Inbox};
+pub use dial::{BytePipe, Dial, SandboxDoor};
+pub use engine::{Engine, Options};
+pub use error::EngineError;
+pub use event::{LinkEvent, QrCode};
+pub use link::{Found, Link, Outgoing};
+pub use message_id::new_message_id;
+pub use version::ClientVersion;
+pub use wall::prove_wall;
