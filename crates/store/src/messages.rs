@@ -1,0 +1,200 @@
+//! Messages as people see them: one message, its timeline, lists by page and by cursor.
+//!
+//! Nothing here creates or advances a message: that is the business of `outbox` and `inbox` alone.
+
+use crate::page::order_fields;
+use crate::{Listed, Ordering, Page, Store, StoreError};
+use sanasend_model::{Content, Direction, Failure, Jid, MessageId, MessageStatus, PhoneNumber, SessionId, Step, Timestamp, UserId};
+use serde_json::Value;
+use std::fmt;
+use std::str::FromStr;
+
+/// A person, as far as known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Peer {
+    /// Phone number.
+    pub phone: Option<PhoneNumber>,
+    /// Id by number, or of a group.
+    pub jid: Option<Jid>,
+    /// Id that hides the number.
+    pub lid: Option<Jid>,
+}
+
+/// The message that a message answers.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Quoted {
+    /// WhatsApp's id of it.
+    pub wa_message_id: String,
+    /// Who wrote it.
+    pub participant: Option<Jid>,
+    /// Its text, where known.
+    pub text: Option<String>,
+}
+
+/// Texts of people are not for logs.
+impl fmt::Debug for Quoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Quoted").field("wa_message_id", &self.wa_message_id).field("participant", &self.participant).finish_non_exhaustive()
+    }
+}
+
+/// A message, out or in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// Id.
+    pub id: MessageId,
+    /// Its owner.
+    pub user_id: UserId,
+    /// The account it went through.
+    pub session_id: SessionId,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// The conversation: a person's or a group's id.
+    pub chat: Jid,
+    /// Recipient of an outbound message, sender of an inbound one.
+    pub peer: Peer,
+    /// The name that the sender goes by.
+    pub peer_name: Option<String>,
+    /// What it says.
+    pub content: Content,
+    /// Status.
+    pub status: MessageStatus,
+    /// Times it was taken up to be sent.
+    pub attempts: i32,
+    /// Why it failed.
+    pub error_code: Option<Failure>,
+    /// The same for people.
+    pub error_message: Option<String>,
+    /// When it was accepted or came in.
+    pub created_at: Timestamp,
+    /// When it is to be sent, if not at once.
+    pub scheduled_at: Option<Timestamp>,
+    /// Deadline: given up when not sent by then. Inbound messages have none.
+    pub expires_at: Option<Timestamp>,
+    /// When WhatsApp's server acknowledged it; of an inbound one, when its sender's server stamped it.
+    pub sent_at: Option<Timestamp>,
+    /// When it reached a device of the recipient.
+    pub delivered_at: Option<Timestamp>,
+    /// When the recipient read it.
+    pub read_at: Option<Timestamp>,
+    /// WhatsApp's own id, chosen before it was accepted.
+    pub wa_message_id: String,
+    /// The message of ours that it answers.
+    pub reply_to: Option<MessageId>,
+    /// The message that it quotes.
+    pub quoted: Option<Quoted>,
+    /// The caller's own.
+    pub metadata: Option<Value>,
+}
+
+/// A step in the life of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimelineEntry {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub step: Step,
+    /// In which attempt; 0 before the first.
+    pub attempt: i32,
+    /// More for people, like the cause of a retry.
+    pub detail: Option<String>,
+}
+
+order_fields! {
+    /// What messages can be sorted by.
+    MessageOrder {
+        /// When the message was accepted or came in.
+        CreatedAt = "created_at",
+    }
+}
+
+/// Which messages to list.
+#[derive(Debug, Clone, Default)]
+pub struct MessageFilter {
+    /// Only this user's.
+    pub user_id: Option<UserId>,
+    /// Only of this account.
+    pub session_id: Option<SessionId>,
+    /// Only in this status.
+    pub status: Option<MessageStatus>,
+    /// Only of this kind, like `text`.
+    pub kind: Option<String>,
+    /// Only out or only in.
+    pub direction: Option<Direction>,
+    /// Only with this number or id, as the chat or as the other person.
+    pub recipient: Option<String>,
+    /// Created at or after.
+    pub from: Option<Timestamp>,
+    /// Created before.
+    pub to: Option<Timestamp>,
+    /// Part of the text, the other's name or number, without case.
+    pub search: Option<String>,
+    /// Order of the list.
+    pub ordering: Ordering<MessageOrder>,
+}
+
+/// A place in a list of messages: behind one message, wherever newer ones were added since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    pub(crate) created_at: i64,
+    pub(crate) seq: i64,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:x}", self.created_at, self.seq)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (created_at, seq) = text.split_once('-').ok_or(())?;
+        let read = |text| i64::from_str_radix(text, 16).map_err(|_| ());
+        Ok(Self { created_at: read(created_at)?, seq: read(seq)? })
+    }
+}
+
+/// Outcome of cancelling or retrying a message.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settled {
+    /// Done; the message as it is now.
+    Done(Box<Message>),
+    /// There is no such message of this user.
+    Missing,
+    /// Not possible in its present status.
+    WrongState(MessageStatus),
+}
+
+impl Store {
+    /// One message; with a user, only if it is theirs.
+    pub async fn message(&self, user: Option<UserId>, id: MessageId) -> Result<Option<Message>, StoreError> {
+        let _ = (user, id);
+        Err(crate::not_yet())
+    }
+    /// A page of the messages.
+    pub async fn list_messages(&self, filter: &MessageFilter, page: Page) -> Result<Listed<Message>, StoreError> {
+        let _ = (filter, page);
+        Err(crate::not_yet())
+    }
+    /// The next `limit` messages behind `cursor` (from the start without one), and the cursor behind them when more follow.
+    pub async fn list_messages_after(
+        &self,
+        filter: &MessageFilter,
+        cursor: Option<Cursor>,
+        limit: u64,
+    ) -> Result<(Vec<Message>, Option<Cursor>), StoreError> {
+        let _ = (filter, cursor, limit);
+        Err(crate::not_yet())
+    }
+    /// What happened to a message, `accepted` (or `received`) first.
+    pub async fn timeline(&self, id: MessageId) -> Result<Vec<TimelineEntry>, StoreError> {
+        let _ = id;
+        Err(crate::not_yet())
+    }
+    /// How many messages there are in each status, of one user or of all, for people (it reads all of them).
+    pub async fn message_counts(&self, user: Option<UserId>) -> Result<Vec<(MessageStatus, u64)>, StoreError> {
+        let _ = user;
+        Err(crate::not_yet())
+    }
+}

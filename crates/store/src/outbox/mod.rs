@@ -1,0 +1,248 @@
+//! The way out: accepted messages in order per chat, each until its outcome is known.
+//!
+//! A message enters by [`Store::accept`], is taken up by the account's owner with [`Store::claim`], and is moved on
+//! only by [`Store::apply`]. Its outbox row stays until the message is settled, so that a crash forgets nothing.
+
+use crate::messages::{Message, Peer, Quoted, Settled};
+use crate::{Store, StoreError};
+use sanasend_model::{Content, Failure, Jid, MessageId, MessageStatus, Recipient, SessionId, Timestamp, UserId};
+use serde_json::Value;
+
+/// A message to accept.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// Id.
+    pub id: MessageId,
+    /// Its owner.
+    pub user_id: UserId,
+    /// The account it goes through.
+    pub session_id: SessionId,
+    /// To whom.
+    pub recipient: Recipient,
+    /// What it says.
+    pub content: Content,
+    /// WhatsApp's own id, chosen now: a re-send carries the same.
+    pub wa_message_id: String,
+    /// The message of ours that it answers.
+    pub reply_to: Option<MessageId>,
+    /// The message that it quotes.
+    pub quoted: Option<Quoted>,
+    /// The caller's own.
+    pub metadata: Option<Value>,
+    /// Now.
+    pub created_at: Timestamp,
+    /// Deadline.
+    pub expires_at: Timestamp,
+    /// UTC day number, for the daily limit.
+    pub day: i32,
+    /// Most messages of the user on that day.
+    pub daily_limit: i64,
+    /// The caller's idempotency key, where it sent one.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// An idempotency key with the answer that a replay gets.
+#[derive(Clone)]
+pub struct Idempotency {
+    /// The key as sent.
+    pub key: String,
+    /// Digest of what was asked; another one under the same key is refused.
+    pub fingerprint: [u8; 32],
+    /// HTTP status of the answer.
+    pub status: u16,
+    /// Body of the answer.
+    pub body: String,
+    /// Until when the key is remembered.
+    pub expires_at: Timestamp,
+}
+
+/// The answer repeats what people wrote, so it is not for logs.
+impl std::fmt::Debug for Idempotency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Idempotency").field("key", &self.key).field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+/// Outcome of handing a message in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// On disk; `seq` is the cursor of its event `message.accepted`.
+    Created {
+        /// Cursor of the event.
+        seq: i64,
+    },
+    /// The same key and request came before; this was the answer.
+    Replayed {
+        /// HTTP status.
+        status: u16,
+        /// Body.
+        body: String,
+    },
+    /// The same key came before with another request.
+    KeyReused,
+    /// The user has sent as many messages today as allowed.
+    DailyLimitReached,
+}
+
+/// A message taken up for an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    /// The message.
+    pub message: Message,
+    /// Number of this attempt, from 1.
+    pub attempts: i32,
+    /// Whether an attempt before this one was, or may have been, written to the socket.
+    pub written_before: bool,
+}
+
+/// News about messages, from the engine or the driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// An attempt was written to the socket.
+    Written {
+        /// Message.
+        message_id: MessageId,
+        /// When.
+        at: Timestamp,
+    },
+    /// WhatsApp's server acknowledged it.
+    Acked {
+        /// WhatsApp's id.
+        wa_message_id: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// The recipient's side told what became of messages.
+    Receipt {
+        /// WhatsApp's ids.
+        wa_message_ids: Vec<String>,
+        /// The conversation.
+        chat: Jid,
+        /// Who, in a group.
+        by: Option<Jid>,
+        /// `Delivered`, `Read` or `Played`; others are ignored.
+        status: MessageStatus,
+        /// When.
+        at: Timestamp,
+    },
+    /// An attempt came to nothing; another will be made.
+    Retry {
+        /// Message.
+        message_id: MessageId,
+        /// When the attempt ended.
+        at: Timestamp,
+        /// When to try again; `None` for as soon as the account is connected.
+        due_at: Option<Timestamp>,
+        /// Why, for people.
+        reason: String,
+    },
+    /// The message is given up.
+    Failed {
+        /// Message.
+        message_id: MessageId,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        failure: Failure,
+        /// The same for people.
+        text: String,
+    },
+    /// WhatsApp told who the recipient is.
+    Resolved {
+        /// Message.
+        message_id: MessageId,
+        /// The recipient.
+        peer: Peer,
+        /// The conversation to use.
+        chat: Jid,
+    },
+}
+
+/// A step that a message made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Message.
+    pub message_id: MessageId,
+    /// WhatsApp's id of it.
+    pub wa_message_id: String,
+    /// Status before.
+    pub from: MessageStatus,
+    /// Status now.
+    pub to: MessageStatus,
+}
+
+impl Store {
+    /// Takes a message in: message row, outbox row, idempotency key, event and usage in one transaction, shared with
+    /// the others that wait at this moment. On disk when this answers `Created`.
+    pub async fn accept(&self, new: NewMessage) -> Result<Accepted, StoreError> {
+        let _ = new;
+        Err(crate::not_yet())
+    }
+    /// Replaces the answer that a replay of the key gets, after a caller waited for the outcome.
+    pub async fn replace_answer(&self, user: UserId, key: &str, status: u16, body: String) -> Result<(), StoreError> {
+        let _ = (user, key, status, body);
+        Err(crate::not_yet())
+    }
+    /// A cheap look before work is done: `Replayed` or `KeyReused` when the key is known and not past its end.
+    pub async fn idempotent_answer(&self, user: UserId, key: &str, fingerprint: [u8; 32]) -> Result<Option<Accepted>, StoreError> {
+        let _ = (user, key, fingerprint);
+        Err(crate::not_yet())
+    }
+    /// Takes up to `limit` messages up: the first of each chat that is due and not busy, in the order of acceptance.
+    pub async fn claim(
+        &self,
+        session_id: SessionId,
+        generation: i64,
+        now: Timestamp,
+        busy_chats: &[Jid],
+        limit: u32,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let _ = (session_id, generation, now, busy_chats, limit);
+        Err(crate::not_yet())
+    }
+    /// When the next message of a chat that is not busy is due; `None` when none is or all wait for a connection.
+    pub async fn next_due(&self, session_id: SessionId, busy_chats: &[Jid]) -> Result<Option<Timestamp>, StoreError> {
+        let _ = (session_id, busy_chats);
+        Err(crate::not_yet())
+    }
+    /// THE way back: news moves messages forward, writes timeline, events and usage, and removes outbox rows of what is
+    /// settled. The same news again changes nothing.
+    pub async fn apply(&self, session_id: SessionId, generation: i64, news: Vec<News>) -> Result<Vec<Change>, StoreError> {
+        let _ = (session_id, generation, news);
+        Err(crate::not_yet())
+    }
+    /// Makes messages due that wait for a connection; answers how many.
+    pub async fn wake_offline(&self, session_id: SessionId) -> Result<u64, StoreError> {
+        let _ = session_id;
+        Err(crate::not_yet())
+    }
+    /// Gives up what is past its deadline, in all accounts.
+    pub async fn expire(&self, now: Timestamp) -> Result<Vec<Change>, StoreError> {
+        let _ = now;
+        Err(crate::not_yet())
+    }
+    /// Gives up everything that waits in an account, because it was unlinked or banned.
+    pub async fn fail_all(&self, session_id: SessionId, failure: Failure, text: &str) -> Result<Vec<Change>, StoreError> {
+        let _ = (session_id, failure, text);
+        Err(crate::not_yet())
+    }
+    /// Takes a message back, only while no attempt was made that may have left.
+    pub async fn cancel_message(&self, user: UserId, id: MessageId) -> Result<Settled, StoreError> {
+        let _ = (user, id);
+        Err(crate::not_yet())
+    }
+    /// Puts a failed message back on its way with a new deadline and the same WhatsApp id.
+    pub async fn retry_message(&self, user: UserId, id: MessageId, expires_at: Timestamp) -> Result<Settled, StoreError> {
+        let _ = (user, id, expires_at);
+        Err(crate::not_yet())
+    }
+    /// Messages that wait for their outcome, in all accounts.
+    pub async fn outbox_depth(&self) -> Result<u64, StoreError> {
+        Err(crate::not_yet())
+    }
+    /// Forgets idempotency keys that are past their end; answers how many.
+    pub async fn delete_expired_idempotency(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let _ = now;
+        Err(crate::not_yet())
+    }
+}

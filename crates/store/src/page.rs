@@ -1,0 +1,87 @@
+//! How lists are asked for and answered: numbered pages, orderings, and cursors for lists without end.
+
+use std::str::FromStr;
+
+/// A page of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Number of the page, from 1.
+    pub page: u64,
+    /// Rows on a page; the caller keeps it within its own maximum.
+    pub page_size: u64,
+}
+
+impl Page {
+    /// Rows before this page.
+    pub(crate) const fn offset(self) -> u64 {
+        self.page.saturating_sub(1).saturating_mul(self.page_size)
+    }
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { page: 1, page_size: 20 }
+    }
+}
+
+/// One page of a list and the number of rows on all its pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// Rows that the filter leaves, on all pages.
+    pub count: u64,
+    /// Rows of the page asked for.
+    pub results: Vec<T>,
+}
+
+impl<T> Listed<T> {
+    /// The same page with each row turned into something else.
+    pub fn map<U>(self, turn: impl FnMut(T) -> U) -> Listed<U> {
+        Listed { count: self.count, results: self.results.into_iter().map(turn).collect() }
+    }
+}
+
+/// By what a list is sorted: `created_at`, or `-created_at` for the reverse. Newest first when nobody asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ordering<T> {
+    /// The sorted field.
+    pub by: T,
+    /// Largest first.
+    pub descending: bool,
+}
+
+impl<T: Default> Default for Ordering<T> {
+    fn default() -> Self {
+        Self { by: T::default(), descending: true }
+    }
+}
+
+impl<T: FromStr<Err = ()>> FromStr for Ordering<T> {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (name, descending) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
+        Ok(Self { by: name.parse()?, descending })
+    }
+}
+
+/// Makes an enum of the fields that a list can be sorted by; the first one is the default.
+macro_rules! order_fields {
+    ($(#[$outer:meta])* $type:ident { $(#[$first_doc:meta])* $first:ident = $first_text:literal $(, $(#[$doc:meta])* $name:ident = $text:literal)* $(,)? }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        pub enum $type { $(#[$first_doc])* #[default] $first, $($(#[$doc])* $name,)* }
+
+        impl $type {
+            /// The names that a caller may ask for, for the documentation and refusals.
+            pub const NAMES: &'static [&'static str] = &[$first_text, $($text,)*];
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = ();
+            fn from_str(text: &str) -> Result<Self, ()> {
+                match text { $first_text => Ok(Self::$first), $($text => Ok(Self::$name),)* _ => Err(()) }
+            }
+        }
+    };
+}
+pub(crate) use order_fields;
