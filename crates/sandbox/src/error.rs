@@ -27,6 +27,9 @@ pub enum Error {
     /// Keys or certificates cannot be made or read.
     #[error("keys: {0}")]
     Keys(String),
+    /// What was given cannot be read: a number, a QR text, a body.
+    #[error("{0}")]
+    Invalid(String),
     /// Something asked for is not there: an account, a device, a reference.
     #[error("not known: {0}")]
     Unknown(String),

@@ -6,12 +6,23 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod control;
 mod error;
+mod keys;
 pub mod network;
+pub mod phones;
+mod sandbox;
 pub mod state;
 pub mod transcript;
+mod wire;
 
+pub use control::{Control, DeviceView, Linked};
 pub use error::Error;
+pub use network::{Counts, Fault};
+pub use sandbox::{Addresses, Config, Sandbox};
+pub use phones::{Auto, MessageKind, PhoneView, ShownMessage, ShownStatus};
+pub use transcript::{Direction, StanzaFilter, StanzaRecord};
+pub use wire::Pipe;
 
 /// The number an in-process companion logs in as when it wants to be paired. A pinned
 /// login (Noise IK) always names an account; this one belongs to nobody.

@@ -3,11 +3,12 @@
 //! The control API plants faults here; the places that route, answer and log in ask
 //! for them. Apart so that the honest paths stay readable.
 
+use super::link::Link;
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-use parking_lot::Mutex;
+use wacore_binary::Node;
 
 /// Something to go wrong for one account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,7 @@ struct Planted {
 pub struct Faults {
     any: AtomicBool,
     planted: Mutex<HashMap<String, Planted>>,
+    held: Mutex<Vec<(Link, Node)>>,
 }
 
 /// What to do about an acknowledgement.
@@ -87,10 +89,18 @@ impl Faults {
         self.any.store(true, Ordering::Release);
     }
 
-    /// Forgets every fault.
+    /// Forgets every fault; acknowledgements that were held go out.
     pub(crate) fn clear(&self) {
         self.planted.lock().clear();
         self.any.store(false, Ordering::Release);
+        for (link, ack) in self.held.lock().drain(..) {
+            link.send(ack);
+        }
+    }
+
+    /// Keeps an acknowledgement until the faults are cleared.
+    pub(crate) fn hold(&self, link: Link, ack: Node) {
+        self.held.lock().push((link, ack));
     }
 
     /// The `<failure reason>` that the next login of this account gets.

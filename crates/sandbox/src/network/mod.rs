@@ -2,22 +2,50 @@
 //!
 //! This room decides who is who, what is answered and who gets what. It knows no
 //! sockets and no encryption of the transport (that is `wire`), and cannot read a
-//! message (that is for the devices and `phones`).
+//! message (that is for the devices and `phones`). Its handlers never wait: a stanza in,
+//! writes to disk, stanzas out. What is written goes before what is answered.
 
 mod accounts;
+mod app_state;
+mod attach;
+mod devices;
 mod faults;
+mod iq;
+mod link;
+mod login;
+mod messages;
+mod nodes;
+mod pair_code;
+mod pairing;
+mod prekeys;
+mod presence;
+mod queue;
+mod receipts;
 mod seam;
+mod settings;
+mod usync;
 
 use crate::Error;
 use crate::clock::Clock;
-use crate::state::State;
+use crate::state::{Room, State};
 use crate::transcript::Transcript;
-use std::sync::Arc;
+use accounts::{Account, AccountInner, Device, Registry, device_key};
+use pairing::Waiting;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use tokio::sync::Notify;
 use wacore_binary::Jid;
 
 pub use accounts::{AccountRecord, Addresses, DeviceRecord, Key, SignedPreKey};
 pub use faults::{Fault, Faults};
+pub(crate) use link::{Item, Out};
+pub(crate) use login::Connection;
+pub(crate) use queue::decode;
 pub use seam::{CodeFinish, CodeHello, CompanionKeys, CompanionRequest, NodePipe, Pending, Primary, PrimaryHello, SignedCompanion};
+
+/// The first companion of an account gets this device number.
+const FIRST_DEVICE: u16 = 33;
 
 /// How much of everything there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -36,26 +64,101 @@ pub struct Counts {
 #[derive(Clone)]
 pub struct Network(Arc<Inner>);
 
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Network").finish_non_exhaustive()
+    }
+}
+
 struct Inner {
     state: State,
     clock: Clock,
     transcript: Arc<Transcript>,
     faults: Faults,
+    accounts: Registry,
+    waiting: Waiting,
+    connections: AtomicUsize,
+    /// Told at the end of each connection.
+    one_closed: Notify,
+    next_connection: AtomicU64,
+    /// Ids of the network's own stanzas begin with this, so that none that still waits
+    /// in a queue from before a restart is used again.
+    id_prefix: String,
+    next_id: AtomicU64,
+    /// `host:port` for media, known once the ports are open.
+    media_host: OnceLock<String>,
 }
 
 impl Network {
     /// Loads accounts, devices and queues from `state`.
     pub(crate) fn open(state: State, clock: Clock, transcript: Arc<Transcript>) -> Result<Network, Error> {
-        Ok(Network(Arc::new(Inner { state, clock, transcript, faults: Faults::default() })))
+        let accounts = Registry::load(&state)?;
+        Ok(Network(Arc::new(Inner {
+            state,
+            clock,
+            transcript,
+            faults: Faults::default(),
+            accounts,
+            waiting: Waiting::default(),
+            connections: AtomicUsize::new(0),
+            one_closed: Notify::new(),
+            next_connection: AtomicU64::new(0),
+            id_prefix: format!("{:x}", clock.unix_millis()),
+            next_id: AtomicU64::new(0),
+            media_host: OnceLock::new(),
+        })))
     }
 
     /// Makes an account with its device 0 (the phone). `phone` is digits only.
     ///
     /// # Errors
-    /// `Error::Refused` when the number has an account already.
+    /// `Error::Refused` when the number has an account already, or is none.
     pub fn add_account(&self, phone: &str, push_name: &str, identity: [u8; 32]) -> Result<Addresses, Error> {
-        let _ = (phone, push_name, identity);
-        Err(Error::Refused("not built yet".into()))
+        let digits = phone.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits || phone.len() < 7 || phone.len() > 15 || phone == crate::RESERVED_NUMBER {
+            return Err(Error::Refused(format!("{phone} is not a phone number")));
+        }
+        if self.0.accounts.by_phone(phone).is_some() {
+            return Err(Error::Refused(format!("{phone} has an account already")));
+        }
+        let record = AccountRecord {
+            phone: phone.to_owned(),
+            lid: self.0.new_lid(),
+            push_name: push_name.to_owned(),
+            identity,
+            key_index_list: Vec::new(),
+            key_index_at: 0,
+            next_device: FIRST_DEVICE,
+            next_key_index: 1,
+            about: "Hey there! I am using WhatsApp.".to_owned(),
+        };
+        let now = self.0.clock.unix_seconds();
+        let device = DeviceRecord {
+            id: 0,
+            noise: None,
+            identity,
+            registration_id: 0,
+            signed_prekey: None,
+            device_identity: Vec::new(),
+            key_index: 0,
+            platform: "Android".to_owned(),
+            linked_at: now,
+            seen_at: now,
+            announced: true,
+        };
+        let mut batch = self.0.state.batch();
+        batch.put(Room::Accounts, phone.as_bytes(), &record)?;
+        batch.put(Room::Devices, &device_key(phone, 0), &device)?;
+        batch.commit()?;
+        let account = self.0.accounts.insert(Account::new(AccountInner {
+            record,
+            devices: vec![Device::new(device)],
+            primary: None,
+            watchers: BTreeSet::new(),
+            subscribers: HashSet::new(),
+            last_seen: None,
+        }));
+        Ok(Addresses { pn: account.pn(0), lid: account.lid(0) })
     }
 
     /// Forgets an account with all its devices; their connections are closed.
@@ -63,7 +166,22 @@ impl Network {
     /// # Errors
     /// `Error::Unknown` when there is no such account.
     pub fn remove_account(&self, phone: &str) -> Result<(), Error> {
-        Err(Error::Unknown(phone.to_owned()))
+        let account = self.0.accounts.remove(phone).ok_or_else(|| Error::Unknown(phone.to_owned()))?;
+        self.0.state.delete(Room::Accounts, phone.as_bytes())?;
+        let devices = std::mem::take(&mut account.lock().devices);
+        for device in &devices {
+            self.0.forget_device(&account, device)?;
+            if let Some(line) = &device.line {
+                line.link.close();
+            }
+        }
+        for kind in ["watch", "version", "patch"] {
+            let prefix = format!("{kind}:{phone}:").into_bytes();
+            for key in self.0.state.keys(Room::Extras, &prefix)? {
+                self.0.state.delete(Room::Extras, &key)?;
+            }
+        }
+        Ok(())
     }
 
     /// Says who signs for an account. To be called for each phone at every start.
@@ -71,88 +189,66 @@ impl Network {
     /// # Errors
     /// `Error::Unknown` when there is no such account.
     pub fn register_primary(&self, phone: &str, primary: Arc<dyn Primary>) -> Result<(), Error> {
-        let _ = primary;
-        Err(Error::Unknown(phone.to_owned()))
-    }
-
-    /// Connects device 0 of an account at stanza level. A connection that the same
-    /// device had is closed.
-    ///
-    /// # Errors
-    /// `Error::Unknown` when there is no such device.
-    pub fn attach(&self, jid: &Jid) -> Result<NodePipe, Error> {
-        Err(Error::Unknown(jid.to_string()))
-    }
-
-    /// A companion that waits behind a QR reference.
-    #[must_use]
-    pub fn pending(&self, reference: &str) -> Option<Pending> {
-        let _ = reference;
-        None
-    }
-
-    /// Links the companion behind `reference` to the account of `phone`; resolves with
-    /// its new jid when it has answered `pair-success`.
-    ///
-    /// # Errors
-    /// `Error::Unknown` for a reference that was never given out or has expired, or for
-    /// a number without account; `Error::Refused` when the companion is gone, its keys
-    /// are not those of the connection, or it turned the identity down.
-    pub async fn scan(&self, reference: &str, keys: CompanionKeys, phone: &str) -> Result<Jid, Error> {
-        let _ = (keys, phone);
-        Err(Error::Unknown(reference.to_owned()))
-    }
-
-    /// The companion that waits for a code to be typed on this phone.
-    #[must_use]
-    pub fn code_hello(&self, phone: &str) -> Option<CodeHello> {
-        let _ = phone;
-        None
-    }
-
-    /// Tells the waiting companion what the phone made of the code; resolves with its
-    /// answer. Then open the bundle and call [`Network::scan`].
-    ///
-    /// # Errors
-    /// `Error::Unknown` when no companion waits; `Error::Refused` when it does not
-    /// answer (a wrong code, for one).
-    pub async fn code_answer(&self, phone: &str, hello: PrimaryHello) -> Result<CodeFinish, Error> {
-        let _ = hello;
-        Err(Error::Unknown(phone.to_owned()))
+        self.0.account_by_phone(phone)?.lock().primary = Some(primary);
+        Ok(())
     }
 
     /// The account of a phone number (digits only).
     #[must_use]
     pub fn account(&self, phone: &str) -> Option<AccountRecord> {
-        let _ = phone;
-        None
+        let account = self.0.accounts.by_phone(phone)?;
+        let record = account.lock().record.clone();
+        Some(record)
     }
 
     /// The account that a jid belongs to, by number or LID.
     #[must_use]
     pub fn account_of(&self, jid: &Jid) -> Option<AccountRecord> {
-        let _ = jid;
-        None
+        let account = self.0.accounts.find(jid)?;
+        let record = account.lock().record.clone();
+        Some(record)
     }
 
     /// All devices of an account, the phone first; empty when there is no account.
     #[must_use]
     pub fn devices(&self, phone: &str) -> Vec<DeviceRecord> {
-        let _ = phone;
-        Vec::new()
+        let Some(account) = self.0.accounts.by_phone(phone) else {
+            return Vec::new();
+        };
+        let inner = account.lock();
+        inner.devices.iter().map(|d| d.record.clone()).collect()
     }
 
-    /// Removes a companion as its phone does from the list of linked devices.
-    ///
-    /// # Errors
-    /// `Error::Unknown` when there is no such companion.
-    pub fn unlink(&self, phone: &str, device: u16) -> Result<(), Error> {
-        Err(Error::Unknown(format!("{phone}:{device}")))
+    /// Whether a device has an open connection.
+    #[must_use]
+    pub fn is_connected(&self, jid: &Jid) -> bool {
+        let account = self.0.accounts.find(jid);
+        account.is_some_and(|account| {
+            let mut inner = account.lock();
+            inner.device(jid.device).is_some_and(|d| d.line.is_some())
+        })
     }
 
-    /// Makes something go wrong for an account.
+    /// Makes something go wrong for an account, in all its companions.
     pub fn plant_fault(&self, phone: &str, fault: Fault) {
         self.0.faults.plant(phone, fault);
+        let last = match fault {
+            Fault::Disconnect => None,
+            Fault::StreamError(code) => Some(nodes::stream_error(code)),
+            _ => return,
+        };
+        let Some(account) = self.0.accounts.by_phone(phone) else {
+            return;
+        };
+        let inner = account.lock();
+        for device in inner.devices.iter().filter(|d| d.record.id != 0) {
+            if let Some(line) = &device.line {
+                if let Some(last) = &last {
+                    line.link.send(last.clone());
+                }
+                line.link.close();
+            }
+        }
     }
 
     /// Ends all faults; held acknowledgements go out.
@@ -163,7 +259,38 @@ impl Network {
     /// How much of everything there is.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        Counts::default()
+        let accounts = self.0.accounts.all();
+        let mut counts = Counts { accounts: accounts.len(), connections: self.0.connections.load(Ordering::Relaxed), ..Counts::default() };
+        for account in accounts {
+            let inner = account.lock();
+            counts.devices += inner.devices.len();
+            counts.queued += inner.devices.iter().map(|d| d.queue.len()).sum::<usize>();
+        }
+        counts
+    }
+
+    /// Ends every connection.
+    pub(crate) fn close_all(&self) {
+        for account in self.0.accounts.all() {
+            for device in &account.lock().devices {
+                if let Some(line) = &device.line {
+                    line.link.close();
+                }
+            }
+        }
+    }
+
+    /// Resolves when no connection is left.
+    pub(crate) async fn all_closed(&self) {
+        while self.0.connections.load(Ordering::Acquire) > 0 {
+            self.0.one_closed.notified().await;
+        }
+    }
+
+    /// Says under which `host:port` media is found. The first call counts.
+    pub(crate) fn set_media_host(&self, host: String) {
+        // A second call would mean that ports moved, which they do not.
+        let _ = self.0.media_host.set(host);
     }
 
     /// The clock that stamps stanzas.
@@ -182,5 +309,35 @@ impl Network {
     #[must_use]
     pub fn transcript(&self) -> &Arc<Transcript> {
         &self.0.transcript
+    }
+}
+
+impl Inner {
+    fn account_by_phone(&self, phone: &str) -> Result<Arc<Account>, Error> {
+        let account = self.accounts.by_phone(phone);
+        account.ok_or_else(|| Error::Unknown(format!("{phone} has no account")))
+    }
+
+    fn save_account(&self, record: &AccountRecord) -> Result<(), Error> {
+        let key = record.phone.as_bytes();
+        self.state.put(Room::Accounts, key, record)
+    }
+
+    /// A stanza id of the network's own.
+    fn next_id(&self) -> String {
+        let number = self.next_id.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{number}", self.id_prefix)
+    }
+
+    /// 15 digits that nobody has.
+    fn new_lid(&self) -> String {
+        loop {
+            let high = 100 + self.clock.below(900);
+            let low = (self.clock.below(1_000_000), self.clock.below(1_000_000));
+            let lid = format!("{high}{:06}{:06}", low.0, low.1);
+            if self.accounts.by_lid(&lid).is_none() {
+                return lid;
+            }
+        }
     }
 }

@@ -1,0 +1,114 @@
+//! Delivered, read, "I cannot read this": what devices say about messages, and to whom
+//! it goes.
+
+use super::Inner;
+use super::accounts::Account;
+use super::login::Session;
+use super::nodes::{jid, passed, text};
+use super::queue::Class;
+use crate::Error;
+use std::borrow::Cow;
+use std::sync::Arc;
+use wacore_binary::builder::NodeBuilder;
+use wacore_binary::{Jid, Node};
+
+impl Inner {
+    /// A receipt from a device. It settles the messages it names, goes to whom it
+    /// concerns, and is acknowledged.
+    pub(super) fn on_receipt(&self, session: &Session, node: &Node) -> Result<(), Error> {
+        let ids = named(node);
+        {
+            let mut account = session.account.lock();
+            let ids = ids.iter().map(AsRef::as_ref);
+            self.settle(&mut account, session.device, Class::Message, ids)?;
+        }
+        if let Some(to) = jid(node, "to")
+            && let Some(account) = self.accounts.find(&to)
+        {
+            self.forward(session, node, &to, &account)?;
+        }
+        let ack = NodeBuilder::new("ack").attr("class", "receipt");
+        let mut ack = passed(ack, node, &["id", "type", "participant"]);
+        if let Some(to) = node.attrs.get("to") {
+            ack = ack.attr("from", to.clone());
+        }
+        session.link.send(ack.build());
+        Ok(())
+    }
+
+    fn forward(&self, session: &Session, node: &Node, to: &Jid, account: &Arc<Account>) -> Result<(), Error> {
+        let kind = text(node, "type");
+        let own = account.phone == session.account.phone;
+        match kind.as_ref() {
+            // These concern the one device that sent the message.
+            "retry" | "enc_rekey_retry" | "sender" | "peer_msg" => {
+                let receipt = self.receipt_for(session, node, to, None);
+                self.hand(account, to.device, receipt)
+            }
+            "read-self" | "played-self" => {
+                let receipt = self.receipt_for(session, node, &session.pn(), Some(to));
+                self.hand_to_own(session, &receipt)
+            }
+            _ if own => Ok(()),
+            _ => {
+                let receipt = self.receipt_for(session, node, to, None);
+                let ids = published(account);
+                for id in ids {
+                    self.hand(account, id, receipt.clone())?;
+                }
+                if kind == "read" || kind == "played" {
+                    self.tell_own_read(session, node, to)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The user's other devices learn what was read on this one.
+    fn tell_own_read(&self, session: &Session, node: &Node, chat: &Jid) -> Result<(), Error> {
+        let mut receipt = self.receipt_for(session, node, &session.pn(), Some(chat));
+        receipt.attrs.insert("type", "read-self");
+        self.hand_to_own(session, &receipt)
+    }
+
+    fn hand_to_own(&self, session: &Session, receipt: &Node) -> Result<(), Error> {
+        for id in published(&session.account) {
+            if id != session.device {
+                self.hand(&session.account, id, receipt.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn hand(&self, account: &Account, device: u16, receipt: Node) -> Result<(), Error> {
+        self.deliver(&mut account.lock(), device, receipt)
+    }
+
+    /// The receipt as its recipient sees it. `like` says in which address space; a
+    /// `chat` is named where the receiver is the reader's own device.
+    fn receipt_for(&self, session: &Session, node: &Node, like: &Jid, chat: Option<&Jid>) -> Node {
+        let mut receipt =
+            NodeBuilder::new("receipt").attr("from", session.account.like(like, session.device)).attr("id", text(node, "id").as_ref());
+        receipt = passed(receipt, node, &["type", "participant", "category"]);
+        receipt = match chat {
+            Some(chat) => receipt.attr("recipient", chat.to_non_ad()),
+            None => passed(receipt, node, &["recipient"]),
+        };
+        let sent = text(node, "t");
+        receipt = if sent.is_empty() { receipt.attr("t", self.clock.unix_seconds()) } else { receipt.attr("t", sent.as_ref()) };
+        receipt.apply_content(node.content.clone()).build()
+    }
+}
+
+/// The message ids that a receipt names.
+fn named(node: &Node) -> Vec<Cow<'_, str>> {
+    let mut ids = vec![text(node, "id")];
+    if let Some(list) = node.get_optional_child("list") {
+        ids.extend(list.get_children_by_tag("item").map(|item| text(item, "id")));
+    }
+    ids
+}
+
+fn published(account: &Account) -> Vec<u16> {
+    account.lock().published().map(|d| d.record.id).collect()
+}
