@@ -1,1 +1,95 @@
-//! Who is calling: passwords, tokens, keys, and the brakes against guessing.
+//! Who is asking: passwords, tokens, API keys, and the brakes on guessing and on asking too much.
+//!
+//! Apart from `http` because the command line makes passwords and keys too, and because everything here is
+//! about secrets: it is read with other eyes.
+
+pub mod keys;
+pub mod limiter;
+pub mod passwords;
+pub mod throttle;
+pub mod tokens;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::secrets::Secrets;
+use sanasend_model::Clock;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the times of last use of API keys are written down.
+const TOUCH_EVERY: Duration = Duration::from_secs(5);
+/// How often expired logins are removed.
+const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+
+/// The long-lived parts of authentication.
+#[derive(Debug)]
+pub struct Auth {
+    /// Hashes and checks passwords.
+    pub passwords: passwords::Passwords,
+    /// Makes and reads access and refresh tokens.
+    pub tokens: tokens::Tokens,
+    /// Makes and checks API keys.
+    pub keys: keys::Keys,
+    /// Slows down guessing.
+    pub throttle: throttle::Throttle,
+    /// Requests per minute, per user and per address.
+    pub requests: limiter::Limiter,
+    /// Messages per minute, per user; asked by the outbox.
+    pub messages: limiter::Limiter,
+}
+
+impl Auth {
+    /// The parts as configured.
+    #[must_use]
+    pub fn new(config: &Config, secrets: &Secrets, clock: &Arc<dyn Clock>) -> Self {
+        let cost = passwords::Cost { memory_kib: config.auth.password_memory_kib, passes: config.auth.password_passes };
+        Self {
+            passwords: passwords::Passwords::new(cost, config.auth.password_hashes_at_once, clock.clone()),
+            tokens: tokens::Tokens::new(
+                secrets.jwt_hmac.clone(),
+                Duration::from_secs(config.auth.access_token_minutes * 60),
+                Duration::from_secs(config.auth.refresh_token_days * 86_400),
+                clock.clone(),
+            ),
+            keys: keys::Keys::new(secrets.api_key_hmac.clone(), clock.clone()),
+            throttle: throttle::Throttle::new(
+                throttle::Bounds {
+                    bad_per_minute: config.auth.bad_credentials_per_minute,
+                    failures_before_lock: config.auth.failures_before_lock,
+                    longest_lock: Duration::from_secs(config.auth.longest_lock_minutes * 60),
+                },
+                clock.clone(),
+            ),
+            requests: limiter::Limiter::new(clock.clone()),
+            messages: limiter::Limiter::new(clock.clone()),
+        }
+    }
+}
+
+/// Writes down times of last use and removes expired logins until the server stops; then writes once more.
+pub async fn keep_house(app: Arc<App>) {
+    let mut touch = tokio::time::interval(TOUCH_EVERY);
+    let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            () = app.shutdown.cancelled() => break,
+            _ = touch.tick() => flush_touches(&app).await,
+            _ = sweep.tick() => if let Err(error) = app.store.delete_expired_logins(app.clock.now()).await {
+                tracing::warn!(%error, "expired logins could not be removed; trying again in an hour");
+            },
+        }
+    }
+    flush_touches(&app).await;
+}
+
+/// Writes the times of last use that were noted since the last call.
+pub async fn flush_touches(app: &App) {
+    let noted = app.auth.keys.take_touches();
+    if noted.is_empty() {
+        return;
+    }
+    if let Err(error) = app.store.touch_api_keys(noted.clone()).await {
+        tracing::warn!(%error, "times of last use could not be written; trying again");
+        app.auth.keys.give_back_touches(noted);
+    }
+}

@@ -1,1 +1,61 @@
 //! The HTTP API: what callers see.
+//!
+//! `v1` is the table of contents; `envelope`, `error`, `extract`, `caller` and `page` are the words in which every
+//! handler is written; `middleware` is what happens around each of them; `openapi` writes it all down.
+
+pub mod address;
+pub mod caller;
+pub mod envelope;
+pub mod error;
+pub mod extract;
+pub mod middleware;
+pub mod openapi;
+pub mod page;
+pub mod v1;
+
+pub use caller::Caller;
+pub use envelope::{Answer, Nothing, Refusal, Success};
+pub use error::{ApiError, ErrorCode};
+pub use extract::{Json, JsonBytes, OptionalJson, Path, Query};
+pub use middleware::{Exchange, Origin};
+pub use openapi::document as openapi_document;
+pub use page::{Paged, page, paged};
+
+use crate::app::App;
+use axum::Router;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use std::sync::Arc;
+use std::time::Duration;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+/// The whole API as a service. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that
+/// addresses are known.
+#[must_use]
+pub fn router(app: Arc<App>) -> Router {
+    let (routes, document) = openapi::collect(v1::routes()).split_for_parts();
+    let routes = routes
+        .merge(openapi::routes(&document))
+        .fallback(async || ApiError::not_found())
+        .method_not_allowed_fallback(async || ApiError::new(ErrorCode::MethodNotAllowed))
+        .with_state(app.clone());
+    // The middleware mends the path, so it must run before the routes are looked at: a router around the router.
+    let front = axum::middleware::from_fn_with_state(middleware::Front::new(app.clone()), middleware::around);
+    let mut outer = Router::new().fallback_service(routes).layer(front);
+    if !app.config.http.cors_origins.is_empty() {
+        outer = outer.layer(cors(&app.config.http.cors_origins));
+    }
+    outer
+}
+
+/// Answers to browsers on pages of the configured origins. Cookies are not among what they may send.
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    let own = ["x-api-key", "idempotency-key", "x-request-id"].map(HeaderName::from_static);
+    let told = ["x-request-id", "idempotency-replayed", "ratelimit", "ratelimit-policy", "retry-after"].map(HeaderName::from_static);
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers(own.into_iter().chain([header::AUTHORIZATION, header::CONTENT_TYPE]).collect::<Vec<_>>())
+        .expose_headers(told)
+        .max_age(Duration::from_secs(600))
+}

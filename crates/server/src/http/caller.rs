@@ -1,0 +1,167 @@
+//! Who calls: the extractor that every handler behind a login takes, and the permissions it can ask for.
+//!
+//! One credential per request, in `X-API-Key` or `Authorization: Bearer`; two of them are refused, so that none
+//! can override the other. `Caller` itself is what the specification calls `IsActiveUser`; `require_admin` is
+//! `IsAdminUser`, `require` on a key is `HasValidAPIKey` with a scope.
+
+use super::error::{ApiError, ErrorCode};
+use super::middleware::Exchange;
+use crate::app::App;
+use crate::auth::keys::KeyRefusal;
+use crate::auth::limiter::Counted;
+use crate::auth::tokens::{Purpose, TokenRefusal};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use sanasend_model::{LoginId, Scope, UserId};
+use sanasend_store::{ApiKey, User};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// An active user whose credentials were checked, and how it authenticated.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The user; everything it owns is found by its id.
+    pub user: Arc<User>,
+    /// The API key, when it came with one.
+    pub key: Option<Arc<ApiKey>>,
+    /// The login, when it came with an access token.
+    pub login: Option<LoginId>,
+    /// The caller's address, behind trusted proxies.
+    pub ip: IpAddr,
+}
+
+impl Caller {
+    /// The user's id.
+    #[must_use]
+    pub fn id(&self) -> UserId {
+        self.user.id
+    }
+
+    /// Whether the user is an admin *and* came by login: keys never act as admin.
+    #[must_use]
+    pub fn acts_as_admin(&self) -> bool {
+        self.user.is_admin && self.login.is_some()
+    }
+
+    /// Asks for a scope; a person's login has all of them.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_SCOPE`.
+    pub fn require(&self, scope: Scope) -> Result<(), ApiError> {
+        match &self.key {
+            Some(key) if !key.scopes.contains(&scope) => Err(ApiError::because(
+                ErrorCode::InsufficientScope,
+                format!("The API key lacks the scope `{scope}`; make one that has it."),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks for a person's login: a leaked key must not be able to make more keys or change users.
+    ///
+    /// # Errors
+    /// `LOGIN_REQUIRED`.
+    pub fn require_login(&self) -> Result<LoginId, ApiError> {
+        self.login.ok_or_else(|| ErrorCode::LoginRequired.into())
+    }
+
+    /// Asks for an admin's login.
+    ///
+    /// # Errors
+    /// `ADMIN_REQUIRED` for users who are none, `LOGIN_REQUIRED` for an admin's key.
+    pub fn require_admin(&self) -> Result<(), ApiError> {
+        if !self.user.is_admin {
+            return Err(ErrorCode::AdminRequired.into());
+        }
+        self.require_login().map(drop)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let exchange = Exchange::of(parts);
+        let caller = match credential(&parts.headers)? {
+            Credential::Key(key) => by_key(app, key, exchange.address).await?,
+            Credential::Token(token) => by_token(app, token, exchange.address).await?,
+        };
+        let standing = app.auth.requests.count(Counted::User(caller.id()), app.config.limits.requests_per_minute);
+        exchange.note(standing, caller.id());
+        match standing.wait {
+            Some(wait) => Err(ApiError::new(ErrorCode::RateLimited).retry_after(wait)),
+            None => Ok(caller),
+        }
+    }
+}
+
+enum Credential<'a> {
+    Key(&'a str),
+    Token(&'a str),
+}
+
+/// Whether a request carries anything that looks like a credential.
+#[must_use]
+pub fn carries_credentials(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-api-key") || headers.contains_key(header::AUTHORIZATION)
+}
+
+fn credential(headers: &HeaderMap) -> Result<Credential<'_>, ApiError> {
+    let keys = headers.get_all("x-api-key").iter().map(|value| (true, value));
+    let mut sent = keys.chain(headers.get_all(header::AUTHORIZATION).iter().map(|value| (false, value)));
+    let Some((is_key, value)) = sent.next() else {
+        return Err(ErrorCode::Unauthenticated.into());
+    };
+    if sent.next().is_some() {
+        return Err(ApiError::because(ErrorCode::Unauthenticated, "Send one credential, not several."));
+    }
+    let text = value.to_str().map_err(|_| ApiError::new(ErrorCode::Unauthenticated))?.trim();
+    if is_key {
+        return Ok(Credential::Key(text));
+    }
+    let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let rest = rest.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") || rest.is_empty() {
+        return Err(ErrorCode::Unauthenticated.into());
+    }
+    Ok(if rest.starts_with("sk_") { Credential::Key(rest) } else { Credential::Token(rest) })
+}
+
+async fn by_key(app: &App, key: &str, ip: IpAddr) -> Result<Caller, ApiError> {
+    let refusal = match app.auth.keys.check(&app.store, key, ip).await? {
+        Ok((user, key)) => return Ok(Caller { user, key: Some(key), login: None, ip }),
+        Err(refusal) => refusal,
+    };
+    Err(match refusal {
+        KeyRefusal::Unknown => match app.auth.throttle.bad_key(ip) {
+            Ok(()) => ErrorCode::InvalidApiKey.into(),
+            Err(wait) => ApiError::new(ErrorCode::RateLimited).retry_after(wait.0),
+        },
+        KeyRefusal::Revoked => ErrorCode::ApiKeyRevoked.into(),
+        KeyRefusal::Expired => ErrorCode::ApiKeyExpired.into(),
+        KeyRefusal::WrongAddress => ErrorCode::IpNotAllowed.into(),
+        KeyRefusal::UserInactive => ErrorCode::UserInactive.into(),
+    })
+}
+
+async fn by_token(app: &App, token: &str, ip: IpAddr) -> Result<Caller, ApiError> {
+    let claims = app.auth.tokens.read(token, Purpose::Access)?;
+    let user = app.store.user(claims.sub).await?.ok_or(ErrorCode::InvalidToken)?;
+    if !user.is_active {
+        return Err(ErrorCode::UserInactive.into());
+    }
+    if !app.store.login_is_live(claims.sid).await? {
+        return Err(ErrorCode::InvalidToken.into());
+    }
+    Ok(Caller { user: Arc::new(user), key: None, login: Some(claims.sid), ip })
+}
+
+impl From<TokenRefusal> for ApiError {
+    fn from(refusal: TokenRefusal) -> Self {
+        match refusal {
+            TokenRefusal::Invalid => ErrorCode::InvalidToken.into(),
+            TokenRefusal::Expired => ErrorCode::TokenExpired.into(),
+        }
+    }
+}

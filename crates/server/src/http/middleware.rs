@@ -1,0 +1,344 @@
+//! What happens around every request: its id, the caller's address, limits, headers, the log line, and the
+//! envelope for whatever the framework itself refuses.
+//!
+//! One function instead of a stack of layers: each of them would box every request once more, and their order
+//! is easier to see as lines of one text.
+
+use super::address::client_address;
+use super::caller::carries_credentials;
+use super::error::{ApiError, ErrorCode};
+use crate::app::App;
+use crate::auth::limiter::{Counted, Standing};
+use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use ipnet::IpNet;
+use sanasend_model::UserId;
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tracing::Instrument;
+
+/// Longest request id that is taken from a caller.
+const LONGEST_REQUEST_ID: usize = 128;
+
+/// What the middleware needs besides the app.
+#[derive(Clone)]
+pub struct Front {
+    app: Arc<App>,
+    trusted: Arc<[IpNet]>,
+    turns: Arc<Semaphore>,
+}
+
+impl Front {
+    /// As configured.
+    #[must_use]
+    pub fn new(app: Arc<App>) -> Self {
+        let trusted = app.config.general.trusted_proxies.iter().map(|network| network.0).collect();
+        let turns = Arc::new(Semaphore::new(app.config.http.requests_at_once));
+        Self { app, trusted, turns }
+    }
+}
+
+/// One request and its answer, as far as handlers and the middleware both need to know; an extension of the request.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Taken from `X-Request-Id` or made.
+    pub id: String,
+    /// The caller's address, behind trusted proxies.
+    pub address: IpAddr,
+    /// Whether the caller reached us, or the trusted proxy, by HTTPS.
+    https: bool,
+    standing: OnceLock<Standing>,
+    user: OnceLock<UserId>,
+}
+
+impl Exchange {
+    /// The exchange that a request belongs to.
+    #[must_use]
+    pub fn of(parts: &Parts) -> Arc<Self> {
+        parts.extensions.get::<Arc<Self>>().cloned().unwrap_or_else(|| Arc::new(Self::unknown()))
+    }
+
+    /// Remembers who it was and how it stands, for the headers and the log line.
+    pub fn note(&self, standing: Standing, user: UserId) {
+        let _ = self.standing.set(standing);
+        let _ = self.user.set(user);
+    }
+
+    fn unknown() -> Self {
+        let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Self { id: String::new(), address, https: false, standing: OnceLock::new(), user: OnceLock::new() }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Exchange {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let shared = Self::of(parts);
+        Ok(Self { id: shared.id.clone(), address: shared.address, https: shared.https, ..Self::unknown() })
+    }
+}
+
+/// The URL of the present request as the caller knows it, for links to other pages of a list.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    base: String,
+    path: String,
+    query: String,
+}
+
+impl Origin {
+    /// The same URL with one parameter changed or added.
+    #[must_use]
+    pub fn with_param(&self, name: &str, value: &str) -> String {
+        let kept = form_urlencoded::parse(self.query.as_bytes()).filter(|(key, _)| key != name);
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).append_pair(name, value).finish();
+        format!("{}{}?{query}", self.base, self.path)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Origin {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
+        let base = match &app.config.general.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("{}://{}", if Exchange::of(parts).https { "https" } else { "http" }, host(parts, uri)),
+        };
+        let mut path = uri.path().to_owned();
+        if !path.ends_with('/') {
+            path.push('/');
+        }
+        Ok(Self { base, path, query: uri.query().unwrap_or_default().to_owned() })
+    }
+}
+
+fn host(parts: &Parts, uri: &Uri) -> String {
+    let named = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok()).or_else(|| uri.authority().map(|a| a.as_str()));
+    let sound = |text: &&str| {
+        !text.is_empty()
+            && text.len() <= 255
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'))
+    };
+    named.filter(sound).unwrap_or("localhost").to_owned()
+}
+
+/// The function around every request. It runs before routing, so that it can mend the path.
+pub async fn around(State(front): State<Front>, mut request: Request, next: Next) -> Response {
+    let app = &front.app;
+    let started = tokio::time::Instant::now();
+    let exchange = Arc::new(begin(&front, &request));
+    add_slash(request.uri_mut());
+    request.extensions_mut().insert(exchange.clone());
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let span = tracing::info_span!("request", id = %exchange.id, %method, path);
+    let mut response = match refuse_early(&front, &exchange, &request, &path) {
+        Some(refusal) => refusal.into_response(),
+        None => handle(&front, request, next).instrument(span.clone()).await,
+    };
+    if response.status().is_client_error() || response.status().is_server_error() {
+        response = in_envelope(response);
+    }
+    let standing = exchange.standing.get().copied().unwrap_or_else(|| count_stranger(app, &exchange));
+    dress(&mut response, app, &exchange, standing);
+    span.in_scope(|| log(&exchange, response.status(), started.elapsed()));
+    response
+}
+
+fn begin(front: &Front, request: &Request) -> Exchange {
+    let headers = request.headers();
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+    let behind_proxy = front.trusted.iter().any(|network| network.contains(&peer.to_canonical()));
+    let forwarded_https = headers.get("x-forwarded-proto").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
+    Exchange {
+        id: request_id(headers).unwrap_or_else(|| front.app.clock.uuid().to_string()),
+        address: client_address(peer, headers, &front.trusted),
+        https: behind_proxy && forwarded_https,
+        standing: OnceLock::new(),
+        user: OnceLock::new(),
+    }
+}
+
+/// A caller's own id, when it is short and plain enough to stand in a log.
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get("x-request-id")?.to_str().ok()?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/' | b'+' | b'=');
+    (!id.is_empty() && id.len() <= LONGEST_REQUEST_ID && id.bytes().all(plain)).then(|| id.to_owned())
+}
+
+/// `/api/v1/users` is served as `/api/v1/users/`: no redirect, whatever the method.
+fn add_slash(uri: &mut Uri) {
+    let path = uri.path();
+    if path.ends_with('/') || !(path.starts_with("/api/") || path.starts_with("/health/")) {
+        return;
+    }
+    let mut mended = format!("{path}/");
+    if let Some(query) = uri.query() {
+        let _ = write!(mended, "?{query}");
+    }
+    let mut parts = std::mem::take(uri).into_parts();
+    parts.path_and_query = mended.parse().ok();
+    *uri = Uri::from_parts(parts).unwrap_or_default();
+}
+
+fn is_health(path: &str) -> bool {
+    path.starts_with("/health/") || path == "/api/v1/health/"
+}
+
+/// Strangers over their limit are sent away before any work is done for them; who has credentials is counted by
+/// the user they belong to.
+fn refuse_early(front: &Front, exchange: &Exchange, request: &Request, path: &str) -> Option<ApiError> {
+    if is_health(path) || carries_credentials(request.headers()) || request.method() == Method::OPTIONS {
+        return None;
+    }
+    let app = &front.app;
+    let standing = app.auth.requests.look(Counted::Address(exchange.address), app.config.limits.requests_per_minute);
+    let wait = standing.wait?;
+    let _ = exchange.standing.set(standing);
+    Some(ApiError::new(ErrorCode::RateLimited).retry_after(wait))
+}
+
+fn count_stranger(app: &App, exchange: &Exchange) -> Standing {
+    app.auth.requests.count(Counted::Address(exchange.address), app.config.limits.requests_per_minute)
+}
+
+async fn handle(front: &Front, request: Request, next: Next) -> Response {
+    let _turn = if is_health(request.uri().path()) {
+        None
+    } else {
+        match front.turns.try_acquire() {
+            Ok(turn) => Some(turn),
+            Err(_) => return ApiError::unavailable("more requests than `http.requests_at_once`").into_response(),
+        }
+    };
+    let http = &front.app.config.http;
+    let mut patience = Duration::from_secs(http.request_timeout_seconds);
+    if request.uri().query().is_some_and(|query| query.contains("wait=")) {
+        patience += Duration::from_secs(front.app.config.messages.longest_wait_seconds);
+    }
+    match tokio::time::timeout(patience, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => ApiError::internal("the handler panicked").into_response(),
+        Err(_) => ApiError::unavailable("the request took longer than `http.request_timeout_seconds`").into_response(),
+    }
+}
+
+/// Gives what the framework refused in plain text the shape of every other refusal.
+fn in_envelope(response: Response) -> Response {
+    let content_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if content_type.is_some_and(|value| value.starts_with(b"application/json")) {
+        return response;
+    }
+    let code = match response.status() {
+        StatusCode::NOT_FOUND => ErrorCode::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => ErrorCode::MethodNotAllowed,
+        StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::PayloadTooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ErrorCode::UnsupportedMediaType,
+        status if status.is_client_error() => ErrorCode::BadRequest,
+        StatusCode::SERVICE_UNAVAILABLE => ErrorCode::ServiceUnavailable,
+        _ => ErrorCode::InternalError,
+    };
+    let mut dressed = ApiError::new(code).into_response();
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        dressed.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    dressed
+}
+
+/// What every answer carries unless its handler said otherwise.
+static FIXED_HEADERS: [(HeaderName, HeaderValue); 5] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
+fn dress(response: &mut Response, app: &App, exchange: &Exchange, standing: Standing) {
+    let headers = response.headers_mut();
+    for (name, value) in &FIXED_HEADERS {
+        if !headers.contains_key(name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    if app.config.http.hsts {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000; includeSubDomains"));
+    }
+    if let Ok(id) = HeaderValue::from_str(&exchange.id) {
+        headers.insert("x-request-id", id);
+    }
+    if standing.limit == 0 {
+        return;
+    }
+    let reset = standing.reset.as_secs() + u64::from(standing.reset.subsec_nanos() > 0);
+    let mut put = |name: &'static str, text: String| {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(name, value);
+        }
+    };
+    put("ratelimit-policy", format!("\"requests\";q={};w=60", standing.limit));
+    put("ratelimit", format!("\"requests\";r={};t={reset}", standing.remaining));
+    put("x-ratelimit-limit", standing.limit.to_string());
+    put("x-ratelimit-remaining", standing.remaining.to_string());
+    put("x-ratelimit-reset", reset.to_string());
+}
+
+/// One line per request. The query is left out: it may hold what a person searched for.
+fn log(exchange: &Exchange, status: StatusCode, took: Duration) {
+    let user = exchange.user.get().map(ToString::to_string).unwrap_or_default();
+    let ms = took.as_millis();
+    if status.is_server_error() {
+        tracing::warn!(status = status.as_u16(), ms, user, address = %exchange.address, "answered");
+    } else {
+        tracing::debug!(status = status.as_u16(), ms, user, address = %exchange.address, "answered");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slash_is_added_where_the_api_wants_one() {
+        let table = [
+            ("/api/v1/users", "/api/v1/users/"),
+            ("/api/v1/users/", "/api/v1/users/"),
+            ("/api/v1/users?page=2", "/api/v1/users/?page=2"),
+            ("/health/live", "/health/live/"),
+            ("/admin/app.css", "/admin/app.css"),
+            ("/", "/"),
+        ];
+        for (from, to) in table {
+            let mut uri: Uri = from.parse().expect("uri");
+            add_slash(&mut uri);
+            assert_eq!(uri.to_string(), to);
+        }
+    }
+
+    #[test]
+    fn only_plain_request_ids_are_taken() {
+        let table = [("abc-123", true), ("", false), ("a b", false), ("a\"b", false), (&"x".repeat(129), false), (&"x".repeat(128), true)];
+        for (text, taken) in table {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-request-id", HeaderValue::from_str(text).expect("value"));
+            assert_eq!(request_id(&headers).is_some(), taken, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn links_keep_the_other_parameters() {
+        let origin = Origin { base: "https://x.test".into(), path: "/api/v1/users/".into(), query: "page=2&search=a%26b".into() };
+        assert_eq!(origin.with_param("page", "3"), "https://x.test/api/v1/users/?search=a%26b&page=3");
+    }
+}

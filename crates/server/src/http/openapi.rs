@@ -1,0 +1,172 @@
+//! The OpenAPI 3.1 document: generated from the handlers, completed from the catalogue of errors.
+//!
+//! Handlers say what only they know: parameters, bodies, answers, and by extensions which refusals they can give
+//! (`x-error-codes`), which scope they ask for (`x-scope`), whether they want an admin (`x-admin`) or a person's
+//! login (`x-login`). From these and from the shape of the operation every error answer is written here, so that
+//! the document can't tell another story than the code.
+
+use super::envelope::Refusal;
+use super::error::ErrorCode;
+use crate::app::App;
+use axum::Router;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "SanaSend",
+        description = "A WhatsApp account as a REST API.\n\nEvery answer has one of two shapes: `{\"success\": true, \"message\", \"data\"}` or `{\"success\": false, \"message\", \"errors\", \"error_code\"}`. Times are RFC 3339 in UTC, ids are UUIDv7. Paths are served with and without the slash at the end. Unknown JSON fields are refused.\n\nEvery answer carries `X-Request-Id`, and the caller's limit in `RateLimit`, `RateLimit-Policy`, `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset` (seconds until the whole limit is free again)."
+    ),
+    components(schemas(Refusal)),
+    tags(
+        (name = "auth", description = "Logging in as a person."),
+        (name = "users", description = "Tenants, managed by admins."),
+        (name = "api-keys", description = "Keys for programs."),
+        (name = "sessions", description = "Linked WhatsApp accounts."),
+        (name = "messages", description = "Sending, and what came in."),
+        (name = "events", description = "The event log."),
+        (name = "health", description = "Probes."),
+    )
+)]
+struct Base;
+
+/// What every operation can answer, whatever it does.
+const EVERYWHERE: &[ErrorCode] = &[ErrorCode::RateLimited, ErrorCode::InternalError, ErrorCode::ServiceUnavailable];
+/// What every operation behind credentials can answer.
+const BEHIND_CREDENTIALS: &[ErrorCode] = &[
+    ErrorCode::Unauthenticated,
+    ErrorCode::InvalidToken,
+    ErrorCode::TokenExpired,
+    ErrorCode::InvalidApiKey,
+    ErrorCode::ApiKeyExpired,
+    ErrorCode::ApiKeyRevoked,
+    ErrorCode::IpNotAllowed,
+    ErrorCode::UserInactive,
+];
+const WITH_BODY: &[ErrorCode] = &[
+    ErrorCode::ValidationError,
+    ErrorCode::MalformedJson,
+    ErrorCode::UnknownField,
+    ErrorCode::PayloadTooLarge,
+    ErrorCode::UnsupportedMediaType,
+];
+
+/// Puts the routes under the document's head.
+#[must_use]
+pub fn collect(routes: OpenApiRouter<Arc<App>>) -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Base::openapi()).merge(routes)
+}
+
+/// The whole document, as it is served and as `sanasend openapi` prints it.
+#[must_use]
+pub fn document() -> String {
+    let (_, collected) = collect(super::v1::routes()).split_for_parts();
+    complete(&collected)
+}
+
+/// `/api/schema/`.
+pub fn routes(collected: &utoipa::openapi::OpenApi) -> Router<Arc<App>> {
+    let text: Arc<str> = complete(collected).into();
+    let serve = async move || ([(header::CONTENT_TYPE, "application/json")], text.to_string()).into_response();
+    Router::new().route("/api/schema/", get(serve))
+}
+
+fn complete(collected: &utoipa::openapi::OpenApi) -> String {
+    // A document of strings and maps has no way not to be JSON.
+    let mut document = serde_json::to_value(collected).unwrap_or_default();
+    document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
+    document["servers"] = json!([{"url": "/", "description": "This server"}]);
+    document["components"]["securitySchemes"] = json!({
+        "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
+        "bearer": {"type": "http", "scheme": "bearer", "description": "An access token from `POST /api/v1/auth/login/`, or an API key."},
+    });
+    document["security"] = json!([{"apiKey": []}, {"bearer": []}]);
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    for operation in paths.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut()).filter(|value| value.is_object()) {
+        complete_operation(operation);
+    }
+    format!("{document:#}\n")
+}
+
+fn complete_operation(operation: &mut Value) {
+    let is_public = operation["security"] == json!([{}]);
+    let wants_login = operation["x-login"] == json!(true) || operation["x-admin"] == json!(true);
+    if wants_login {
+        operation["security"] = json!([{"bearer": []}]);
+    }
+    let needs: Vec<String> = [
+        operation["x-scope"].as_str().map(|scope| format!("An API key needs the scope `{scope}`.")),
+        (operation["x-admin"] == json!(true)).then(|| "For admins, by login.".to_owned()),
+        (operation["x-login"] == json!(true)).then(|| "By login, not by API key.".to_owned()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if !needs.is_empty() {
+        let said = operation["description"].as_str().unwrap_or_default();
+        operation["description"] = json!(format!("{said}\n\n{}", needs.join(" ")).trim_start());
+    }
+    for (status, codes) in by_status(&codes_of(operation, is_public)) {
+        operation["responses"][status.to_string()] = error_answer(&codes);
+    }
+}
+
+/// Every code that an operation can answer, in the order of the catalogue.
+fn codes_of(operation: &Value, is_public: bool) -> Vec<ErrorCode> {
+    let said = operation["x-error-codes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let said: Vec<&str> = said.collect();
+    let parameters: Vec<&Value> = operation["parameters"].as_array().into_iter().flatten().collect();
+    let has_parameter = |place: &str| parameters.iter().any(|parameter| parameter["in"] == place);
+    let is_true = |name: &str| operation[name] == json!(true);
+    let applies = |code: ErrorCode| {
+        EVERYWHERE.contains(&code)
+            || said.contains(&code.as_str())
+            || (!is_public && BEHIND_CREDENTIALS.contains(&code))
+            || (operation["requestBody"].is_object() && WITH_BODY.contains(&code))
+            || (code == ErrorCode::ValidationError && has_parameter("query"))
+            || (code == ErrorCode::NotFound && has_parameter("path"))
+            || (code == ErrorCode::InsufficientScope && operation["x-scope"].is_string())
+            || (code == ErrorCode::AdminRequired && is_true("x-admin"))
+            || (code == ErrorCode::LoginRequired && (is_true("x-admin") || is_true("x-login")))
+    };
+    ErrorCode::ALL.iter().copied().filter(|code| applies(*code)).collect()
+}
+
+fn by_status(codes: &[ErrorCode]) -> BTreeMap<u16, Vec<ErrorCode>> {
+    let mut grouped: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
+    for code in codes {
+        grouped.entry(code.status().as_u16()).or_default().push(*code);
+    }
+    grouped
+}
+
+fn error_answer(codes: &[ErrorCode]) -> Value {
+    let description: Vec<String> = codes.iter().map(|code| format!("`{}`: {}", code.as_str(), code.sentence())).collect();
+    let examples: serde_json::Map<String, Value> = codes
+        .iter()
+        .map(|code| {
+            let errors = match code {
+                ErrorCode::ValidationError => json!({"name": ["is required"]}),
+                ErrorCode::UnknownField => json!({"nmae": ["is not a field of this request"]}),
+                _ => json!({}),
+            };
+            let value = json!({"success": false, "message": code.sentence(), "errors": errors, "error_code": code.as_str()});
+            (code.as_str().to_owned(), json!({ "value": value }))
+        })
+        .collect();
+    let mut answer = json!({
+        "description": description.join("\n\n"),
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}, "examples": examples}},
+    });
+    if codes.iter().any(|code| matches!(code.status().as_u16(), 429 | 503)) {
+        answer["headers"] = json!({"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}});
+    }
+    answer
+}
