@@ -19,8 +19,8 @@ mod wire;
 pub use control::{Control, DeviceView, Linked};
 pub use error::Error;
 pub use network::{Counts, Fault};
-pub use sandbox::{Addresses, Config, Sandbox};
 pub use phones::{Auto, MessageKind, PhoneView, ShownMessage, ShownStatus};
+pub use sandbox::{Addresses, Config, Sandbox};
 pub use transcript::{Direction, StanzaFilter, StanzaRecord};
 pub use wire::Pipe;
 

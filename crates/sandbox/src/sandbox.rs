@@ -141,6 +141,7 @@ impl Sandbox {
     pub async fn stop(&self) {
         // Nobody listening means that everything has ended already.
         let _ = self.0.stop.send(true);
+        self.0.control.stop();
         self.0.network.close_all();
         let waited = tokio::time::timeout(STOP_WITHIN, self.0.network.all_closed()).await;
         if waited.is_err() {

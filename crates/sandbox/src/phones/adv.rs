@@ -35,12 +35,7 @@ pub(super) fn sign_companion<R: CryptoRng + Rng>(
         ..Default::default()
     }
     .encode_to_vec();
-    let message = [
-        &ACCOUNT_SIGNATURE[..],
-        &details,
-        &request.keys.identity[..],
-    ]
-    .concat();
+    let message = [&ACCOUNT_SIGNATURE[..], &details, &request.keys.identity[..]].concat();
     let signed = wa::ADVSignedDeviceIdentity {
         account_signature: Some(sign(identity.private_key(), &message, random)?),
         account_signature_key: Some(identity.public_key().public_key_bytes().to_vec()),
@@ -48,8 +43,7 @@ pub(super) fn sign_companion<R: CryptoRng + Rng>(
         ..Default::default()
     }
     .encode_to_vec();
-    let mut mac = Hmac::<Sha256>::new_from_slice(&request.keys.adv_secret)
-        .map_err(|e| Error::Keys(e.to_string()))?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(&request.keys.adv_secret).map_err(|e| Error::Keys(e.to_string()))?;
     mac.update(&signed);
     let identity_hmac = wa::ADVSignedDeviceIdentityHMAC {
         hmac: Some(mac.finalize().into_bytes().to_vec()),
@@ -60,13 +54,7 @@ pub(super) fn sign_companion<R: CryptoRng + Rng>(
     .encode_to_vec();
     Ok(SignedCompanion {
         identity_hmac,
-        key_index_list: sign_key_indexes(
-            identity,
-            raw_id,
-            &request.valid_indexes,
-            request.timestamp,
-            random,
-        )?,
+        key_index_list: sign_key_indexes(identity, raw_id, &request.valid_indexes, request.timestamp, random)?,
     })
 }
 
@@ -100,14 +88,8 @@ pub(super) fn sign_key_indexes<R: CryptoRng + Rng>(
     .encode_to_vec())
 }
 
-fn sign<R: CryptoRng + Rng>(
-    key: &PrivateKey,
-    message: &[u8],
-    random: &mut R,
-) -> Result<Vec<u8>, Error> {
-    let signature = key
-        .calculate_signature(message, random)
-        .map_err(|e| Error::Keys(e.to_string()))?;
+fn sign<R: CryptoRng + Rng>(key: &PrivateKey, message: &[u8], random: &mut R) -> Result<Vec<u8>, Error> {
+    let signature = key.calculate_signature(message, random).map_err(|e| Error::Keys(e.to_string()))?;
     Ok(signature.to_vec())
 }
 
@@ -153,16 +135,9 @@ mod tests {
 
         let (own, key_index) = PairUtils::do_pair_crypto(&device, &signed.identity_hmac).unwrap();
         assert_eq!(key_index, 3);
-        assert_eq!(
-            validate_adv_with_identity_key(&own, &request.keys.identity, None),
-            AdvValidation::Valid
-        );
-        let stranger = *KeyPair::generate(&mut Clock.random())
-            .public_key.public_key_bytes().as_array().unwrap();
-        assert_eq!(
-            validate_adv_with_identity_key(&own, &stranger, None),
-            AdvValidation::Invalid
-        );
+        assert_eq!(validate_adv_with_identity_key(&own, &request.keys.identity, None), AdvValidation::Valid);
+        let stranger = *KeyPair::generate(&mut Clock.random()).public_key.public_key_bytes().as_array().unwrap();
+        assert_eq!(validate_adv_with_identity_key(&own, &stranger, None), AdvValidation::Invalid);
     }
 
     #[test]

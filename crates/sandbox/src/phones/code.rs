@@ -19,11 +19,7 @@ const BUNDLE_INFO: &[u8] = b"link_code_pairing_key_bundle_encryption_key";
 
 /// A code as people write it (`abcd-1234`), or `None` when it cannot be one.
 pub(super) fn parse(text: &str) -> Option<String> {
-    let code: String = text
-        .chars()
-        .filter(|c| !matches!(c, '-' | ' '))
-        .map(|c| c.to_ascii_uppercase())
-        .collect();
+    let code: String = text.chars().filter(|c| !matches!(c, '-' | ' ')).map(|c| c.to_ascii_uppercase()).collect();
     PairCodeUtils::validate_code(&code).then_some(code)
 }
 
@@ -35,12 +31,7 @@ pub(super) struct TypedCode {
 }
 
 /// Answers the companion's hello for a typed code. Takes about 100 ms of CPU.
-pub(super) fn answer(
-    hello: &CodeHello,
-    code: &str,
-    identity: &IdentityKeyPair,
-    clock: Clock,
-) -> Result<(PrimaryHello, TypedCode), Error> {
+pub(super) fn answer(hello: &CodeHello, code: &str, identity: &IdentityKeyPair, clock: Clock) -> Result<(PrimaryHello, TypedCode), Error> {
     let companion = PairCodeUtils::decrypt_primary_ephemeral_pub(&hello.wrapped_ephemeral, code)
         .map_err(|e| Error::Protocol(format!("companion_hello: {e}")))?;
     let companion_ephemeral = PublicKey::from_djb_public_key_bytes(&companion).map_err(key)?;
@@ -50,11 +41,7 @@ pub(super) fn answer(
         wrapped_ephemeral: PairCodeUtils::encrypt_ephemeral_pub(&public, code).to_vec(),
         identity: raw(identity.public_key())?,
     };
-    let typed = TypedCode {
-        ephemeral,
-        companion_ephemeral,
-        noise: hello.noise,
-    };
+    let typed = TypedCode { ephemeral, companion_ephemeral, noise: hello.noise };
     Ok((primary, typed))
 }
 
@@ -63,36 +50,21 @@ impl TypedCode {
     ///
     /// # Errors
     /// `Error::Refused` when the code typed was not the one shown.
-    pub fn open(
-        &self,
-        finish: &CodeFinish,
-        identity: &IdentityKeyPair,
-    ) -> Result<CompanionKeys, Error> {
+    pub fn open(&self, finish: &CodeFinish, identity: &IdentityKeyPair) -> Result<CompanionKeys, Error> {
         let wrong = || Error::Refused("the code is not the one that the companion shows".into());
-        let shared = self
-            .ephemeral
-            .calculate_agreement(&self.companion_ephemeral)
-            .map_err(key)?;
+        let shared = self.ephemeral.calculate_agreement(&self.companion_ephemeral).map_err(key)?;
         let bundle = open_bundle(&shared, &finish.wrapped_bundle).ok_or_else(wrong)?;
         let (companion, rest) = bundle.split_at_checked(32).ok_or_else(wrong)?;
         let (primary, random) = rest.split_at_checked(32).ok_or_else(wrong)?;
         if companion != finish.identity || primary != identity.public_key().public_key_bytes() {
             return Err(wrong());
         }
-        let companion_identity =
-            PublicKey::from_djb_public_key_bytes(&finish.identity).map_err(key)?;
-        let identity_shared = identity
-            .private_key()
-            .calculate_agreement(&companion_identity)
-            .map_err(key)?;
+        let companion_identity = PublicKey::from_djb_public_key_bytes(&finish.identity).map_err(key)?;
+        let identity_shared = identity.private_key().calculate_agreement(&companion_identity).map_err(key)?;
         let material = [&shared[..], &identity_shared[..], random].concat();
         let mut adv_secret = [0; 32];
         hkdf_sha256_into(&material, None, b"adv_secret", &mut adv_secret).map_err(key)?;
-        Ok(CompanionKeys {
-            noise: self.noise,
-            identity: finish.identity,
-            adv_secret,
-        })
+        Ok(CompanionKeys { noise: self.noise, identity: finish.identity, adv_secret })
     }
 }
 
@@ -107,9 +79,7 @@ fn open_bundle(shared: &[u8; 32], wrapped: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn raw(key: &PublicKey) -> Result<[u8; 32], Error> {
-    key.public_key_bytes()
-        .try_into()
-        .map_err(|_| Error::Keys("a public key of another length".into()))
+    key.public_key_bytes().try_into().map_err(|_| Error::Keys("a public key of another length".into()))
 }
 
 fn key(error: impl std::fmt::Display) -> Error {
@@ -127,20 +97,11 @@ mod tests {
         let companion = KeyPair::generate(&mut random);
         let ephemeral = KeyPair::generate(&mut random);
         let wrapped = PairCodeUtils::encrypt_ephemeral_pub(&raw(&ephemeral.public_key)?, shown);
-        let hello = CodeHello {
-            reference: b"ref".to_vec(),
-            wrapped_ephemeral: wrapped.to_vec(),
-            noise: [9; 32],
-        };
+        let hello = CodeHello { reference: "ref".to_owned(), wrapped_ephemeral: wrapped.to_vec(), noise: [9; 32] };
         let (primary, held) = answer(&hello, typed, &phone, Clock)?;
         let seen = PairCodeUtils::decrypt_primary_ephemeral_pub(&primary.wrapped_ephemeral, shown).unwrap();
-        let (bundle, secret) =
-            PairCodeUtils::prepare_key_bundle(&ephemeral, &seen, &primary.identity, &companion).unwrap();
-        let finish = CodeFinish {
-            wrapped_bundle: bundle,
-            identity: raw(&companion.public_key)?,
-            reference: b"ref".to_vec(),
-        };
+        let (bundle, secret) = PairCodeUtils::prepare_key_bundle(&ephemeral, &seen, &primary.identity, &companion).unwrap();
+        let finish = CodeFinish { wrapped_bundle: bundle, identity: raw(&companion.public_key)?, reference: "ref".to_owned() };
         Ok((secret, held.open(&finish, &phone)?))
     }
 

@@ -6,10 +6,8 @@
 //! the area codes below, and only when that is used up from the rest of 555.
 
 /// Area codes in use, so that libphonenumber calls the numbers valid.
-const AREA_CODES: [u16; 24] = [
-    202, 303, 212, 213, 214, 215, 216, 217, 301, 302, 304, 305, 312, 313, 314, 315, 402, 404, 405,
-    406, 503, 504, 505, 512,
-];
+const AREA_CODES: [u16; 24] =
+    [202, 303, 212, 213, 214, 215, 216, 217, 301, 302, 304, 305, 312, 313, 314, 315, 402, 404, 405, 406, 503, 504, 505, 512];
 
 const FICTION_PER_AREA: usize = 100;
 const REST_PER_AREA: usize = 9_000;

@@ -1,0 +1,145 @@
+//! The control API as a caller sees it.
+
+use super::*;
+use crate::clock::Clock;
+use crate::network::Network;
+use crate::phones::Phones;
+use crate::state::State as Store;
+use crate::transcript::Transcript;
+use axum::body::Body;
+use axum::http::{Method, Request};
+use std::sync::Arc;
+use tower::ServiceExt as _;
+
+struct Api {
+    _folder: tempfile::TempDir,
+    router: Router,
+}
+
+impl Api {
+    fn new() -> Api {
+        let folder = tempfile::tempdir().unwrap();
+        let state = Store::open(folder.path()).unwrap();
+        let network = Network::open(state, Clock, Arc::new(Transcript::default())).unwrap();
+        let phones = Phones::open(network.clone()).unwrap();
+        Api { _folder: folder, router: router(Control::new(network, phones)) }
+    }
+
+    async fn call(&self, method: Method, path: &str, body: &str) -> (u16, Value) {
+        let request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        (status, value)
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        self.call(Method::GET, path, "").await
+    }
+
+    async fn post(&self, path: &str, body: &str) -> (u16, Value) {
+        self.call(Method::POST, path, body).await
+    }
+
+    async fn refused(&self, method: Method, path: &str, body: &str, status: u16, hint: &str) {
+        let (got, answer) = self.call(method, path, body).await;
+        let sentence = answer["error"].as_str().unwrap_or_default();
+        assert_eq!(got, status, "{path} {body}: {answer}");
+        assert!(sentence.contains(hint), "{path} {body}: {sentence}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_can_be_sent_and_waited_for() {
+    let api = Api::new();
+    let (status, ana) = api.post("/admin/phones", r#"{"push_name": "Ana"}"#).await;
+    assert_eq!((status, &ana["push_name"], &ana["online"]), (201, &json!("Ana"), &json!(true)));
+    let (_, bob) = api.post("/admin/phones", r#"{"phone": "+1 202-555-0177"}"#).await;
+    assert_eq!(bob["phone"], "+12025550177");
+    assert_eq!(bob["jid"], "12025550177@s.whatsapp.net");
+    let ana = ana["phone"].as_str().unwrap();
+    let body = r#"{"to": "+12025550177", "text": "hi"}"#;
+    let (status, sent) = api.post(&format!("/admin/phones/{ana}/send"), body).await;
+    assert_eq!(status, 200, "{sent}");
+    let (_, shown) = api.get("/admin/phones/+12025550177/messages?wait=20&count=1").await;
+    assert_eq!((&shown[0]["id"], &shown[0]["text"]), (&sent["id"], &json!("hi")));
+    assert_eq!((&shown[0]["status"], &shown[0]["from_me"]), (&json!("delivered"), &json!(false)));
+
+    let (_, read) = api.post("/admin/phones/+12025550177/read", "").await;
+    assert_eq!(read, json!({"read": 1}));
+    let (_, devices) = api.get("/admin/phones/12025550177/devices").await;
+    assert_eq!((&devices[0]["id"], &devices[0]["ready"]), (&json!(0), &json!(true)));
+    let (_, state) = api.get("/admin/state").await;
+    assert_eq!(state["accounts"], 2);
+    let query = "/admin/transcript?jid=+12025550177&tag=message&direction=out&wait=20";
+    let (_, stanzas) = api.get(query).await;
+    assert_eq!(stanzas[0]["node"]["children"][0]["header"]["type"], "pkmsg");
+    let (status, _) = api.call(Method::DELETE, "/admin/phones/+12025550177", "").await;
+    assert_eq!(status, 204);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_in_a_sentence() {
+    let api = Api::new();
+    api.post("/admin/phones", r#"{"phone": "+12025550100"}"#).await;
+    let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
+    let phone = "/admin/phones/+12025550100";
+    let cases = [
+        (&post, "/admin/phones".to_owned(), r#"{"fone": "+1"}"#, 400, "unknown field `fone`"),
+        (&post, "/admin/phones".to_owned(), r#"{"phone": "abc"}"#, 400, "+12025550100"),
+        (&post, "/admin/phones".to_owned(), "{", 400, "body"),
+        (&get, "/admin/phones/+12025550199".to_owned(), "", 404, "POST /admin/phones"),
+        (&get, format!("{phone}/messages?cont=1"), "", 400, "unknown field `cont`"),
+        (&get, format!("{phone}/messages?wait=100000"), "", 400, "at most"),
+        (&post, format!("{phone}/send"), r#"{"to": "+12025550198", "text": "x"}"#, 404, "not on WhatsApp"),
+        (&post, format!("{phone}/send"), r#"{"to": "x@g.us", "text": "x"}"#, 400, "no jid of a person"),
+        (&post, format!("{phone}/send"), r#"{"to": "+12025550100"}"#, 400, "`text`"),
+        (&post, format!("{phone}/pair-code"), r#"{"code": "12"}"#, 400, "8 characters"),
+        (&post, format!("{phone}/pair-code"), r#"{"code": "ABCD1234"}"#, 404, "pairing code"),
+        (&delete, format!("{phone}/devices/0"), "", 409, "phone itself"),
+        (&delete, format!("{phone}/devices/x"), "", 400, "device number"),
+        (&delete, format!("{phone}/devices/44"), "", 404, ""),
+        (&post, "/admin/mock-phone/scan-qr".to_owned(), "garbage", 400, "QR code"),
+        (&post, "/admin/mock-phone/scan-qr?fone=1".to_owned(), "garbage", 400, "unknown field `fone`"),
+        (&post, "/admin/faults".to_owned(), r#"{"fault": {"kind": "disconnect"}}"#, 400, "either"),
+        (&post, "/admin/faults".to_owned(), r#"{"phone": "+12025550100", "fault": {"kind": "no"}}"#, 400, "unknown variant"),
+        (
+            &post,
+            "/admin/faults".to_owned(),
+            r#"{"phone": "+12025550100", "fault": {"kind": "delay", "ms": 5, "code": 1}}"#,
+            400,
+            "unknown field `code`",
+        ),
+        (&get, "/admin/transcript?after=x".to_owned(), "", 400, "query"),
+        (&get, "/admin/nothing".to_owned(), "", 404, "docs/sandbox.md"),
+        (&delete, "/admin/state".to_owned(), "", 405, "docs/sandbox.md"),
+    ];
+    for (method, path, body, status, hint) in cases {
+        api.refused(method.clone(), &path, body, status, hint).await;
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_reference_is_refused() {
+    use base64::Engine as _;
+    let api = Api::new();
+    let key = base64::prelude::BASE64_STANDARD.encode([7; 32]);
+    let qr = format!("2@nobody,{key},{key},{key},1");
+    api.refused(Method::POST, "/admin/mock-phone/scan-qr", &qr, 404, "expired").await;
+}
+
+#[tokio::test]
+async fn a_phone_goes_offline_and_back() {
+    let api = Api::new();
+    api.post("/admin/phones", r#"{"phone": "+12025550100"}"#).await;
+    let (_, phone) = api.post("/admin/phones/+12025550100/offline", "").await;
+    assert_eq!(phone["online"], false);
+    let to_self = r#"{"to": "+12025550100"}"#;
+    api.refused(Method::POST, "/admin/phones/+12025550100/typing", to_self, 409, "online").await;
+    let (_, phone) = api.post("/admin/phones/+12025550100/online", "").await;
+    assert_eq!(phone["online"], true);
+    let auto = r#"{"read": true, "reply": "got {text}"}"#;
+    let (_, phone) = api.post("/admin/phones/+12025550100/auto", auto).await;
+    assert_eq!(phone["auto"], json!({"read": true, "reply": "got {text}"}));
+}
