@@ -1,10 +1,15 @@
 //! The long-lived parts of a running server, in one place.
 //!
-//! Made once by `cli::serve` (and by tests), shared as `Arc<App>`: it is the state of the HTTP router.
+//! Made once by `node::Node` (and by tests), shared as `Arc<App>`: it is the state of the HTTP router.
 
+use crate::auth::Auth;
 use crate::config::Config;
+use crate::outbox::Outbox;
 use crate::secrets::Secrets;
+use crate::sessions::Sessions;
 use sanasend_model::{Clock, Timestamp};
+use sanasend_sandbox::Sandbox;
+use sanasend_store::Store;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +21,16 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// The secrets of the data folder.
     pub secrets: Secrets,
+    /// The database.
+    pub store: Store,
+    /// Who is calling: passwords, tokens, keys, and the brakes against guessing.
+    pub auth: Auth,
+    /// The linked accounts that this process runs.
+    pub sessions: Sessions,
+    /// The way in of messages.
+    pub outbox: Outbox,
+    /// The simulated network, where it runs in this process.
+    pub sandbox: Option<Sandbox>,
     /// When the process began to serve.
     pub started_at: Timestamp,
     /// Canceled when the server begins to stop: long answers and streams end then.

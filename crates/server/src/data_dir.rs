@@ -56,14 +56,12 @@ pub fn database(data_dir: &Path) -> PathBuf {
 #[must_use]
 pub fn holder(data_dir: &Path) -> Option<String> {
     let mut file = OpenOptions::new().read(true).open(data_dir.join("lock")).ok()?;
-    match file.try_lock() {
-        Ok(()) => None,
-        Err(_) => {
-            let mut pid = String::new();
-            let _ = file.read_to_string(&mut pid);
-            Some(pid.trim().to_owned())
-        }
+    if file.try_lock().is_ok() {
+        return None;
     }
+    let mut pid = String::new();
+    let _ = file.read_to_string(&mut pid);
+    Some(pid.trim().to_owned())
 }
 
 fn lock(path: &Path) -> anyhow::Result<File> {
@@ -104,4 +102,38 @@ pub fn make_private(path: &Path) -> anyhow::Result<()> {
         bail!("the folder {0} can be entered by others (mode {1:o}); run `chmod 700 {0}`", path.display(), mode & 0o777);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_folder_is_for_its_owner_alone() {
+        let parent = tempfile::tempdir().expect("folder");
+        let opened = DataDir::open(&parent.path().join("a/b")).expect("opened");
+        assert_eq!(fs::metadata(opened.path()).expect("folder").permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_folder_that_others_can_enter_is_refused() {
+        let parent = tempfile::tempdir().expect("folder");
+        fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o755)).expect("changed");
+        let refusal = DataDir::open(parent.path()).expect_err("refused").to_string();
+        assert!(refusal.contains("chmod 700"), "{refusal}");
+    }
+
+    #[test]
+    fn two_can_not_have_one_folder_open_and_the_second_is_told_who_has_it() {
+        let parent = tempfile::tempdir().expect("folder");
+        let path = parent.path().join("data");
+        assert_eq!(holder(&path), None);
+        let first = DataDir::open(&path).expect("opened");
+        let refusal = DataDir::open(&path).expect_err("locked").to_string();
+        assert!(refusal.contains(&std::process::id().to_string()), "{refusal}");
+        assert_eq!(holder(&path), Some(std::process::id().to_string()));
+        drop(first);
+        assert_eq!(holder(&path), None);
+        DataDir::open(&path).expect("opened again");
+    }
 }

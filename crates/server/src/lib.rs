@@ -14,6 +14,7 @@ pub mod data_dir;
 pub mod http;
 pub mod inbox;
 pub mod loadtest;
+pub mod node;
 pub mod outbox;
 pub mod secrets;
 pub mod sessions;

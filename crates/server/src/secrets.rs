@@ -137,3 +137,85 @@ pub fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     };
     write().with_context(|| format!("can't write {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn made() -> (tempfile::TempDir, Secrets) {
+        let folder = tempfile::tempdir().expect("folder");
+        let secrets = Secrets::open(folder.path(), &SystemClock, true).expect("made");
+        (folder, secrets)
+    }
+
+    #[test]
+    fn the_first_start_makes_three_different_secrets_that_only_the_owner_can_read() {
+        let (folder, secrets) = made();
+        let all = [secrets.seal_key.key.0, secrets.api_key_hmac.0, secrets.jwt_hmac.0];
+        assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
+        let inside = folder.path().join(FOLDER);
+        assert_eq!(fs::metadata(&inside).expect("folder").permissions().mode() & 0o777, 0o700);
+        for entry in fs::read_dir(&inside).expect("folder") {
+            let entry = entry.expect("entry");
+            assert_eq!(entry.metadata().expect("file").permissions().mode() & 0o777, 0o600, "{:?}", entry.file_name());
+        }
+    }
+
+    #[test]
+    fn the_next_start_reads_the_same_secrets_and_newer_seal_keys_come_first() {
+        let (folder, first) = made();
+        let newer = folder.path().join(FOLDER).join("seal_key_2");
+        write_private(&newer, hex::encode([7; 32]).as_bytes()).expect("written");
+        let again = Secrets::open(folder.path(), &SystemClock, false).expect("read");
+        assert_eq!((again.jwt_hmac.0, again.api_key_hmac.0), (first.jwt_hmac.0, first.api_key_hmac.0));
+        assert_eq!((again.seal_key.id, again.seal_key.key.0), (2, [7; 32]));
+        assert_eq!((again.older_seal_keys[0].id, again.older_seal_keys[0].key.0), (1, first.seal_key.key.0));
+    }
+
+    #[test]
+    fn a_secret_that_others_can_read_is_refused_with_what_to_do() {
+        let (folder, _) = made();
+        let file = folder.path().join(FOLDER).join(JWT_HMAC);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).expect("changed");
+        let refusal = Secrets::open(folder.path(), &SystemClock, true).expect_err("refused").to_string();
+        assert!(refusal.contains("chmod 600") && refusal.contains("640"), "{refusal}");
+    }
+
+    #[test]
+    fn a_secret_that_is_missing_beside_a_database_is_never_made_anew() {
+        for name in ["seal_key_1", API_KEY_HMAC, JWT_HMAC] {
+            let (folder, _) = made();
+            fs::remove_file(folder.path().join(FOLDER).join(name)).expect("removed");
+            let refusal = Secrets::open(folder.path(), &SystemClock, false).expect_err("refused").to_string();
+            assert!(refusal.contains(name) && refusal.contains("is missing"), "{refusal}");
+            assert!(!folder.path().join(FOLDER).join(name).exists());
+        }
+    }
+
+    #[test]
+    fn a_damaged_secret_is_refused_and_nothing_of_it_is_shown() {
+        let (folder, secrets) = made();
+        let file = folder.path().join(FOLDER).join(API_KEY_HMAC);
+        let cut = hex::encode(secrets.api_key_hmac.0)[..40].to_owned();
+        fs::write(&file, &cut).expect("damaged");
+        let refusal = Secrets::open(folder.path(), &SystemClock, true).expect_err("refused").to_string();
+        assert!(refusal.contains("damaged") && !refusal.contains(&cut), "{refusal}");
+    }
+
+    #[test]
+    fn what_a_killed_start_left_behind_does_not_matter() {
+        let folder = tempfile::tempdir().expect("folder");
+        crate::data_dir::make_private(&folder.path().join(FOLDER)).expect("folder");
+        fs::write(folder.path().join(FOLDER).join("jwt_hmac.new"), "half").expect("written");
+        Secrets::open(folder.path(), &SystemClock, true).expect("made");
+        assert!(!folder.path().join(FOLDER).join("jwt_hmac.new").exists());
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let (_folder, secrets) = made();
+        let shown = format!("{secrets:?}");
+        assert!(!shown.contains(&hex::encode(secrets.jwt_hmac.0)) && !shown.contains(&format!("{:?}", secrets.jwt_hmac.0)), "{shown}");
+    }
+}

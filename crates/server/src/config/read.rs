@@ -136,7 +136,7 @@ impl Reader {
     /// Environment variables and flags hold text: `1234` there may mean a number or a text, `a,b` a list.
     fn convert<T: DeserializeOwned>(&self, path: &str, found: &Value) -> Result<T, String> {
         let plain = found.deserialize::<T>();
-        let raw = self.sources.find_metadata(path).and_then(|metadata| raw_text(metadata));
+        let raw = self.sources.find_metadata(path).and_then(raw_text);
         let (Err(error), Some(raw)) = (&plain, raw) else {
             return plain.map_err(|error| error.kind.to_string());
         };

@@ -29,7 +29,7 @@ macro_rules! section {
                     $($field: {
                         let path = concat!($prefix, stringify!($field));
                         let check = |_value: &$type| -> Result<(), String> {
-                            $(within(*_value, &$bounds)?;)?
+                            $(within(_value, &$bounds)?;)?
                             Ok(())
                         };
                         reader.take(path, concat!($($doc, "\n",)*), $default, check)
@@ -239,6 +239,6 @@ impl Config {
     }
 }
 
-fn within<N: PartialOrd + std::fmt::Display>(value: N, bounds: &RangeInclusive<N>) -> Result<(), String> {
-    if bounds.contains(&value) { Ok(()) } else { Err(format!("must be from {} to {}, not {value}", bounds.start(), bounds.end())) }
+fn within<N: PartialOrd + std::fmt::Display>(value: &N, bounds: &RangeInclusive<N>) -> Result<(), String> {
+    if bounds.contains(value) { Ok(()) } else { Err(format!("must be from {} to {}, not {value}", bounds.start(), bounds.end())) }
 }

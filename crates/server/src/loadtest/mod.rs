@@ -1,1 +1,146 @@
-//! Measures a server of this machine: accepts, sends, memory, waits. See `sanasend loadtest --help`.
+//! `sanasend loadtest`: what this machine does, measured on a server of its own.
+//!
+//! It starts the same binary on temporary folders, drives it over HTTP as a customer would, and ends what it
+//! started. Accepts are measured on an account that is offline, so that nothing drains while it is filled; memory
+//! on a server whose sandbox runs in another process, so that the pretend network's memory is not counted.
+
+mod accepts;
+mod accounts;
+mod child;
+mod customer;
+mod disk;
+mod places;
+mod report;
+mod sends;
+mod wire;
+
+use crate::cli::out;
+use anyhow::Context;
+use child::Process;
+use clap::Args;
+use customer::Customer;
+use indicatif::{ProgressBar, ProgressStyle};
+use places::Temporary;
+use report::{Accept, Latency, Raw, Report, Sends, quantile};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Settings of the servers under test: no limit of requests stands in the way of the measurement.
+const SETTINGS: &[(&str, &str)] = &[("SANASEND_LIMITS__REQUESTS_PER_MINUTE", "0")];
+/// Arguments of a server under test.
+const SERVE: &[&str] =
+    &["serve", "--sandbox", "--listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0", "--sandbox-tls-listen", "127.0.0.1:0"];
+/// Stages of the progress bar.
+const STAGES: u64 = 8;
+
+/// Flags of `loadtest`.
+#[derive(Debug, Clone, Args)]
+pub struct LoadtestArgs {
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub seconds: u64,
+    /// Accounts that are linked to measure the memory of one.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=9000))]
+    pub accounts: u64,
+    /// Clients of the accept measurement with many.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub clients: u64,
+    /// Print the figures as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Where to put the temporary folders: the disk under test. [default: the system's]
+    #[arg(long, value_name = "DIR")]
+    pub on: Option<PathBuf>,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// When a server can't be started or a figure does not add up; nothing is left running or lying about.
+pub async fn run(args: LoadtestArgs) -> anyhow::Result<()> {
+    let place = Temporary::make(args.on.as_deref())?;
+    let progress = progress();
+    let measured = tokio::select! {
+        measured = measure(&args, &place, &progress) => measured,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
+    progress.finish_and_clear();
+    let report = measured?;
+    if args.json {
+        out::line(&serde_json::to_string(&report)?);
+    } else {
+        out::line(&report.table());
+    }
+    Ok(())
+}
+
+async fn measure(args: &LoadtestArgs, place: &Temporary, progress: &ProgressBar) -> anyhow::Result<Report> {
+    let time = Duration::from_secs(args.seconds);
+    let stage = |text: &str| {
+        progress.set_message(text.to_owned());
+        progress.inc(1);
+    };
+    stage("accepts: starting a server");
+    let (raw, accept) = accept_stage(args, place, time, &stage).await?;
+
+    stage("latency and sends: starting a server");
+    let server = Process::start(SERVE, &place.folder("sends")?, SETTINGS).await?;
+    let customer = Customer::of(&server)?;
+    stage("time from accept to acknowledgement");
+    let shop = customer.link("shop").await?;
+    let mut acks = sends::acknowledgements(&customer, &shop, time).await?;
+    stage("texts through one account and through twenty");
+    let one_account = sends::through(&customer, std::slice::from_ref(&shop), time).await?;
+    let twenty = customer.link_many("many", 20).await?;
+    let twenty_accounts = sends::through(&customer, &twenty, time).await?;
+    server.stop().await?;
+
+    stage("memory: linking accounts");
+    let accounts = usize::try_from(args.accounts)?;
+    let (memory, mut linked) = accounts::measure(place, accounts, progress).await?;
+    stage("time to start");
+    let start_ms = accounts::start_time(place).await?;
+    let latency = Latency {
+        start_ms,
+        qr_ms: quantile(&mut linked.qr_ms, 0.5),
+        link_ms: quantile(&mut linked.link_ms, 0.5),
+        ack_p50_ms: quantile(&mut acks, 0.5),
+        ack_p99_ms: quantile(&mut acks, 0.99),
+    };
+    Ok(Report { accept, raw, memory, latency, sends_per_s: Sends { one_account, twenty_accounts } })
+}
+
+/// Accepts with one client and with many, with the machine's limits measured between them.
+async fn accept_stage(args: &LoadtestArgs, place: &Temporary, time: Duration, stage: &impl Fn(&str)) -> anyhow::Result<(Raw, Accept)> {
+    let folder = place.folder("accepts")?;
+    let server = Process::start(SERVE, &folder, SETTINGS).await?;
+    let customer = Customer::of(&server)?;
+    let account = customer.link("shop").await?;
+    customer.go_offline(&account).await?;
+    let before = sanasend_store::raw::count_messages(&crate::data_dir::database(&folder)).await?;
+    stage("accepts with one client");
+    let one = accepts::measure(&customer, &account, 1, time).await?;
+    stage("the bare disk and a bare database");
+    let raw_folder = place.folder("raw")?;
+    let raw_time = time / 3;
+    let for_disk = raw_folder.clone();
+    let fsync_per_s = tokio::task::spawn_blocking(move || disk::measure(&for_disk, raw_time)).await.context("the measurement of the disk broke down")??;
+    let bare = sanasend_store::raw::measure(&raw_folder.join("raw.db"), raw_time).await?;
+    stage("accepts with many clients");
+    let many = accepts::measure(&customer, &account, usize::try_from(args.clients)?, time).await?;
+    let on_disk = sanasend_store::raw::count_messages(&crate::data_dir::database(&folder)).await? - before;
+    let answered = one.accepted + many.accepted;
+    anyhow::ensure!(on_disk == answered, "{answered} messages were accepted, but {on_disk} are on disk");
+    server.stop().await?;
+    let raw = Raw { fsync_per_s, commit_per_s: bare.commits_per_s, rows_per_s_batch64: bare.rows_per_s };
+    Ok((raw, Accept { c1: one.rate, c64: many.rate }))
+}
+
+fn progress() -> ProgressBar {
+    let bar = ProgressBar::new(STAGES);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} [{elapsed}] {wide_bar} {pos}/{len} {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,0 +1,178 @@
+//! A running server: how its parts are made, in which order they start, and how it stops without losing anything.
+//!
+//! Apart from the command line, so that tests start the whole product in their own process with a clock of theirs.
+
+pub mod client_version;
+pub mod first_run;
+pub mod ground;
+pub mod listen;
+pub mod outside_sandbox;
+
+pub use first_run::{FirstRun, ShownOnce};
+pub use ground::Ground;
+
+use crate::app::App;
+use crate::auth::Auth;
+use crate::config::Config;
+use crate::outbox::Outbox;
+use crate::sessions::{Sessions, bridge};
+use anyhow::{Context, anyhow};
+use sanasend_engine::{Engine, SandboxDoor};
+use sanasend_model::{Clock, Network};
+use sanasend_sandbox::Sandbox;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A server that answers requests.
+pub struct Node {
+    /// Its parts.
+    pub app: Arc<App>,
+    /// Where the API listens; the port is the one in use.
+    pub api: SocketAddr,
+    /// What was made because the data folder was new, and is shown this once.
+    pub first_run: FirstRun,
+    ground: Ground,
+    http: JoinHandle<std::io::Result<()>>,
+    chores: Vec<JoinHandle<()>>,
+}
+
+impl Node {
+    /// Starts everything: proof of the wall, data folder, database, sandbox, linked accounts, HTTP. When it
+    /// returns, requests are answered.
+    ///
+    /// # Errors
+    /// A sentence for the operator. Nothing listens then.
+    pub async fn start(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        sanasend_engine::prove_wall().map_err(|why| anyhow!("the check of WhatsApp's certificate does not work: {why}; not starting"))?;
+        let started_at = clock.now();
+        let ground = Ground::open(&config, clock.clone()).await?;
+        let applied = ground.store.migrate().await.context("the database can't be brought up to date")?;
+        if !applied.is_empty() {
+            tracing::info!(migrations = applied.len(), "the database was brought up to date");
+        }
+        let shutdown = CancellationToken::new();
+        let auth = Auth::new(&config, &ground.secrets, &clock);
+        let (sandbox, first_run) = tokio::try_join!(
+            start_sandbox(&config, &ground),
+            first_run::prepare(&config, &ground.store, &auth, &*clock),
+        )?;
+        if let Some(sandbox) = &sandbox {
+            first_run::make_friend(sandbox).await?;
+        }
+        let (engine, network) = make_engine(&config, &ground, sandbox.as_ref(), &clock)?;
+        let mut chores = vec![client_version::remember(engine.client_version(), ground.data_dir.path().to_owned(), shutdown.clone())];
+        let (sessions, outbox) = make_way_of_messages(&config, &ground, engine, network, &clock, &shutdown);
+        let app = Arc::new(App {
+            config,
+            clock,
+            secrets: ground.secrets.clone(),
+            store: ground.store.clone(),
+            auth,
+            sessions,
+            outbox,
+            sandbox,
+            started_at,
+            shutdown: shutdown.clone(),
+        });
+        let listener = listen::bind(app.config.general.listen).await?;
+        let api = listener.local_addr().context("the listening socket has no address")?;
+        app.sessions.start().await;
+        app.outbox.start();
+        chores.push(tokio::spawn(crate::auth::keep_house(app.clone())));
+        let http = listen::serve(listener, app.clone());
+        Ok(Self { app, api, first_run, ground, http, chores })
+    }
+
+    /// Stops: no new requests, the running ones end, links are closed, what was accepted is on disk. Takes at
+    /// most the configured time and a little more.
+    pub async fn stop(mut self) {
+        let patience = Duration::from_secs(self.app.config.general.shutdown_seconds);
+        self.app.shutdown.cancel();
+        match tokio::time::timeout(patience, &mut self.http).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(problem) => tracing::warn!(?problem, "the HTTP server ended badly"),
+            Err(_) => {
+                tracing::warn!("some requests did not end in time and were cut");
+                self.http.abort();
+            }
+        }
+        self.app.sessions.stop(patience).await;
+        for chore in self.chores {
+            if tokio::time::timeout(patience, chore).await.is_err() {
+                tracing::warn!("a background task did not end in time");
+            }
+        }
+        if let Some(sandbox) = &self.app.sandbox {
+            sandbox.stop().await;
+        }
+        self.ground.store.close().await;
+    }
+
+    /// Ends when the HTTP server ends by itself, which it does only when something is badly wrong.
+    pub async fn broken(&mut self) {
+        let ended = (&mut self.http).await;
+        tracing::error!(?ended, "the HTTP server ended by itself");
+    }
+}
+
+async fn start_sandbox(config: &Config, ground: &Ground) -> anyhow::Result<Option<Sandbox>> {
+    if !config.sandbox.enabled {
+        return Ok(None);
+    }
+    let settings = sanasend_sandbox::Config {
+        data_dir: ground.data_dir.sandbox(),
+        listen: Some(config.sandbox.listen),
+        tls_listen: Some(config.sandbox.tls_listen),
+    };
+    Sandbox::start(settings).await.map(Some).context("the sandbox can't start")
+}
+
+/// The engine and the network that new accounts live in: the sandbox where there is one, else the real one.
+fn make_engine(config: &Config, ground: &Ground, sandbox: Option<&Sandbox>, clock: &Arc<dyn Clock>) -> anyhow::Result<(Engine, Network)> {
+    let door: Option<SandboxDoor> = match sandbox {
+        Some(sandbox) => Some(bridge::door(sandbox)),
+        None => outside_sandbox::door(&config.sandbox)?,
+    };
+    let network = if door.is_some() { Network::Sandbox } else { Network::Live };
+    let options = sanasend_engine::Options {
+        handshakes_at_once: config.sessions.handshakes_at_once,
+        prekeys: if door.is_some() { config.sessions.sandbox_prekeys } else { config.sessions.prekeys },
+        client_version: client_version::recall(ground.data_dir.path()),
+        device_name: config.sessions.device_name.clone(),
+    };
+    Ok((Engine::new(options, door, clock.clone()), network))
+}
+
+fn make_way_of_messages(
+    config: &Config,
+    ground: &Ground,
+    engine: Engine,
+    network: Network,
+    clock: &Arc<dyn Clock>,
+    shutdown: &CancellationToken,
+) -> (Sessions, Outbox) {
+    let messages = &config.messages;
+    let sessions = Sessions::new(crate::sessions::Parts {
+        store: ground.store.clone(),
+        engine,
+        clock: clock.clone(),
+        network,
+        options: crate::sessions::Options {
+            in_flight: messages.in_flight_per_account,
+            ack_timeout: Duration::from_secs(messages.ack_timeout_seconds),
+            first_code: Duration::from_secs(config.sessions.first_code_seconds),
+            server_limit: u64::from(config.limits.sessions),
+        },
+        shutdown: shutdown.child_token(),
+    });
+    let options = crate::outbox::Options {
+        deadline: Duration::from_secs(messages.deadline_hours * 3600),
+        idempotency: Duration::from_secs(messages.idempotency_hours * 3600),
+        longest_wait: Duration::from_secs(messages.longest_wait_seconds),
+    };
+    let outbox = Outbox::new(ground.store.clone(), sessions.clone(), clock.clone(), options);
+    (sessions, outbox)
+}
