@@ -72,7 +72,7 @@ impl Sandbox {
         let state = State::open(&config.data_dir.join("state"))?;
         let network = Network::open(state, clock, Arc::new(Transcript::default()))?;
         let phones = Phones::open(network.clone())?;
-        let control = Control::new(network.clone(), phones);
+        let control = Control::new(network.clone(), phones, keys.root);
         let (stop, stopped) = watch::channel(false);
         let port = Port { network: network.clone(), keys: keys.clone(), stop: stopped };
         let plain = match config.listen {

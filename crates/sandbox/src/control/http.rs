@@ -7,9 +7,8 @@
 
 mod bodies;
 
-use super::{Control, DeviceView, Linked};
+use super::{Control, DeviceView, Linked, SandboxState};
 use crate::Error;
-use crate::network::Counts;
 use crate::phones::{Auto, PhoneView, ShownMessage};
 use crate::transcript::StanzaRecord;
 use axum::body::Bytes;
@@ -157,7 +156,7 @@ async fn transcript(State(control): State<Control>, RawQuery(raw): RawQuery) -> 
     Ok(Json(control.transcript(&filter)))
 }
 
-async fn state(State(control): State<Control>) -> Json<Counts> {
+async fn state(State(control): State<Control>) -> Json<SandboxState> {
     Json(control.state())
 }
 

@@ -26,6 +26,7 @@ use wacore_binary::Jid;
 pub struct Control {
     network: Network,
     phones: Phones,
+    root_key: [u8; 32],
 }
 
 impl std::fmt::Debug for Control {
@@ -43,6 +44,16 @@ pub struct Linked {
     pub jid: String,
     /// The companion's jid by LID, with its device.
     pub lid: String,
+}
+
+/// The sandbox at a glance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SandboxState {
+    /// How much of everything there is.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Public root of the Noise certificate chain, 64 hexadecimal digits.
+    pub root_key: String,
 }
 
 /// A device of an account.
@@ -65,10 +76,15 @@ pub struct DeviceView {
 }
 
 impl Control {
-    /// Control over these phones and their network.
+    /// Control over these phones and their network. `root_key` is told to clients that
+    /// verify the certificate chain of the handshake.
     #[must_use]
-    pub fn new(network: Network, phones: Phones) -> Self {
-        Self { network, phones }
+    pub fn new(network: Network, phones: Phones, root_key: [u8; 32]) -> Self {
+        Self {
+            network,
+            phones,
+            root_key,
+        }
     }
 
     /// Disconnects every phone, because the sandbox ends.
@@ -234,10 +250,13 @@ impl Control {
         self.network.transcript().wait_for(filter, patience).await
     }
 
-    /// How much of everything there is.
+    /// How much of everything there is, and the key that clients verify it by.
     #[must_use]
-    pub fn state(&self) -> Counts {
-        self.network.counts()
+    pub fn state(&self) -> SandboxState {
+        SandboxState {
+            counts: self.network.counts(),
+            root_key: hex::encode(self.root_key),
+        }
     }
 }
 

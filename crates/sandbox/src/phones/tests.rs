@@ -30,7 +30,7 @@ impl World {
         let transcript = Arc::new(Transcript::default());
         let network = Network::open(state, Clock, transcript).unwrap();
         let phones = Phones::open(network.clone()).unwrap();
-        let control = Control::new(network, phones.clone());
+        let control = Control::new(network, phones.clone(), [0; 32]);
         World { folder, phones, control }
     }
 

@@ -22,7 +22,7 @@ impl Api {
         let state = Store::open(folder.path()).unwrap();
         let network = Network::open(state, Clock, Arc::new(Transcript::default())).unwrap();
         let phones = Phones::open(network.clone()).unwrap();
-        Api { _folder: folder, router: router(Control::new(network, phones)) }
+        Api { _folder: folder, router: router(Control::new(network, phones, [0xab; 32])) }
     }
 
     async fn call(&self, method: Method, path: &str, body: &str) -> (u16, Value) {
@@ -72,6 +72,7 @@ async fn a_message_can_be_sent_and_waited_for() {
     assert_eq!((&devices[0]["id"], &devices[0]["ready"]), (&json!(0), &json!(true)));
     let (_, state) = api.get("/admin/state").await;
     assert_eq!(state["accounts"], 2);
+    assert_eq!(state["root_key"], "ab".repeat(32));
     let query = "/admin/transcript?jid=+12025550177&tag=message&direction=out&wait=20";
     let (_, stanzas) = api.get(query).await;
     assert_eq!(stanzas[0]["node"]["children"][0]["header"]["type"], "pkmsg");
