@@ -1,10 +1,14 @@
 //! API keys: found by their public prefix, proved by a digest; the secret itself is never here.
 
-use crate::page::order_fields;
+use crate::dialect::{Db, refused};
+use crate::page::{found_in, listed, order_fields};
+use crate::rows::api_key;
 use crate::users::User;
+use crate::writer::Tx;
 use crate::{Listed, Ordering, Page, Store, StoreError};
 use ipnet::IpNet;
 use sanasend_model::{ApiKeyId, Scope, Timestamp, UserId};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 
 /// An API key as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,40 +85,106 @@ pub struct ApiKeyFilter {
     pub ordering: Ordering<ApiKeyOrder>,
 }
 
+async fn find<'c>(conn: impl sqlx::Executor<'c, Database = Db>, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+    let row = sqlx::query_as::<_, api_key::Model>("SELECT * FROM api_keys WHERE id = ?").bind(id.0).fetch_optional(conn);
+    Ok(row.await.map_err(refused)?.map(api_key::Model::read).transpose()?.map(|(key, _)| key))
+}
+
+async fn insert(tx: &mut Tx, new: NewApiKey) -> Result<ApiKey, StoreError> {
+    let (id, now) = (ApiKeyId::new(&*tx.clock), tx.clock.now());
+    let sql = "INSERT INTO api_keys (id, user_id, name, prefix, digest, scopes, allowed_ips, is_active, expires_at, created_at) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, TRUE, ?, ?)";
+    let insert = sqlx::query(sql).bind(id.0).bind(new.user_id.0).bind(new.name).bind(new.prefix).bind(&new.digest[..]);
+    let insert = insert.bind(api_key::join(&new.scopes)).bind(api_key::join(&new.allowed_ips));
+    insert.bind(new.expires_at.map(|at| at.0)).bind(now.0).execute(&mut tx.conn).await.map_err(refused)?;
+    find(&mut tx.conn, id).await?.ok_or_else(|| StoreError::Unavailable("the key was not written".into()))
+}
+
 impl Store {
-    /// Makes a key; `Conflict` on `prefix`, or on `user` when the user is gone.
+    /// Makes a key; `Conflict` on `prefix`, or on `owner` when the user is gone.
     pub async fn create_api_key(&self, new: NewApiKey) -> Result<ApiKey, StoreError> {
-        let _ = new;
-        Err(crate::not_yet())
+        self.write(move |tx| Box::pin(insert(tx, new))).await
     }
+
     /// The key of a prefix with its digest and its user, revoked and expired ones too: the caller says why it is refused.
     pub async fn api_key_by_prefix(&self, prefix: &str) -> Result<Option<(ApiKey, [u8; 32], User)>, StoreError> {
-        let _ = prefix;
-        Err(crate::not_yet())
+        let sql = "SELECT * FROM api_keys WHERE prefix = ?";
+        let row = sqlx::query_as::<_, api_key::Model>(sql).bind(prefix).fetch_optional(&self.inner.readers);
+        let Some(row) = row.await.map_err(refused)? else { return Ok(None) };
+        let (key, digest) = row.read()?;
+        Ok(self.user(key.user_id).await?.map(|user| (key, digest, user)))
     }
+
     /// One key.
     pub async fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
-        let _ = id;
-        Err(crate::not_yet())
+        find(&self.inner.readers, id).await
     }
+
     /// A page of the keys.
     pub async fn list_api_keys(&self, filter: &ApiKeyFilter, page: Page) -> Result<Listed<ApiKey>, StoreError> {
-        let _ = (filter, page);
-        Err(crate::not_yet())
+        let mut rows = api_key::Entity::find();
+        if let Some(user) = filter.user_id {
+            rows = rows.filter(api_key::Column::UserId.eq(user.0));
+        }
+        if let Some(text) = &filter.search {
+            rows = rows.filter(found_in(&[api_key::Column::Name, api_key::Column::Prefix], text));
+        }
+        if let Some(is_active) = filter.is_active {
+            rows = rows.filter(api_key::Column::IsActive.eq(is_active));
+        }
+        let column = match filter.ordering.by {
+            ApiKeyOrder::CreatedAt => api_key::Column::CreatedAt,
+            ApiKeyOrder::Name => api_key::Column::Name,
+            ApiKeyOrder::LastUsedAt => api_key::Column::LastUsedAt,
+        };
+        let rows = rows.order_by(column, filter.ordering.direction()).order_by(api_key::Column::Id, filter.ordering.direction());
+        let Listed { count, results } = listed(rows, page, &self.inner.lists).await?;
+        let results = results.into_iter().map(|row| Ok(row.read()?.0)).collect::<Result<_, StoreError>>()?;
+        Ok(Listed { count, results })
     }
+
     /// Revokes a key at once; `None` when there is none. Revoking again changes nothing.
     pub async fn revoke_api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
-        let _ = id;
-        Err(crate::not_yet())
+        self.write(move |tx| {
+            Box::pin(async move {
+                let sql = "UPDATE api_keys SET is_active = FALSE, revoked_at = ? WHERE id = ? AND is_active";
+                sqlx::query(sql).bind(tx.clock.now().0).bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
+                find(&mut tx.conn, id).await
+            })
+        })
+        .await
     }
-    /// Makes a key that takes the place of `old`, which works on until `grace_until`; `None` when `old` is missing or revoked.
+
+    /// Makes a key that takes the place of `old`, which works on until `grace_until`; `None` when `old` is missing, revoked or
+    /// was replaced before.
     pub async fn rotate_api_key(&self, old: ApiKeyId, new: NewApiKey, grace_until: Timestamp) -> Result<Option<ApiKey>, StoreError> {
-        let _ = (old, new, grace_until);
-        Err(crate::not_yet())
+        self.write(move |tx| {
+            Box::pin(async move {
+                let Some(before) = find(&mut tx.conn, old).await? else { return Ok(None) };
+                if !before.is_active || before.replaced_by.is_some() {
+                    return Ok(None);
+                }
+                let key = insert(tx, new).await?;
+                let sql = "UPDATE api_keys SET replaced_by = ?, grace_until = ? WHERE id = ?";
+                let update = sqlx::query(sql).bind(key.id.0).bind(grace_until.0).bind(old.0);
+                update.execute(&mut tx.conn).await.map_err(refused)?;
+                Ok(Some(key))
+            })
+        })
+        .await
     }
+
     /// Notes when keys were last used, many at once, so that a request costs no write. Never moves a date back.
     pub async fn touch_api_keys(&self, used: Vec<(ApiKeyId, Timestamp)>) -> Result<(), StoreError> {
-        let _ = used;
-        Err(crate::not_yet())
+        self.write(move |tx| {
+            Box::pin(async move {
+                let sql = "UPDATE api_keys SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)";
+                for (id, at) in used {
+                    sqlx::query(sql).bind(at.0).bind(id.0).bind(at.0).execute(&mut tx.conn).await.map_err(refused)?;
+                }
+                Ok(())
+            })
+        })
+        .await
     }
 }

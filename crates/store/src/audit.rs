@@ -1,5 +1,6 @@
 //! The audit log: what admins did and what touched security. Rows are only ever added.
 
+use crate::dialect::refused;
 use crate::{Store, StoreError};
 use sanasend_model::UserId;
 use serde_json::Value;
@@ -23,7 +24,14 @@ pub struct AuditEntry {
 impl Store {
     /// Adds an entry.
     pub async fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
-        let _ = entry;
-        Err(crate::not_yet())
+        self.write(move |tx| {
+            Box::pin(async move {
+                let sql = "INSERT INTO audit_log (at, actor, action, target, ip, detail) VALUES (?, ?, ?, ?, ?, ?)";
+                let insert = sqlx::query(sql).bind(tx.clock.now().0).bind(entry.actor.map(|id| id.0)).bind(entry.action);
+                let insert = insert.bind(entry.target).bind(entry.ip.map(|ip| ip.to_string())).bind(entry.detail.to_string());
+                insert.execute(&mut tx.conn).await.map(drop).map_err(refused)
+            })
+        })
+        .await
     }
 }

@@ -1,8 +1,15 @@
 //! The event log: what is told outside was first written here, in the transaction of the fact itself.
 
+use crate::dialect::{Rows, pieces, refused};
+use crate::messages::Message;
+use crate::rows::event::Model;
+use crate::writer::Tx;
 use crate::{Store, StoreError};
-use sanasend_model::{EventId, EventKind, MessageId, SessionId, Timestamp, UserId};
-use serde_json::Value;
+use sanasend_model::{Direction, EventId, EventKind, MessageId, SessionId, Timestamp, UserId};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::Arc;
+use uuid::Uuid;
 
 /// An entry of the log.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,15 +49,98 @@ pub struct NewEvent {
     pub at: Timestamp,
 }
 
+impl NewEvent {
+    /// What is told about a message. The content is told only of messages that came in: who sent one knows it.
+    pub(crate) fn of_message(kind: EventKind, message: &Message, at: Timestamp) -> Self {
+        let peer = json!({"phone": message.peer.phone, "jid": message.peer.jid, "lid": message.peer.lid});
+        let mut told = json!({
+            "id": message.id,
+            "session": message.session_id,
+            "direction": message.direction,
+            "chat": message.chat,
+            "message_type": message.content.kind(),
+            "status": message.status,
+            "wa_message_id": message.wa_message_id,
+            "metadata": message.metadata,
+            "error_code": message.error_code,
+            "error_message": message.error_message,
+            "at": at,
+        });
+        if let Some(fields) = told.as_object_mut() {
+            let role = if message.direction == Direction::Outbound { "recipient" } else { "sender" };
+            fields.insert(role.into(), peer);
+            if kind == EventKind::MessageReceived {
+                fields.insert("sender_name".into(), json!(message.peer_name));
+                fields.insert("content".into(), json!(message.content.body()));
+            }
+        }
+        Self {
+            user_id: message.user_id,
+            session_id: Some(message.session_id),
+            kind,
+            message_id: Some(message.id),
+            data: json!({ "message": told }),
+            at,
+        }
+    }
+}
+
+static INSERT: Rows = Rows::new(
+    "INSERT INTO events (id, user_id, session_id, kind, message_id, data, at) VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?)",
+    " RETURNING seq, id",
+);
+
+impl Tx {
+    /// Writes events; answers their cursors in the same order. They are told after the commit.
+    pub(crate) async fn record(&mut self, news: Vec<NewEvent>) -> Result<Vec<i64>, StoreError> {
+        let events: Vec<(EventId, NewEvent)> = news.into_iter().map(|new| (EventId::new(&*self.clock), new)).collect();
+        let mut seqs = HashMap::with_capacity(events.len());
+        for piece in pieces(&events) {
+            let mut insert = sqlx::query_as::<_, (i64, Uuid)>(INSERT.sql(piece.len()));
+            for (id, new) in piece {
+                insert = insert.bind(id.0).bind(new.user_id.0).bind(new.session_id.map(|id| id.0)).bind(new.kind.as_str());
+                insert = insert.bind(new.message_id.map(|id| id.0)).bind(new.data.to_string()).bind(new.at.0);
+            }
+            let rows = insert.fetch_all(&mut self.conn).await.map_err(refused)?;
+            seqs.extend(rows.into_iter().map(|(seq, id)| (id, seq)));
+        }
+        let mut cursors = Vec::with_capacity(events.len());
+        for (id, new) in events {
+            let seq = seqs.get(&id.0).copied().ok_or_else(|| StoreError::Unavailable("an event was not written".into()))?;
+            let NewEvent { user_id, session_id, kind, message_id, data, at } = new;
+            self.events.push(Arc::new(Event { seq, id, user_id, session_id, kind, message_id, data, at }));
+            cursors.push(seq);
+        }
+        Ok(cursors)
+    }
+}
+
 impl Store {
     /// A user's events behind a cursor (0 for the beginning), oldest first.
     pub async fn events_after(&self, user: UserId, cursor: i64, limit: u64) -> Result<Vec<Event>, StoreError> {
-        let _ = (user, cursor, limit);
-        Err(crate::not_yet())
+        let sql = "SELECT seq, id, user_id, session_id, kind, message_id, data, at FROM events \
+                   WHERE user_id = ? AND seq > ? ORDER BY seq LIMIT ?";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = sqlx::query_as::<_, Model>(sql).bind(user.0).bind(cursor).bind(limit).fetch_all(&self.inner.readers);
+        rows.await.map_err(refused)?.into_iter().map(Model::read).collect()
     }
+
     /// Writes an event that has no fact of its own in the database.
     pub async fn record_event(&self, new: NewEvent) -> Result<Event, StoreError> {
-        let _ = new;
-        Err(crate::not_yet())
+        self.write(move |tx| {
+            Box::pin(async move {
+                tx.record(vec![new]).await?;
+                let event = tx.events.last().ok_or_else(|| StoreError::Unavailable("the event was not written".into()))?;
+                Ok(Event::clone(event))
+            })
+        })
+        .await
+    }
+
+    /// The cursor of the last event in the log.
+    pub(crate) async fn last_event(&self) -> Result<i64, StoreError> {
+        let last = sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM events").fetch_one(&self.inner.readers);
+        last.await.map_err(refused)
     }
 }

@@ -1,19 +1,29 @@
 //! What SanaSend remembers. The only crate that knows SQL.
+//!
+//! One [`Store`] holds it all: `impl Store` blocks, one file per concept. Reading goes through a few connections of its
+//! own; everything that writes waits for the one writer, which commits together what waits together (see `writer`).
+//! Lists and schema are SeaORM's; the hot rooms (outbox, inbox, Signal state) are hand-written SQL.
 #![forbid(unsafe_code)]
 
 mod api_keys;
 mod audit;
+mod dialect;
 mod error;
 mod events;
 mod inbox;
 mod logins;
 mod messages;
+mod migrations;
 mod outbox;
 mod page;
+pub mod raw;
+mod rows;
+mod seal;
 mod sessions;
 mod signal;
 mod usage;
 mod users;
+mod writer;
 
 pub use api_keys::{ApiKey, ApiKeyFilter, ApiKeyOrder, NewApiKey};
 pub use audit::AuditEntry;
@@ -29,14 +39,17 @@ pub use signal::{SignalChange, SignalEntry, SignalKind, SignalState};
 pub use usage::Usage;
 pub use users::{NewUser, Updated, User, UserFilter, UserOrder, UserPatch};
 
+use dialect::Pool;
+use futures::future::BoxFuture;
+use migrations::Migrator;
 use sanasend_model::Clock;
+use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
+use sea_orm_migration::MigratorTrait;
+use seal::Sealer;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::{broadcast, watch};
-
-pub(crate) fn not_yet() -> StoreError {
-    StoreError::Unavailable("not built yet".into())
-}
+use writer::{Tx, Writer};
 
 /// A key that seals secrets at rest. The id is written beside every sealed value, so that keys can be changed.
 #[derive(Clone)]
@@ -74,34 +87,109 @@ pub struct Options {
 
 /// The memory of the whole program. Cheap to clone; all clones share one writer.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    readers: Pool,
+    lists: DatabaseConnection,
+    writer: Writer,
+    sealer: Arc<Sealer>,
+    clock: Arc<dyn Clock>,
+    written: watch::Sender<i64>,
+    changes: broadcast::Sender<Arc<Event>>,
+}
+
+/// Events that a slow listener may be behind before it has to read the log again.
+const TOLD: usize = 1024;
 
 impl Store {
     /// Opens the database file, makes it if needed. Tables are made by [`Store::migrate`].
     pub async fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let _ = (options, clock);
-        Err(not_yet())
+        let Options { path, seal_key, older_keys, readers } = options;
+        dialect::create_file(&path)?;
+        let conn = dialect::connect_writer(&path).await?;
+        let readers = dialect::connect_readers(&path, readers).await?;
+        let sealer = Arc::new(Sealer::new(&seal_key, &older_keys, clock.clone()));
+        let (written, changes) = (watch::Sender::new(0), broadcast::Sender::new(TOLD));
+        let parts = writer::Parts {
+            path: path.clone(),
+            clock: clock.clone(),
+            sealer: sealer.clone(),
+            written: written.clone(),
+            changes: changes.clone(),
+        };
+        let lists = SqlxSqliteConnector::from_sqlx_sqlite_pool(readers.clone());
+        let writer = writer::start(conn, parts);
+        let store = Self { inner: Arc::new(Inner { path, readers, lists, writer, sealer, clock, written, changes }) };
+        if !store.applied_migrations().await?.is_empty() {
+            store.inner.written.send_replace(store.last_event().await?);
+        }
+        Ok(store)
     }
+
     /// Brings the tables up to date; answers the names of what was applied.
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
-        Err(not_yet())
+        let pending = self.pending_migrations().await?;
+        if !pending.is_empty() {
+            let pool = dialect::connect_for_migration(&self.inner.path).await?;
+            let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone());
+            let done = Migrator::up(&db, None).await.map_err(dialect::refused_orm);
+            pool.close().await;
+            done?;
+        }
+        self.inner.written.send_replace(self.last_event().await?);
+        Ok(pending)
     }
+
     /// Names of what [`Store::migrate`] would apply.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
-        Err(not_yet())
+        let applied = self.applied_migrations().await?;
+        let all = Migrator::migrations().into_iter().map(|migration| migration.name().to_owned());
+        Ok(all.filter(|name| !applied.contains(name)).collect())
     }
+
+    /// The list that SeaORM keeps; read by hand because asking SeaORM would make its table.
+    async fn applied_migrations(&self) -> Result<Vec<String>, StoreError> {
+        let there = self.inner.lists.clone();
+        let there = sea_orm_migration::SchemaManager::new(&there).has_table("seaql_migrations").await.map_err(dialect::refused_orm)?;
+        if !there {
+            return Ok(Vec::new());
+        }
+        let names = sqlx::query_scalar("SELECT version FROM seaql_migrations").fetch_all(&self.inner.readers);
+        names.await.map_err(dialect::refused)
+    }
+
     /// Whether the database answers, both for reading and for writing.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        Err(not_yet())
+        sqlx::query("SELECT 1").execute(&self.inner.readers).await.map_err(dialect::refused)?;
+        self.write(|_| Box::pin(async { Ok(()) })).await
     }
+
     /// Finishes what was handed in and closes all connections. Calls after it answer `Unavailable`.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        self.inner.writer.close().await;
+        self.inner.readers.close().await;
+    }
+
     /// Cursor of the last event on disk; changes after every commit that wrote one.
     pub fn events_written(&self) -> watch::Receiver<i64> {
-        watch::channel(0).1
+        self.inner.written.subscribe()
     }
+
     /// Every event after its commit. Who lags behind reads the log again from its cursor.
     pub fn changes(&self) -> broadcast::Receiver<Arc<Event>> {
-        broadcast::channel(1).1
+        self.inner.changes.subscribe()
+    }
+
+    /// Runs `work` in the next transaction of the writer; see [`Writer::write`].
+    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        self.inner.writer.write(work).await
     }
 }

@@ -2,9 +2,15 @@
 //!
 //! Nothing here creates or advances a message: that is the business of `outbox` and `inbox` alone.
 
-use crate::page::order_fields;
+use crate::dialect::{refused, refused_orm};
+use crate::page::{found_in, listed, order_fields};
+use crate::rows::{Place, message};
 use crate::{Listed, Ordering, Page, Store, StoreError};
-use sanasend_model::{Content, Direction, Failure, Jid, MessageId, MessageStatus, PhoneNumber, SessionId, Step, Timestamp, UserId};
+use sanasend_model::{
+    Content, Direction, Failure, Jid, MessageId, MessageStatus, PhoneNumber, Recipient, SessionId, Step, Timestamp, UserId,
+};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, IntoSimpleExpr, QueryFilter, QueryOrder, QuerySelect, Select};
 use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;
@@ -166,17 +172,68 @@ pub enum Settled {
     WrongState(MessageStatus),
 }
 
+/// The rows that a filter leaves, in no order yet.
+fn narrow(filter: &MessageFilter) -> Select<message::Entity> {
+    use message::Column;
+    let equal = [
+        (Column::UserId, filter.user_id.map(|id| id.0.into())),
+        (Column::SessionId, filter.session_id.map(|id| id.0.into())),
+        (Column::Status, filter.status.map(|status| status.as_str().into())),
+        (Column::MessageType, filter.kind.clone().map(Into::into)),
+        (Column::Direction, filter.direction.map(|direction| direction.as_str().into())),
+    ];
+    let equal = equal.into_iter().filter_map(|(column, value): (Column, Option<sea_orm::Value>)| value.map(|value| column.eq(value)));
+    let mut all = equal.fold(Condition::all(), Condition::add);
+    if let Some(from) = filter.from {
+        all = all.add(Column::CreatedAt.gte(from.0));
+    }
+    if let Some(to) = filter.to {
+        all = all.add(Column::CreatedAt.lt(to.0));
+    }
+    if let Some(text) = &filter.recipient {
+        all = all.add(with(text));
+    }
+    if let Some(text) = &filter.search {
+        all = all.add(found_in(&[Column::Body, Column::PeerName, Column::PeerPhone, Column::Chat], text));
+    }
+    message::Entity::find().filter(all)
+}
+
+/// Messages with a person or group, given as a number in any spelling or as an id.
+fn with(text: &str) -> Condition {
+    use message::Column;
+    let asked = Recipient::parse(text).ok();
+    let jid = asked.as_ref().map_or_else(|| text.to_owned(), |recipient| recipient.jid().to_string());
+    let any = Condition::any().add(Column::Chat.eq(&jid)).add(Column::PeerJid.eq(&jid)).add(Column::PeerLid.eq(&jid));
+    match asked {
+        Some(Recipient::Phone(phone)) => any.add(Column::PeerPhone.eq(phone.as_str())),
+        _ => any,
+    }
+}
+
+fn sorted(rows: Select<message::Entity>, filter: &MessageFilter) -> Select<message::Entity> {
+    let direction = filter.ordering.direction();
+    rows.order_by(message::Column::CreatedAt, direction.clone()).order_by(message::Column::Seq, direction)
+}
+
+/// A step is a row; the first, `accepted` or `received`, is the message itself.
+type StepRow = (i64, String, i32, Option<String>);
+
 impl Store {
     /// One message; with a user, only if it is theirs.
     pub async fn message(&self, user: Option<UserId>, id: MessageId) -> Result<Option<Message>, StoreError> {
-        let _ = (user, id);
-        Err(crate::not_yet())
+        let row = sqlx::query_as::<_, message::Model>("SELECT * FROM messages WHERE id = ?").bind(id.0);
+        let row = row.fetch_optional(&self.inner.readers).await.map_err(refused)?;
+        row.filter(|row| user.is_none_or(|user| user.0 == row.user_id)).map(message::Model::read).transpose()
     }
+
     /// A page of the messages.
     pub async fn list_messages(&self, filter: &MessageFilter, page: Page) -> Result<Listed<Message>, StoreError> {
-        let _ = (filter, page);
-        Err(crate::not_yet())
+        let Listed { count, results } = listed(sorted(narrow(filter), filter), page, &self.inner.lists).await?;
+        let results = results.into_iter().map(message::Model::read).collect::<Result<_, _>>()?;
+        Ok(Listed { count, results })
     }
+
     /// The next `limit` messages behind `cursor` (from the start without one), and the cursor behind them when more follow.
     pub async fn list_messages_after(
         &self,
@@ -184,17 +241,46 @@ impl Store {
         cursor: Option<Cursor>,
         limit: u64,
     ) -> Result<(Vec<Message>, Option<Cursor>), StoreError> {
-        let _ = (filter, cursor, limit);
-        Err(crate::not_yet())
+        use message::Column;
+        let mut rows = narrow(filter);
+        if let Some(Cursor { created_at, seq }) = cursor {
+            let place = Expr::tuple([Column::CreatedAt.into_simple_expr(), Column::Seq.into_simple_expr()]);
+            let end = Expr::tuple([Expr::value(created_at), Expr::value(seq)]);
+            rows = rows.filter(if filter.ordering.descending { place.lt(end) } else { place.gt(end) });
+        }
+        let more = sorted(rows, filter).limit(limit.saturating_add(1)).all(&self.inner.lists);
+        let mut rows = more.await.map_err(refused_orm)?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| more).map(|row| Cursor { created_at: row.created_at, seq: row.seq });
+        Ok((rows.into_iter().map(message::Model::read).collect::<Result<_, _>>()?, last))
     }
-    /// What happened to a message, `accepted` (or `received`) first.
+
+    /// What happened to a message, `accepted` (or `received`) first; empty when there is no such message.
     pub async fn timeline(&self, id: MessageId) -> Result<Vec<TimelineEntry>, StoreError> {
-        let _ = id;
-        Err(crate::not_yet())
+        let Some(message) = self.message(None, id).await? else { return Ok(Vec::new()) };
+        let step = if message.direction == Direction::Outbound { Step::Accepted } else { Step::Received };
+        let mut entries = vec![TimelineEntry { at: message.created_at, step, attempt: 0, detail: None }];
+        let sql = "SELECT at, step, attempt, detail FROM timeline WHERE message_id = ? ORDER BY seq";
+        let rows = sqlx::query_as::<_, StepRow>(sql).bind(id.0).fetch_all(&self.inner.readers).await.map_err(refused)?;
+        let place = Place { table: "timeline", row: &id };
+        for (at, step, attempt, detail) in rows {
+            entries.push(TimelineEntry { at: Timestamp(at), step: place.name("step", &step)?, attempt, detail });
+        }
+        Ok(entries)
     }
+
     /// How many messages there are in each status, of one user or of all, for people (it reads all of them).
     pub async fn message_counts(&self, user: Option<UserId>) -> Result<Vec<(MessageStatus, u64)>, StoreError> {
-        let _ = user;
-        Err(crate::not_yet())
+        let sql = "SELECT status, COUNT(*) FROM messages WHERE ? IS NULL OR user_id = ? GROUP BY status ORDER BY status";
+        let user = user.map(|id| id.0);
+        let rows = sqlx::query_as::<_, (String, i64)>(sql).bind(user).bind(user).fetch_all(&self.inner.readers);
+        let place = Place { table: "messages", row: &"any" };
+        let counted = rows.await.map_err(refused)?.into_iter().map(|(status, count)| {
+            let status = place.name("status", &status)?;
+            Ok((status, u64::try_from(count).unwrap_or(0)))
+        });
+        counted.collect()
     }
 }

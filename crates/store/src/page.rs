@@ -1,5 +1,11 @@
 //! How lists are asked for and answered: numbered pages, orderings, and cursors for lists without end.
 
+use crate::StoreError;
+use crate::dialect::{like, refused_orm};
+use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr};
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseConnection, EntityTrait, FromQueryResult, IntoSimpleExpr, Order, PaginatorTrait, QuerySelect, Select,
+};
 use std::str::FromStr;
 
 /// A page of a list.
@@ -62,6 +68,32 @@ impl<T: FromStr<Err = ()>> FromStr for Ordering<T> {
         let (name, descending) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
         Ok(Self { by: name.parse()?, descending })
     }
+}
+
+impl<T> Ordering<T> {
+    pub(crate) const fn direction(&self) -> Order {
+        if self.descending { Order::Desc } else { Order::Asc }
+    }
+}
+
+/// One page of `rows`, and the number of all of them.
+pub(crate) async fn listed<E>(rows: Select<E>, page: Page, db: &DatabaseConnection) -> Result<Listed<E::Model>, StoreError>
+where
+    E: EntityTrait,
+    E::Model: FromQueryResult + Send + Sync,
+{
+    let count = rows.clone().count(db).await.map_err(refused_orm)?;
+    let results = rows.limit(page.page_size).offset(page.offset()).all(db).await.map_err(refused_orm)?;
+    Ok(Listed { count, results })
+}
+
+/// Whether one of the columns holds `text`, without case.
+pub(crate) fn found_in<C: ColumnTrait>(columns: &[C], text: &str) -> Condition {
+    let pattern = like(text);
+    columns.iter().fold(Condition::any(), |any, column| {
+        let lower = Func::lower(column.into_simple_expr());
+        any.add(Expr::expr(lower).like(LikeExpr::new(pattern.clone()).escape('\\')))
+    })
 }
 
 /// Makes an enum of the fields that a list can be sorted by; the first one is the default.

@@ -1,9 +1,15 @@
 //! Linked accounts: what people see of them, and the generation that fences whoever owned one before.
 
-use crate::page::order_fields;
+use crate::dialect::{Db, refused};
+use crate::events::NewEvent;
+use crate::page::{found_in, listed, order_fields};
+use crate::rows::session;
 use crate::signal::SignalState;
+use crate::writer::Tx;
 use crate::{Listed, Ordering, Page, Store, StoreError};
-use sanasend_model::{Jid, Network, PhoneNumber, SessionId, SessionStatus, Timestamp, UserId};
+use sanasend_model::{EventKind, Jid, Network, PhoneNumber, SessionId, SessionStatus, Timestamp, UserId};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use serde_json::json;
 
 /// A linked account, or one about to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,53 +134,205 @@ pub struct SessionFilter {
     pub ordering: Ordering<SessionOrder>,
 }
 
+/// One session, inside a transaction or outside.
+pub(crate) async fn find<'c>(conn: impl sqlx::Executor<'c, Database = Db>, id: SessionId) -> Result<Option<Session>, StoreError> {
+    let row = sqlx::query_as::<_, session::Model>("SELECT * FROM sessions WHERE id = ?").bind(id.0).fetch_optional(conn);
+    row.await.map_err(refused)?.map(session::Model::read).transpose()
+}
+
+async fn find_named<'c>(conn: impl sqlx::Executor<'c, Database = Db>, user: UserId, name: &str) -> Result<Option<Session>, StoreError> {
+    let sql = "SELECT * FROM sessions WHERE user_id = ? AND name = ?";
+    let row = sqlx::query_as::<_, session::Model>(sql).bind(user.0).bind(name).fetch_optional(conn);
+    row.await.map_err(refused)?.map(session::Model::read).transpose()
+}
+
+fn gone() -> StoreError {
+    StoreError::Conflict { what: "session" }
+}
+
+impl Tx {
+    /// Refuses whoever is not the present owner; inside the transaction, so that nobody can take over between check and write.
+    pub(crate) async fn fence(&mut self, id: SessionId, generation: i64) -> Result<(), StoreError> {
+        let now = sqlx::query_scalar::<_, i64>("SELECT generation FROM sessions WHERE id = ?").bind(id.0).fetch_optional(&mut self.conn);
+        if now.await.map_err(refused)? == Some(generation) { Ok(()) } else { Err(StoreError::Fenced) }
+    }
+}
+
+impl Session {
+    fn patch(&mut self, patch: SessionPatch) {
+        fn set<T>(field: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *field = value;
+            }
+        }
+        set(&mut self.status, patch.status);
+        set(&mut self.reason, patch.reason);
+        set(&mut self.phone, patch.phone);
+        set(&mut self.jid, patch.jid);
+        set(&mut self.lid, patch.lid);
+        set(&mut self.push_name, patch.push_name);
+        set(&mut self.linked, patch.linked);
+        set(&mut self.wanted, patch.wanted);
+        set(&mut self.connected_at, patch.connected_at);
+        set(&mut self.last_active_at, patch.last_active_at);
+        set(&mut self.last_error, patch.last_error);
+        set(&mut self.limited_until, patch.limited_until);
+    }
+
+    /// What is told about a session.
+    fn event(&self, at: Timestamp) -> NewEvent {
+        let data = json!({"session": {
+            "id": self.id,
+            "name": self.name,
+            "network": self.network,
+            "status": self.status,
+            "reason": self.reason,
+            "phone_number": self.phone,
+            "jid": self.jid,
+            "lid": self.lid,
+            "push_name": self.push_name,
+            "last_error": self.last_error,
+            "limited_until": self.limited_until,
+            "at": at,
+        }});
+        let kind = EventKind::SessionChanged;
+        NewEvent { user_id: self.user_id, session_id: Some(self.id), kind, message_id: None, data, at }
+    }
+}
+
+async fn create(tx: &mut Tx, new: NewSession, max_sessions: i64) -> Result<Created<Session>, StoreError> {
+    if let Some(session) = find_named(&mut tx.conn, new.user_id, &new.name).await? {
+        return Ok(Created::Exists(session));
+    }
+    let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM sessions WHERE user_id = ?").bind(new.user_id.0);
+    if count.fetch_one(&mut tx.conn).await.map_err(refused)? >= max_sessions {
+        return Ok(Created::LimitReached);
+    }
+    let now = tx.clock.now();
+    let sql = "INSERT INTO sessions (id, user_id, name, network, status, linked, wanted, generation, created_at, updated_at) \
+               VALUES (?, ?, ?, ?, ?, FALSE, FALSE, 0, ?, ?)";
+    let insert = sqlx::query(sql).bind(new.id.0).bind(new.user_id.0).bind(new.name).bind(new.network.as_str());
+    let insert = insert.bind(SessionStatus::Disconnected.as_str()).bind(now.0).bind(now.0);
+    insert.execute(&mut tx.conn).await.map_err(refused)?;
+    find(&mut tx.conn, new.id).await?.map(Created::Done).ok_or_else(gone)
+}
+
+async fn update(tx: &mut Tx, id: SessionId, generation: i64, patch: SessionPatch) -> Result<Session, StoreError> {
+    let before = find(&mut tx.conn, id).await?.ok_or_else(gone)?;
+    if before.generation != generation {
+        return Err(StoreError::Fenced);
+    }
+    let mut session = before.clone();
+    session.patch(patch);
+    session.updated_at = tx.clock.now();
+    let sql = "UPDATE sessions SET status = ?, reason = ?, phone = ?, jid = ?, lid = ?, push_name = ?, linked = ?, wanted = ?, \
+               connected_at = ?, last_active_at = ?, last_error = ?, limited_until = ?, updated_at = ? WHERE id = ?";
+    let time = |at: Option<Timestamp>| at.map(|at| at.0);
+    let update = sqlx::query(sql).bind(session.status.as_str()).bind(&session.reason).bind(session.phone.as_ref().map(PhoneNumber::as_str));
+    let update = update.bind(session.jid.as_ref().map(Jid::as_str)).bind(session.lid.as_ref().map(Jid::as_str));
+    let update = update.bind(&session.push_name).bind(session.linked).bind(session.wanted).bind(time(session.connected_at));
+    let update = update.bind(time(session.last_active_at)).bind(&session.last_error).bind(time(session.limited_until));
+    update.bind(session.updated_at.0).bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
+    if (session.status, &session.reason) != (before.status, &before.reason) {
+        let event = session.event(session.updated_at);
+        tx.record(vec![event]).await?;
+    }
+    Ok(session)
+}
+
 impl Store {
     /// Makes a session unless the owner has `max_sessions` already.
     pub async fn create_session(&self, new: NewSession, max_sessions: i64) -> Result<Created<Session>, StoreError> {
-        let _ = (new, max_sessions);
-        Err(crate::not_yet())
+        self.write(move |tx| Box::pin(create(tx, new, max_sessions))).await
     }
+
     /// One session.
     pub async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        let _ = id;
-        Err(crate::not_yet())
+        find(&self.inner.readers, id).await
     }
+
     /// A user's session by its name.
     pub async fn session_of(&self, user: UserId, name: &str) -> Result<Option<Session>, StoreError> {
-        let _ = (user, name);
-        Err(crate::not_yet())
+        find_named(&self.inner.readers, user, name).await
     }
+
     /// A page of the sessions.
     pub async fn list_sessions(&self, filter: &SessionFilter, page: Page) -> Result<Listed<Session>, StoreError> {
-        let _ = (filter, page);
-        Err(crate::not_yet())
+        let mut rows = session::Entity::find();
+        if let Some(user) = filter.user_id {
+            rows = rows.filter(session::Column::UserId.eq(user.0));
+        }
+        if let Some(status) = filter.status {
+            rows = rows.filter(session::Column::Status.eq(status.as_str()));
+        }
+        if let Some(text) = &filter.search {
+            rows = rows.filter(found_in(&[session::Column::Name, session::Column::Phone, session::Column::PushName], text));
+        }
+        let column = match filter.ordering.by {
+            SessionOrder::CreatedAt => session::Column::CreatedAt,
+            SessionOrder::Name => session::Column::Name,
+            SessionOrder::LastActiveAt => session::Column::LastActiveAt,
+            SessionOrder::Status => session::Column::Status,
+        };
+        let rows = rows.order_by(column, filter.ordering.direction()).order_by(session::Column::Id, filter.ordering.direction());
+        let Listed { count, results } = listed(rows, page, &self.inner.lists).await?;
+        let results = results.into_iter().map(session::Model::read).collect::<Result<_, _>>()?;
+        Ok(Listed { count, results })
     }
-    /// Linked sessions that should be online, for start-up.
+
+    /// Linked sessions that should be online, for start-up. One that can't be read is left out and logged: it must not keep
+    /// the others from starting.
     pub async fn wanted_sessions(&self) -> Result<Vec<Session>, StoreError> {
-        Err(crate::not_yet())
+        let sql = "SELECT * FROM sessions WHERE linked AND wanted ORDER BY id";
+        let rows = sqlx::query_as::<_, session::Model>(sql).fetch_all(&self.inner.readers).await.map_err(refused)?;
+        let whole = |row: session::Model| row.read().inspect_err(|error| tracing::error!(%error, "a session can't be read")).ok();
+        Ok(rows.into_iter().filter_map(whole).collect())
     }
+
     /// Takes a session over: answers the new generation, and fences every owner before. `Conflict` on `session` when it is gone.
     pub async fn take_session(&self, id: SessionId) -> Result<i64, StoreError> {
-        let _ = id;
-        Err(crate::not_yet())
+        self.write(move |tx| {
+            Box::pin(async move {
+                let update = sqlx::query_scalar("UPDATE sessions SET generation = generation + 1 WHERE id = ? RETURNING generation");
+                update.bind(id.0).fetch_optional(&mut tx.conn).await.map_err(refused)?.ok_or_else(gone)
+            })
+        })
+        .await
     }
+
     /// Changes a session; writes the event `session.changed` in the same transaction when status or reason changed.
+    /// `Fenced` when the generation is old, `Conflict` on `session` when it is gone.
     pub async fn update_session(&self, id: SessionId, generation: i64, patch: SessionPatch) -> Result<Session, StoreError> {
-        let _ = (id, generation, patch);
-        Err(crate::not_yet())
+        self.write(move |tx| Box::pin(update(tx, id, generation, patch))).await
     }
+
     /// Erases all Signal state of an account; it is not linked any more.
     pub async fn erase_credentials(&self, id: SessionId, generation: i64) -> Result<(), StoreError> {
-        let _ = (id, generation);
-        Err(crate::not_yet())
+        self.write(move |tx| {
+            Box::pin(async move {
+                tx.fence(id, generation).await?;
+                sqlx::query("DELETE FROM signal WHERE session_id = ?").bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
+                let update = sqlx::query("UPDATE sessions SET linked = FALSE, updated_at = ? WHERE id = ?").bind(tx.clock.now().0);
+                update.bind(id.0).execute(&mut tx.conn).await.map(drop).map_err(refused)
+            })
+        })
+        .await
     }
-    /// Removes a session with its Signal state and messages; false when there was none.
+
+    /// Removes a session with its Signal state and messages; false when there was none. Its owner is fenced first; its
+    /// events stay in the log.
     pub async fn delete_session(&self, id: SessionId) -> Result<bool, StoreError> {
-        let _ = id;
-        Err(crate::not_yet())
+        match self.take_session(id).await {
+            Ok(_) => {}
+            Err(StoreError::Conflict { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        self.delete_in_pieces("DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE session_id = ? LIMIT 500)", id.0).await?;
+        Ok(self.delete_in_pieces("DELETE FROM sessions WHERE id = ?", id.0).await? > 0)
     }
+
     /// The Signal state of an account, for its owner of this generation.
     pub fn signal(&self, id: SessionId, generation: i64) -> SignalState {
-        SignalState { store: self.clone(), session_id: id, generation }
+        SignalState::new(self.clone(), id, generation)
     }
 }

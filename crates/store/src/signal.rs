@@ -3,13 +3,19 @@
 //! Hand-written SQL, apart from the lists: it is read and written for every message. Values are sealed with the
 //! row's address as associated data, so that a stolen file tells nothing and a moved row can't be opened.
 
+use crate::dialect::{Rows, pieces, refused};
+use crate::seal::{Sealer, address};
+use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::{SessionId, Timestamp};
+use sqlx::AssertSqlSafe;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// What a value is. The number is in the table: never reuse one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
-#[allow(missing_docs, reason = "the names are those of the client library's stores")]
+#[expect(missing_docs, reason = "the names are those of the client library's stores")]
 pub enum SignalKind {
     Device = 1,
     Identity = 2,
@@ -75,67 +81,262 @@ impl std::fmt::Debug for SignalChange {
 pub type SignalEntry = (Vec<u8>, Vec<u8>);
 
 /// One account's Signal state in the hands of one owner. Cheap to clone.
+///
+/// Reading sees everything that this owner's earlier writes, once returned, have written.
 #[derive(Clone)]
 pub struct SignalState {
-    pub(crate) store: Store,
-    pub(crate) session_id: SessionId,
-    pub(crate) generation: i64,
+    store: Store,
+    session_id: SessionId,
+    generation: i64,
 }
 
+/// The first key behind all that begin with `prefix`; `None` when there is none.
+fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
+    let end = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut next = prefix.get(..=end)?.to_vec();
+    *next.last_mut()? += 1;
+    Some(next)
+}
+
+/// Address of a row for sealing.
+fn address_of(session: SessionId, kind: SignalKind, key: &[u8]) -> Vec<u8> {
+    address("signal", &[&session.0.as_bytes()[..], &[kind as u8], key])
+}
+
+/// Opens a value read from the row of `key`.
+fn open(sealer: &Sealer, session: SessionId, kind: SignalKind, key: &[u8], value: &[u8]) -> Result<Vec<u8>, StoreError> {
+    sealer.open(&address_of(session, kind, key), value).ok_or_else(|| {
+        let row = format!("{session}/{kind:?}/{}", hex::encode(key));
+        StoreError::Corrupt { table: "signal", row, column: "value".into() }
+    })
+}
+
+static GET_MANY: Rows = Rows::new("SELECT key, value FROM signal WHERE session_id = ? AND kind = ? AND key IN (", "?", ")");
+
+static PUT: Rows = Rows::new(
+    "INSERT INTO signal (session_id, kind, key, value, updated_at) VALUES ",
+    "(?, ?, ?, ?, ?)",
+    " ON CONFLICT (session_id, kind, key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
+);
+
+type Put = (SignalKind, Vec<u8>, Vec<u8>);
+
+async fn put(tx: &mut Tx, session: SessionId, puts: &[Put]) -> Result<(), StoreError> {
+    let now = tx.clock.now();
+    for piece in pieces(puts) {
+        let mut insert = sqlx::query(PUT.sql(piece.len()));
+        for (kind, key, value) in piece {
+            let sealed = tx.sealer.seal(&address_of(session, *kind, key), value)?;
+            insert = insert.bind(session.0).bind(*kind as u8).bind(key).bind(sealed).bind(now.0);
+        }
+        insert.execute(&mut tx.conn).await.map_err(refused)?;
+    }
+    Ok(())
+}
+
+async fn delete(tx: &mut Tx, session: SessionId, kind: SignalKind, key: &[u8]) -> Result<(), StoreError> {
+    let sql = "DELETE FROM signal WHERE session_id = ? AND kind = ? AND key = ?";
+    let delete = sqlx::query(sql).bind(session.0).bind(kind as u8).bind(key);
+    delete.execute(&mut tx.conn).await.map(drop).map_err(refused)
+}
+
+async fn delete_prefix(tx: &mut Tx, session: SessionId, kind: SignalKind, prefix: &[u8]) -> Result<(), StoreError> {
+    let sql = "DELETE FROM signal WHERE session_id = ? AND kind = ? AND key >= ?";
+    let bounded = "DELETE FROM signal WHERE session_id = ? AND kind = ? AND key >= ? AND key < ?";
+    let done = match behind(prefix) {
+        Some(end) => sqlx::query(bounded).bind(session.0).bind(kind as u8).bind(prefix).bind(end).execute(&mut tx.conn).await,
+        None => sqlx::query(sql).bind(session.0).bind(kind as u8).bind(prefix).execute(&mut tx.conn).await,
+    };
+    done.map(drop).map_err(refused)
+}
+
+/// Makes changes in their order; puts that follow each other are written together.
+async fn apply(tx: &mut Tx, session: SessionId, changes: Vec<SignalChange>) -> Result<(), StoreError> {
+    let mut puts: Vec<Put> = Vec::new();
+    for change in changes {
+        match change {
+            SignalChange::Put { kind, key, value } => puts.push((kind, key, value)),
+            SignalChange::Delete { kind, key } => {
+                flush(tx, session, &mut puts).await?;
+                delete(tx, session, kind, &key).await?;
+            }
+            SignalChange::DeletePrefix { kind, prefix } => {
+                flush(tx, session, &mut puts).await?;
+                delete_prefix(tx, session, kind, &prefix).await?;
+            }
+        }
+    }
+    flush(tx, session, &mut puts).await
+}
+
+/// Writes what waits; of two values for one key the last counts (one statement may touch a row only once).
+async fn flush(tx: &mut Tx, session: SessionId, puts: &mut Vec<Put>) -> Result<(), StoreError> {
+    let last: HashMap<(SignalKind, &[u8]), usize> =
+        puts.iter().enumerate().map(|(index, (kind, key, _))| ((*kind, key.as_slice()), index)).collect();
+    let mut keep: Vec<bool> = vec![false; puts.len()];
+    last.into_values().for_each(|index| keep.get_mut(index).into_iter().for_each(|keep| *keep = true));
+    let mut keep = keep.into_iter();
+    puts.retain(|_| keep.next().unwrap_or(true));
+    let result = put(tx, session, puts).await;
+    puts.clear();
+    result
+}
+
+async fn read(tx: &mut Tx, session: SessionId, kind: SignalKind, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    let row = sqlx::query_scalar::<_, Vec<u8>>(GET).bind(session.0).bind(kind as u8).bind(key).fetch_optional(&mut tx.conn);
+    let value = row.await.map_err(refused)?;
+    value.map(|value| open(&tx.sealer, session, kind, key, &value)).transpose()
+}
+
+const GET: &str = "SELECT value FROM signal WHERE session_id = ? AND kind = ? AND key = ?";
+
 impl SignalState {
+    pub(crate) fn new(store: Store, session_id: SessionId, generation: i64) -> Self {
+        Self { store, session_id, generation }
+    }
+
     /// The account.
     pub fn session_id(&self) -> SessionId {
         self.session_id
     }
+
     /// The value of a key.
     pub async fn get(&self, kind: SignalKind, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let _ = (kind, key, &self.store, self.generation);
-        Err(crate::not_yet())
+        let row = sqlx::query_scalar::<_, Vec<u8>>(GET).bind(self.session_id.0).bind(kind as u8).bind(key);
+        let value = row.fetch_optional(&self.store.inner.readers).await.map_err(refused)?;
+        value.map(|value| open(&self.store.inner.sealer, self.session_id, kind, key, &value)).transpose()
     }
+
     /// The values of those keys that are there, in any order.
     pub async fn get_many(&self, kind: SignalKind, keys: &[Vec<u8>]) -> Result<Vec<SignalEntry>, StoreError> {
-        let _ = (kind, keys);
-        Err(crate::not_yet())
+        let mut entries = Vec::with_capacity(keys.len());
+        for piece in pieces(keys) {
+            let mut select = sqlx::query_as::<_, SignalEntry>(GET_MANY.sql(piece.len())).bind(self.session_id.0).bind(kind as u8);
+            for key in piece {
+                select = select.bind(key);
+            }
+            entries.extend(select.fetch_all(&self.store.inner.readers).await.map_err(refused)?);
+        }
+        self.opened(kind, entries)
     }
+
     /// All values whose key begins so, by key.
     pub async fn list(&self, kind: SignalKind, prefix: &[u8]) -> Result<Vec<SignalEntry>, StoreError> {
-        let _ = (kind, prefix);
-        Err(crate::not_yet())
+        let sql = "SELECT key, value FROM signal WHERE session_id = ? AND kind = ? AND key >= ? AND (? IS NULL OR key < ?) ORDER BY key";
+        let select = sqlx::query_as::<_, SignalEntry>(sql).bind(self.session_id.0).bind(kind as u8).bind(prefix);
+        let select = select.bind(behind(prefix)).bind(behind(prefix));
+        self.opened(kind, select.fetch_all(&self.store.inner.readers).await.map_err(refused)?)
     }
+
+    fn opened(&self, kind: SignalKind, entries: Vec<SignalEntry>) -> Result<Vec<SignalEntry>, StoreError> {
+        let opened = entries.into_iter().map(|(key, value)| {
+            let value = open(&self.store.inner.sealer, self.session_id, kind, &key, &value)?;
+            Ok((key, value))
+        });
+        opened.collect()
+    }
+
     /// All keys that begin so, in order, without opening any value.
     pub async fn list_keys(&self, kind: SignalKind, prefix: &[u8]) -> Result<Vec<Vec<u8>>, StoreError> {
-        let _ = (kind, prefix);
-        Err(crate::not_yet())
+        let sql = "SELECT key FROM signal WHERE session_id = ? AND kind = ? AND key >= ? AND (? IS NULL OR key < ?) ORDER BY key";
+        let select = sqlx::query_scalar(sql).bind(self.session_id.0).bind(kind as u8).bind(prefix);
+        let select = select.bind(behind(prefix)).bind(behind(prefix));
+        select.fetch_all(&self.store.inner.readers).await.map_err(refused)
     }
+
     /// The largest key of a kind in byte order.
     pub async fn max_key(&self, kind: SignalKind) -> Result<Option<Vec<u8>>, StoreError> {
-        let _ = kind;
-        Err(crate::not_yet())
+        let sql = "SELECT key FROM signal WHERE session_id = ? AND kind = ? ORDER BY key DESC LIMIT 1";
+        let select = sqlx::query_scalar(sql).bind(self.session_id.0).bind(kind as u8);
+        select.fetch_optional(&self.store.inner.readers).await.map_err(refused)
     }
+
     /// Makes all changes or none, in order; they are on disk when this returns. `Fenced` when the account has another owner.
     pub async fn apply(&self, changes: Vec<SignalChange>) -> Result<(), StoreError> {
-        let _ = changes;
-        Err(crate::not_yet())
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let (session, generation) = (self.session_id, self.generation);
+        let work = self.store.write(move |tx| {
+            Box::pin(async move {
+                tx.fence(session, generation).await?;
+                apply(tx, session, changes).await
+            })
+        });
+        work.await
     }
+
     /// Reads and removes a value in one step.
     pub async fn take(&self, kind: SignalKind, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let _ = (kind, key);
-        Err(crate::not_yet())
+        let (session, generation, key) = (self.session_id, self.generation, key.to_vec());
+        let work = self.store.write(move |tx| {
+            Box::pin(async move {
+                tx.fence(session, generation).await?;
+                let value = read(tx, session, kind, &key).await?;
+                if value.is_some() {
+                    delete(tx, session, kind, &key).await?;
+                }
+                Ok(value)
+            })
+        });
+        work.await
     }
+
     /// Replaces a value by what `change` makes of it, in one step; `None` removes it. `change` runs on the writer: it must be quick.
     pub async fn update<F>(&self, kind: SignalKind, key: &[u8], change: F) -> Result<(), StoreError>
     where
         F: FnOnce(Option<Vec<u8>>) -> Option<Vec<u8>> + Send + 'static,
     {
-        let _ = (kind, key, change);
-        Err(crate::not_yet())
+        let (session, generation, key) = (self.session_id, self.generation, key.to_vec());
+        let work = self.store.write(move |tx| {
+            Box::pin(async move {
+                tx.fence(session, generation).await?;
+                match change(read(tx, session, kind, &key).await?) {
+                    Some(value) => put(tx, session, &[(kind, key, value)]).await,
+                    None => delete(tx, session, kind, &key).await,
+                }
+            })
+        });
+        work.await
     }
 }
 
 impl Store {
-    /// Removes values of a kind, of all accounts, that were last written before `older_than`; answers how many.
+    /// Removes values of a kind, of all accounts, that were last written before `older_than`; answers how many. In pieces,
+    /// so that other writers get their turn.
     pub async fn sweep_signal(&self, kind: SignalKind, older_than: Timestamp) -> Result<u64, StoreError> {
-        let _ = (kind, older_than);
-        Err(crate::not_yet())
+        let number = kind as u8;
+        // The number is written into the text: only so can the database use the index over the swept kinds.
+        let sql: Arc<str> = format!(
+            "DELETE FROM signal WHERE (session_id, kind, key) IN \
+             (SELECT session_id, kind, key FROM signal WHERE kind = {number} AND updated_at < ? LIMIT 1000)"
+        )
+        .into();
+        let mut gone = 0;
+        loop {
+            let sql = sql.clone();
+            let delete = self.write(move |tx| {
+                Box::pin(async move {
+                    let delete = sqlx::query(AssertSqlSafe(sql)).bind(older_than.0).execute(&mut tx.conn).await;
+                    delete.map(|done| done.rows_affected()).map_err(refused)
+                })
+            });
+            match delete.await? {
+                0 => return Ok(gone),
+                some => gone += some,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::behind;
+
+    #[test]
+    fn the_end_of_a_prefix_lies_behind_all_its_keys_and_before_the_next() {
+        for (prefix, end) in [(&b"a"[..], Some(&b"b"[..])), (b"a\xff", Some(b"b")), (b"\xff\xff", None), (b"", None)] {
+            assert_eq!(behind(prefix).as_deref(), end);
+        }
     }
 }

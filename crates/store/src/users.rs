@@ -1,8 +1,13 @@
 //! Users: the tenants that own everything else, and their password hashes, which leave only for a login.
 
-use crate::page::order_fields;
+use crate::dialect::{Db, refused};
+use crate::page::{found_in, listed, order_fields};
+use crate::rows::user;
+use crate::writer::Tx;
 use crate::{Listed, Ordering, Page, Store, StoreError};
 use sanasend_model::{Timestamp, UserId};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use uuid::Uuid;
 
 /// A user. The password hash is never in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,39 +112,131 @@ pub struct UserFilter {
     pub ordering: Ordering<UserOrder>,
 }
 
+/// Whether taking admin rights or activity from this user would leave no active admin.
+async fn is_last_admin(tx: &mut Tx, id: UserId) -> Result<bool, StoreError> {
+    let sql = "SELECT (SELECT COUNT(*) FROM users WHERE id = ? AND is_admin AND is_active) > 0 \
+               AND (SELECT COUNT(*) FROM users WHERE id <> ? AND is_admin AND is_active) = 0";
+    sqlx::query_scalar(sql).bind(id.0).bind(id.0).fetch_one(&mut tx.conn).await.map_err(refused)
+}
+
+/// One user, inside a transaction or outside.
+pub(crate) async fn find<'c>(conn: impl sqlx::Executor<'c, Database = Db>, id: UserId) -> Result<Option<User>, StoreError> {
+    let sql = "SELECT id, username, email, is_active, is_admin, max_messages_per_day, max_messages_per_minute, max_sessions, \
+               created_at, updated_at FROM users WHERE id = ?";
+    let row = sqlx::query_as::<_, user::Model>(sql).bind(id.0).fetch_optional(conn);
+    Ok(row.await.map_err(refused)?.map(User::from))
+}
+
 impl Store {
     /// Makes a user; `Conflict` on `username` or `email` when one of them is taken.
     pub async fn create_user(&self, new: NewUser) -> Result<User, StoreError> {
-        let _ = new;
-        Err(crate::not_yet())
+        self.write(move |tx| {
+            Box::pin(async move {
+                let (id, now) = (UserId::new(&*tx.clock), tx.clock.now());
+                let sql = "INSERT INTO users (id, username, email, password_hash, is_active, is_admin, max_messages_per_day, \
+                           max_messages_per_minute, max_sessions, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+                let insert = sqlx::query(sql).bind(id.0).bind(new.username).bind(new.email).bind(new.password_hash);
+                let insert = insert.bind(new.is_active).bind(new.is_admin).bind(new.max_messages_per_day);
+                let insert = insert.bind(new.max_messages_per_minute).bind(new.max_sessions).bind(now.0).bind(now.0);
+                insert.execute(&mut tx.conn).await.map_err(refused)?;
+                find(&mut tx.conn, id).await?.ok_or_else(|| StoreError::Unavailable("the user was not written".into()))
+            })
+        })
+        .await
     }
+
     /// One user.
     pub async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        let _ = id;
-        Err(crate::not_yet())
+        find(&self.inner.readers, id).await
     }
+
     /// The user of a login name with the stored password hash, for checking a password.
     pub async fn user_credentials(&self, username: &str) -> Result<Option<(User, String)>, StoreError> {
-        let _ = username;
-        Err(crate::not_yet())
+        let sql = "SELECT id, password_hash FROM users WHERE username = ?";
+        let row = sqlx::query_as::<_, (Uuid, String)>(sql).bind(username).fetch_optional(&self.inner.readers);
+        let Some((id, hash)) = row.await.map_err(refused)? else { return Ok(None) };
+        Ok(self.user(UserId(id)).await?.map(|user| (user, hash)))
     }
+
     /// A page of the users.
     pub async fn list_users(&self, filter: &UserFilter, page: Page) -> Result<Listed<User>, StoreError> {
-        let _ = (filter, page);
-        Err(crate::not_yet())
+        let mut rows = user::Entity::find();
+        if let Some(text) = &filter.search {
+            let columns = [user::Column::Username, user::Column::Email];
+            rows = rows.filter(found_in(&columns, text));
+        }
+        if let Some(is_active) = filter.is_active {
+            rows = rows.filter(user::Column::IsActive.eq(is_active));
+        }
+        if let Some(is_admin) = filter.is_admin {
+            rows = rows.filter(user::Column::IsAdmin.eq(is_admin));
+        }
+        let column = match filter.ordering.by {
+            UserOrder::CreatedAt => user::Column::CreatedAt,
+            UserOrder::Username => user::Column::Username,
+            UserOrder::Email => user::Column::Email,
+        };
+        let rows = rows.order_by(column, filter.ordering.direction()).order_by(user::Column::Id, filter.ordering.direction());
+        Ok(listed(rows, page, &self.inner.lists).await?.map(User::from))
     }
+
     /// Changes a user. The last active admin can't be demoted or deactivated; that is checked in the same transaction.
     pub async fn update_user(&self, id: UserId, patch: UserPatch) -> Result<Updated<User>, StoreError> {
-        let _ = (id, patch);
-        Err(crate::not_yet())
+        self.write(move |tx| {
+            Box::pin(async move {
+                let loses = patch.is_admin == Some(false) || patch.is_active == Some(false);
+                if loses && is_last_admin(tx, id).await? {
+                    return Ok(Updated::LastAdmin);
+                }
+                let sql = "UPDATE users SET username = COALESCE(?, username), email = COALESCE(?, email), \
+                           password_hash = COALESCE(?, password_hash), is_admin = COALESCE(?, is_admin), \
+                           is_active = COALESCE(?, is_active), max_messages_per_day = COALESCE(?, max_messages_per_day), \
+                           max_messages_per_minute = COALESCE(?, max_messages_per_minute), \
+                           max_sessions = COALESCE(?, max_sessions), updated_at = ? WHERE id = ?";
+                let update = sqlx::query(sql).bind(patch.username).bind(patch.email).bind(patch.password_hash);
+                let update = update.bind(patch.is_admin).bind(patch.is_active).bind(patch.max_messages_per_day);
+                let update = update.bind(patch.max_messages_per_minute).bind(patch.max_sessions);
+                update.bind(tx.clock.now().0).bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
+                Ok(find(&mut tx.conn, id).await?.map_or(Updated::Missing, Updated::Done))
+            })
+        })
+        .await
     }
-    /// Removes a user with keys, logins, sessions, Signal state, messages and events. The caller has logged the accounts out before.
+
+    /// Removes a user with keys, logins, sessions, Signal state, messages and events. The caller has logged the accounts
+    /// out before. The user is deactivated at once; what may be much goes in pieces, so that other writers get their turn.
     pub async fn delete_user(&self, id: UserId) -> Result<Updated<()>, StoreError> {
-        let _ = id;
-        Err(crate::not_yet())
+        let off = UserPatch { is_active: Some(false), ..UserPatch::default() };
+        match self.update_user(id, off).await? {
+            Updated::Done(_) => {}
+            Updated::Missing => return Ok(Updated::Missing),
+            Updated::LastAdmin => return Ok(Updated::LastAdmin),
+        }
+        self.delete_in_pieces("DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE user_id = ? LIMIT 500)", id.0).await?;
+        self.delete_in_pieces("DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE user_id = ? LIMIT 2000)", id.0).await?;
+        self.delete_in_pieces("DELETE FROM users WHERE id = ?", id.0).await?;
+        Ok(Updated::Done(()))
     }
+
+    /// Repeats a bounded delete, a transaction each, until nothing is left; answers how many rows went.
+    pub(crate) async fn delete_in_pieces(&self, sql: &'static str, owner: Uuid) -> Result<u64, StoreError> {
+        let mut gone = 0;
+        loop {
+            let delete = self.write(move |tx| {
+                Box::pin(async move {
+                    sqlx::query(sql).bind(owner).execute(&mut tx.conn).await.map(|done| done.rows_affected()).map_err(refused)
+                })
+            });
+            match delete.await? {
+                0 => return Ok(gone),
+                some => gone += some,
+            }
+        }
+    }
+
     /// How many users there are.
     pub async fn count_users(&self) -> Result<u64, StoreError> {
-        Err(crate::not_yet())
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users").fetch_one(&self.inner.readers).await.map_err(refused)?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 }

@@ -3,7 +3,15 @@
 //! A message enters by [`Store::accept`], is taken up by the account's owner with [`Store::claim`], and is moved on
 //! only by [`Store::apply`]. Its outbox row stays until the message is settled, so that a crash forgets nothing.
 
-use crate::messages::{Message, Peer, Quoted, Settled};
+mod accept;
+mod advance;
+mod apply;
+mod claim;
+mod settle;
+
+pub(crate) use accept::{accept_all, insert_messages, sender_key};
+
+use crate::messages::{Message, Peer, Quoted};
 use crate::{Store, StoreError};
 use sanasend_model::{Content, Failure, Jid, MessageId, MessageStatus, Recipient, SessionId, Timestamp, UserId};
 use serde_json::Value;
@@ -173,76 +181,9 @@ pub struct Change {
 
 impl Store {
     /// Takes a message in: message row, outbox row, idempotency key, event and usage in one transaction, shared with
-    /// the others that wait at this moment. On disk when this answers `Created`.
+    /// the others that wait at this moment. On disk when this answers `Created`. `Conflict` on `owner` when the account is
+    /// gone, on `wa_message_id` when that id was used before.
     pub async fn accept(&self, new: NewMessage) -> Result<Accepted, StoreError> {
-        let _ = new;
-        Err(crate::not_yet())
-    }
-    /// Replaces the answer that a replay of the key gets, after a caller waited for the outcome.
-    pub async fn replace_answer(&self, user: UserId, key: &str, status: u16, body: String) -> Result<(), StoreError> {
-        let _ = (user, key, status, body);
-        Err(crate::not_yet())
-    }
-    /// A cheap look before work is done: `Replayed` or `KeyReused` when the key is known and not past its end.
-    pub async fn idempotent_answer(&self, user: UserId, key: &str, fingerprint: [u8; 32]) -> Result<Option<Accepted>, StoreError> {
-        let _ = (user, key, fingerprint);
-        Err(crate::not_yet())
-    }
-    /// Takes up to `limit` messages up: the first of each chat that is due and not busy, in the order of acceptance.
-    pub async fn claim(
-        &self,
-        session_id: SessionId,
-        generation: i64,
-        now: Timestamp,
-        busy_chats: &[Jid],
-        limit: u32,
-    ) -> Result<Vec<Claimed>, StoreError> {
-        let _ = (session_id, generation, now, busy_chats, limit);
-        Err(crate::not_yet())
-    }
-    /// When the next message of a chat that is not busy is due; `None` when none is or all wait for a connection.
-    pub async fn next_due(&self, session_id: SessionId, busy_chats: &[Jid]) -> Result<Option<Timestamp>, StoreError> {
-        let _ = (session_id, busy_chats);
-        Err(crate::not_yet())
-    }
-    /// THE way back: news moves messages forward, writes timeline, events and usage, and removes outbox rows of what is
-    /// settled. The same news again changes nothing.
-    pub async fn apply(&self, session_id: SessionId, generation: i64, news: Vec<News>) -> Result<Vec<Change>, StoreError> {
-        let _ = (session_id, generation, news);
-        Err(crate::not_yet())
-    }
-    /// Makes messages due that wait for a connection; answers how many.
-    pub async fn wake_offline(&self, session_id: SessionId) -> Result<u64, StoreError> {
-        let _ = session_id;
-        Err(crate::not_yet())
-    }
-    /// Gives up what is past its deadline, in all accounts.
-    pub async fn expire(&self, now: Timestamp) -> Result<Vec<Change>, StoreError> {
-        let _ = now;
-        Err(crate::not_yet())
-    }
-    /// Gives up everything that waits in an account, because it was unlinked or banned.
-    pub async fn fail_all(&self, session_id: SessionId, failure: Failure, text: &str) -> Result<Vec<Change>, StoreError> {
-        let _ = (session_id, failure, text);
-        Err(crate::not_yet())
-    }
-    /// Takes a message back, only while no attempt was made that may have left.
-    pub async fn cancel_message(&self, user: UserId, id: MessageId) -> Result<Settled, StoreError> {
-        let _ = (user, id);
-        Err(crate::not_yet())
-    }
-    /// Puts a failed message back on its way with a new deadline and the same WhatsApp id.
-    pub async fn retry_message(&self, user: UserId, id: MessageId, expires_at: Timestamp) -> Result<Settled, StoreError> {
-        let _ = (user, id, expires_at);
-        Err(crate::not_yet())
-    }
-    /// Messages that wait for their outcome, in all accounts.
-    pub async fn outbox_depth(&self) -> Result<u64, StoreError> {
-        Err(crate::not_yet())
-    }
-    /// Forgets idempotency keys that are past their end; answers how many.
-    pub async fn delete_expired_idempotency(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let _ = now;
-        Err(crate::not_yet())
+        self.inner.writer.accept(new).await
     }
 }

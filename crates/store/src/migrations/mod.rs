@@ -1,0 +1,48 @@
+//! How the tables came to be: one named migration per change, applied in this order, never edited after a release.
+//!
+//! Types are chosen by SeaORM per database; times are Unix milliseconds (see `model::Timestamp`), ids are UUIDs.
+
+mod m20261121_000001_people;
+mod m20261121_000002_sessions;
+mod m20261121_000003_messages;
+
+use sea_orm_migration::prelude::*;
+
+/// All migrations in their order.
+pub(crate) struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261121_000001_people::Migration),
+            Box::new(m20261121_000002_sessions::Migration),
+            Box::new(m20261121_000003_messages::Migration),
+        ]
+    }
+}
+
+/// A table that is to be made.
+fn table(name: &'static str, columns: Vec<ColumnDef>) -> TableCreateStatement {
+    let mut table = Table::create();
+    table.table(name);
+    for column in columns {
+        table.col(column);
+    }
+    table
+}
+
+/// Rows go when the row they belong to goes.
+fn belongs_to(column: &'static str, parent: &'static str) -> ForeignKeyCreateStatement {
+    ForeignKey::create().from_col(column).to(parent, "id").on_delete(ForeignKeyAction::Cascade).to_owned()
+}
+
+/// The primary key over several columns.
+fn key(columns: &[&'static str]) -> IndexCreateStatement {
+    let mut index = Index::create();
+    index.primary();
+    for column in columns {
+        index.col(*column);
+    }
+    index
+}

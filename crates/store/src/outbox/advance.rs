@@ -1,0 +1,143 @@
+//! Moving one message forward: its row, its outbox row, timeline, usage and event, always together.
+//!
+//! Every change of a message's status goes through [`Tx::advance`], and `model`'s `advance` decides there whether the
+//! news is a step forward.
+
+use super::Change;
+use crate::StoreError;
+use crate::dialect::{Rows, pieces, refused};
+use crate::events::NewEvent;
+use crate::messages::Message;
+use crate::rows::message::Model;
+use crate::usage::{Usage, day_of};
+use crate::writer::Tx;
+use sanasend_model::{EventKind, Failure, MessageId, MessageStatus, SessionId, Step, Timestamp};
+
+/// A step for the timeline: message, when, what, in which attempt, more for people.
+pub(super) type Entry = (MessageId, Timestamp, Step, i32, Option<String>);
+
+/// Why a message failed, and the sentence for people.
+pub(super) type Cause = (Failure, String);
+
+static NOTE: Rows = Rows::new("INSERT INTO timeline (message_id, at, step, attempt, detail) VALUES ", "(?, ?, ?, ?, ?)", "");
+
+impl Tx {
+    /// Adds steps to timelines.
+    pub(super) async fn note(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+        for piece in pieces(entries) {
+            let mut insert = sqlx::query(NOTE.sql(piece.len()));
+            for (message, at, step, attempt, detail) in piece {
+                insert = insert.bind(message.0).bind(at.0).bind(step.as_str()).bind(attempt).bind(detail);
+            }
+            insert.execute(&mut self.conn).await.map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a message inside the transaction, with whether it was ever written to the socket.
+    pub(super) async fn message(&mut self, id: MessageId) -> Result<Option<(Message, bool)>, StoreError> {
+        let row = sqlx::query_as::<_, Model>("SELECT * FROM messages WHERE id = ?").bind(id.0).fetch_optional(&mut self.conn);
+        let Some(row) = row.await.map_err(refused)? else { return Ok(None) };
+        let written = row.written;
+        Ok(Some((row.read()?, written)))
+    }
+
+    /// Moves a message to `to` if that is a step forward; answers the step.
+    pub(super) async fn advance(
+        &mut self,
+        mut message: Message,
+        to: MessageStatus,
+        at: Timestamp,
+        cause: Option<Cause>,
+    ) -> Result<Option<Change>, StoreError> {
+        let from = message.status;
+        let Some(to) = from.advance(to) else { return Ok(None) };
+        let usage = difference(&message, to);
+        date(&mut message, to, at);
+        let detail = cause.as_ref().map(|(failure, text)| format!("{}: {text}", failure.as_str()));
+        (message.error_code, message.error_message) = cause.unzip();
+        self.save(&message).await?;
+        if to.is_settled() {
+            self.leave_outbox(message.id).await?;
+        }
+        let (step, kind) = told_as(to);
+        self.note(&[(message.id, at, step, message.attempts, detail)]).await?;
+        if usage != Usage::default() {
+            self.add_usage(&[(message.user_id, day_of(at), usage)]).await?;
+        }
+        self.record(vec![NewEvent::of_message(kind, &message, at)]).await?;
+        Ok(Some(Change { message_id: message.id, wa_message_id: message.wa_message_id, from, to }))
+    }
+
+    /// Writes what can change of a message.
+    pub(super) async fn save(&mut self, message: &Message) -> Result<(), StoreError> {
+        let sql = "UPDATE messages SET status = ?, error_code = ?, error_message = ?, expires_at = ?, sent_at = ?, delivered_at = ?, \
+                   read_at = ? WHERE id = ?";
+        let time = |at: Option<Timestamp>| at.map(|at| at.0);
+        let update = sqlx::query(sql).bind(message.status.as_str()).bind(message.error_code.map(Failure::as_str));
+        let update = update.bind(&message.error_message).bind(time(message.expires_at)).bind(time(message.sent_at));
+        let update = update.bind(time(message.delivered_at)).bind(time(message.read_at)).bind(message.id.0);
+        update.execute(&mut self.conn).await.map(drop).map_err(refused)
+    }
+
+    /// Removes the outbox row of a settled message; the next of its chat becomes the head.
+    pub(super) async fn leave_outbox(&mut self, id: MessageId) -> Result<(), StoreError> {
+        let delete =
+            sqlx::query_as::<_, (uuid::Uuid, String, bool)>("DELETE FROM outbox WHERE message_id = ? RETURNING session_id, chat, head");
+        let gone = delete.bind(id.0).fetch_optional(&mut self.conn).await.map_err(refused)?;
+        match gone {
+            Some((session, chat, true)) => self.raise_head(SessionId(session), &chat).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the first row of a chat its head.
+    pub(super) async fn raise_head(&mut self, session: SessionId, chat: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE outbox SET head = TRUE WHERE seq = (SELECT MIN(seq) FROM outbox WHERE session_id = ? AND chat = ?)";
+        sqlx::query(sql).bind(session.0).bind(chat).execute(&mut self.conn).await.map(drop).map_err(refused)
+    }
+}
+
+/// Fills in the dates that a status proves: what was delivered was sent, what was read was delivered.
+fn date(message: &mut Message, to: MessageStatus, at: Timestamp) {
+    use MessageStatus::{Delivered, Played, Read, Sent};
+    message.status = to;
+    if matches!(to, Sent | Delivered | Read | Played) {
+        message.sent_at = message.sent_at.or(Some(at));
+    }
+    if matches!(to, Delivered | Read | Played) {
+        message.delivered_at = message.delivered_at.or(Some(at));
+    }
+    if matches!(to, Read | Played) {
+        message.read_at = message.read_at.or(Some(at));
+    }
+}
+
+/// What a step changes in the day's figures. A message counts as sent once, and as failed only while it is.
+fn difference(message: &Message, to: MessageStatus) -> Usage {
+    let mut usage = Usage::default();
+    match to {
+        MessageStatus::Failed => usage.failed = 1,
+        MessageStatus::Canceled => {}
+        _ if message.sent_at.is_none() => usage.sent = 1,
+        _ => {}
+    }
+    if message.status == MessageStatus::Failed {
+        usage.failed -= 1;
+    }
+    usage
+}
+
+/// How a status is called in the timeline and in the event log.
+const fn told_as(status: MessageStatus) -> (Step, EventKind) {
+    match status {
+        MessageStatus::Sent => (Step::Acknowledged, EventKind::MessageSent),
+        MessageStatus::Delivered => (Step::Delivered, EventKind::MessageDelivered),
+        MessageStatus::Read => (Step::Read, EventKind::MessageRead),
+        MessageStatus::Played => (Step::Played, EventKind::MessagePlayed),
+        MessageStatus::Failed => (Step::Failed, EventKind::MessageFailed),
+        MessageStatus::Canceled => (Step::Canceled, EventKind::MessageCanceled),
+        MessageStatus::Received => (Step::Received, EventKind::MessageReceived),
+        MessageStatus::Scheduled | MessageStatus::Pending => (Step::Requeued, EventKind::MessageRetried),
+    }
+}

@@ -1,0 +1,242 @@
+//! The one writer: whatever wants to write waits in a queue, and all that waits is committed together.
+//!
+//! One task owns the one connection that writes. It takes everything that is waiting, runs it in one transaction,
+//! commits once (that is the one wait for the disk), and only then answers everybody and tells the events. Each request
+//! runs in its own savepoint, so that one that is refused leaves the others whole; waiting accepts are written by
+//! statements over many rows. If the commit fails, nobody is told that anything was done.
+
+use crate::dialect::{BEGIN, Conn, connect_writer, refused};
+use crate::events::Event;
+use crate::outbox::{Accepted, NewMessage};
+use crate::seal::Sealer;
+use crate::{StoreError, outbox};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use sanasend_model::Clock;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// Requests that may wait; more must wait to be let in, so that an overload costs no memory.
+const QUEUE: usize = 4096;
+/// Most requests in one transaction, so that the first of them does not wait long for the last.
+const BATCH: usize = 256;
+
+/// Where an accept is answered.
+type AcceptAnswer = oneshot::Sender<Result<Accepted, StoreError>>;
+
+enum Request {
+    Accept(Box<NewMessage>, AcceptAnswer),
+    Work(Box<dyn Work>),
+    Close(oneshot::Sender<()>),
+}
+
+/// A request of any other kind: it is run once inside a transaction, or never, and answered in the end.
+trait Work: Send {
+    /// Does the work; says whether what it wrote is to be kept.
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, bool>;
+    /// Answers with the result of the work, or with why the transaction came to nothing.
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Job<T, F> {
+    work: Option<F>,
+    result: Result<T, StoreError>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Work for Job<T, F>
+where
+    T: Send,
+    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send,
+{
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, bool> {
+        Box::pin(async move {
+            if let Some(work) = self.work.take() {
+                // A panic in one request must not end the writer, and with it every other request.
+                let result = AssertUnwindSafe(async { work(tx).await }).catch_unwind().await;
+                self.result = result.unwrap_or_else(|_| Err(StoreError::Unavailable("a write panicked".into())));
+            }
+            self.result.is_ok()
+        })
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let _ = self.answer.send(committed.and(self.result));
+    }
+}
+
+/// What a request may use while the transaction is open.
+pub(crate) struct Tx {
+    /// The connection, inside the transaction.
+    pub(crate) conn: Conn,
+    /// Time and randomness.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Seals secrets.
+    pub(crate) sealer: Arc<Sealer>,
+    /// Events written so far, told after the commit.
+    pub(crate) events: Vec<Arc<Event>>,
+}
+
+impl Tx {
+    /// Runs a statement that takes no values and answers no rows.
+    pub(crate) async fn command(&mut self, sql: &'static str) -> Result<(), StoreError> {
+        sqlx::query(sql).execute(&mut self.conn).await.map(drop).map_err(refused)
+    }
+}
+
+/// The way into the queue. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Request>,
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the database is closed".into())
+}
+
+impl Writer {
+    /// Hands a message in.
+    pub(crate) async fn accept(&self, new: NewMessage) -> Result<Accepted, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.send(Request::Accept(Box::new(new), answer)).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    /// Runs `work` in a transaction; answers when that is on disk. What `work` wrote before it fails is undone.
+    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = Job { work: Some(work), result: Err(closed()), answer };
+        self.queue.send(Request::Work(Box::new(job))).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
+    /// Finishes what was handed in before and closes the connection.
+    pub(crate) async fn close(&self) {
+        let (done, finished) = oneshot::channel();
+        if self.queue.send(Request::Close(done)).await.is_ok() {
+            let _ = finished.await;
+        }
+    }
+}
+
+/// What the task needs besides its connection.
+pub(crate) struct Parts {
+    pub(crate) path: PathBuf,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) sealer: Arc<Sealer>,
+    pub(crate) written: watch::Sender<i64>,
+    pub(crate) changes: broadcast::Sender<Arc<Event>>,
+}
+
+/// Starts the task.
+pub(crate) fn start(conn: Conn, parts: Parts) -> Writer {
+    let (queue, requests) = mpsc::channel(QUEUE);
+    tokio::spawn(run(conn, parts, requests));
+    Writer { queue }
+}
+
+/// Requests that share a transaction.
+#[derive(Default)]
+struct Batch {
+    accepts: Vec<NewMessage>,
+    accept_answers: Vec<AcceptAnswer>,
+    accept_results: Vec<Result<Accepted, StoreError>>,
+    work: Vec<Box<dyn Work>>,
+}
+
+impl Batch {
+    fn answer(self, committed: &Result<(), StoreError>) {
+        let missing = std::iter::repeat_with(|| Err(closed()));
+        for (answer, result) in self.accept_answers.into_iter().zip(self.accept_results.into_iter().chain(missing)) {
+            let _ = answer.send(committed.clone().and(result));
+        }
+        self.work.into_iter().for_each(|work| work.answer(committed.clone()));
+    }
+}
+
+async fn run(conn: Conn, parts: Parts, mut requests: mpsc::Receiver<Request>) {
+    let mut tx = Some(parts.transaction(conn));
+    let mut waiting = Vec::new();
+    while requests.recv_many(&mut waiting, BATCH).await > 0 {
+        let mut closing = None;
+        let mut batch = Batch::default();
+        for request in waiting.drain(..) {
+            match request {
+                Request::Accept(new, answer) => {
+                    batch.accepts.push(*new);
+                    batch.accept_answers.push(answer);
+                }
+                Request::Work(work) => batch.work.push(work),
+                Request::Close(done) => closing = Some(done),
+            }
+        }
+        tx = parts.commit(tx, batch).await;
+        if let Some(done) = closing {
+            requests.close();
+            if let Some(tx) = tx.take() {
+                let _ = sqlx::Connection::close(tx.conn).await;
+            }
+            let _ = done.send(());
+            return;
+        }
+    }
+}
+
+impl Parts {
+    fn transaction(&self, conn: Conn) -> Tx {
+        Tx { conn, clock: self.clock.clone(), sealer: self.sealer.clone(), events: Vec::new() }
+    }
+
+    /// Writes a batch and answers it; gives the connection back unless it is in doubt.
+    async fn commit(&self, tx: Option<Tx>, mut batch: Batch) -> Option<Tx> {
+        match self.attempt(tx, &mut batch).await {
+            Ok(mut tx) => {
+                // Told before the answers: who was answered finds the event already told.
+                for event in tx.events.drain(..) {
+                    self.written.send_replace(event.seq);
+                    let _ = self.changes.send(event);
+                }
+                batch.answer(&Ok(()));
+                Some(tx)
+            }
+            Err(error) => {
+                tracing::error!(%error, "a transaction failed; nothing of it was written");
+                batch.answer(&Err(StoreError::Unavailable(error.to_string())));
+                None
+            }
+        }
+    }
+
+    /// One transaction for all; on a new connection when the last one was in doubt. An error means that nothing was
+    /// written: the connection is dropped, which rolls back.
+    async fn attempt(&self, tx: Option<Tx>, batch: &mut Batch) -> Result<Tx, StoreError> {
+        let mut tx = match tx {
+            Some(tx) => tx,
+            None => self.transaction(connect_writer(&self.path).await?),
+        };
+        if batch.accepts.is_empty() && batch.work.is_empty() {
+            return Ok(tx);
+        }
+        tx.command(BEGIN).await?;
+        if !batch.accepts.is_empty() {
+            batch.accept_results = outbox::accept_all(&mut tx, &batch.accepts).await?;
+        }
+        for work in &mut batch.work {
+            let told = tx.events.len();
+            tx.command("SAVEPOINT request").await?;
+            if !work.run(&mut tx).await {
+                tx.events.truncate(told);
+                tx.command("ROLLBACK TO request").await?;
+            }
+            tx.command("RELEASE request").await?;
+        }
+        tx.command("COMMIT").await?;
+        Ok(tx)
+    }
+}
