@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// The database.
 pub(crate) type Db = sqlx::Sqlite;
+/// One row of an answer.
+pub(crate) type DbRow = sqlx::sqlite::SqliteRow;
 /// One connection to it.
 pub(crate) type Conn = sqlx::SqliteConnection;
 /// Several connections to it.

@@ -7,18 +7,20 @@ use super::claim::phase;
 use super::{Change, News};
 use crate::dialect::refused;
 use crate::messages::{Message, Peer};
+use crate::rows::from_row;
 use crate::rows::message::Model;
 use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::{Jid, MessageId, MessageStatus, SessionId, Step, Timestamp};
 
 /// An outbox row as the news needs it.
-#[derive(sqlx::FromRow)]
 struct Row {
     session_id: uuid::Uuid,
     chat: String,
     phase: i16,
 }
+
+from_row!(Row { session_id, chat, phase });
 
 async fn outbox_row(tx: &mut Tx, id: MessageId) -> Result<Option<Row>, StoreError> {
     let row = sqlx::query_as("SELECT session_id, chat, phase FROM outbox WHERE message_id = ?").bind(id.0);

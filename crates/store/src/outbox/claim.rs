@@ -6,6 +6,7 @@
 
 use super::Claimed;
 use crate::dialect::{Rows, pieces, refused};
+use crate::rows::from_row;
 use crate::rows::message::Model;
 use crate::writer::Tx;
 use crate::{Store, StoreError};
@@ -24,7 +25,6 @@ pub(super) mod phase {
 }
 
 /// A due head.
-#[derive(sqlx::FromRow)]
 struct Head {
     seq: i64,
     message_id: Uuid,
@@ -32,6 +32,8 @@ struct Head {
     phase: i16,
     expires_at: i64,
 }
+
+from_row!(Head { seq, message_id, chat, phase, expires_at });
 
 static CLAIM: Rows = Rows::new("UPDATE outbox SET phase = 1 WHERE seq IN (", "?", ")");
 static ATTEMPT: Rows = Rows::new("UPDATE messages SET attempts = attempts + 1 WHERE id IN (", "?", ") RETURNING *");

@@ -1,12 +1,12 @@
 //! The table `api_keys`. Scopes and networks are lists of words in one column: they are read whole, never searched.
 
-use super::Place;
+use super::{Place, from_row};
 use crate::StoreError;
 use crate::api_keys::ApiKey;
 use sanasend_model::{ApiKeyId, Timestamp, UserId};
 use sea_orm::entity::prelude::*;
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "api_keys")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
@@ -25,6 +25,23 @@ pub struct Model {
     pub replaced_by: Option<Uuid>,
     pub grace_until: Option<i64>,
 }
+
+from_row!(Model {
+    id,
+    user_id,
+    name,
+    prefix,
+    digest,
+    scopes,
+    allowed_ips,
+    is_active,
+    expires_at,
+    last_used_at,
+    created_at,
+    revoked_at,
+    replaced_by,
+    grace_until
+});
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}

@@ -1,12 +1,12 @@
 //! The table `events`.
 
-use super::Place;
+use super::{Place, from_row};
 use crate::StoreError;
 use crate::events::Event;
 use sanasend_model::{EventId, MessageId, SessionId, Timestamp, UserId};
 use uuid::Uuid;
 
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) seq: i64,
     pub(crate) id: Uuid,
@@ -17,6 +17,8 @@ pub(crate) struct Model {
     pub(crate) data: String,
     pub(crate) at: i64,
 }
+
+from_row!(Model { seq, id, user_id, session_id, kind, message_id, data, at });
 
 impl Model {
     pub(crate) fn read(self) -> Result<Event, StoreError> {

@@ -1,13 +1,13 @@
 //! The table `messages`, and how parts of a message are written into its columns.
 
-use super::Place;
+use super::{Place, from_row};
 use crate::StoreError;
 use crate::messages::{Message, Peer, Quoted};
 use sanasend_model::{Content, Jid, MessageId, SessionId, Timestamp, UserId};
 use sea_orm::entity::prelude::*;
 use serde_json::{Value, json};
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "messages")]
 pub struct Model {
     #[sea_orm(primary_key)]
@@ -40,6 +40,37 @@ pub struct Model {
     pub quoted: Option<String>,
     pub metadata: Option<String>,
 }
+
+from_row!(Model {
+    seq,
+    id,
+    user_id,
+    session_id,
+    direction,
+    chat,
+    sender,
+    peer_phone,
+    peer_jid,
+    peer_lid,
+    peer_name,
+    message_type,
+    body,
+    status,
+    attempts,
+    written,
+    error_code,
+    error_message,
+    created_at,
+    scheduled_at,
+    expires_at,
+    sent_at,
+    delivered_at,
+    read_at,
+    wa_message_id,
+    reply_to,
+    quoted,
+    metadata
+});
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}

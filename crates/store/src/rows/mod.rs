@@ -14,6 +14,18 @@ use sanasend_model::{Jid, PhoneNumber};
 use std::fmt::Display;
 use std::str::FromStr;
 
+/// Reads a struct from a row, each field from the column of its name.
+macro_rules! from_row {
+    ($type:ty { $($field:ident),* $(,)? }) => {
+        impl<'r> sqlx::FromRow<'r, $crate::dialect::DbRow> for $type {
+            fn from_row(row: &'r $crate::dialect::DbRow) -> Result<Self, sqlx::Error> {
+                Ok(Self { $($field: sqlx::Row::try_get(row, stringify!($field))?),* })
+            }
+        }
+    };
+}
+pub(crate) use from_row;
+
 /// Where a value was read, for saying so when it can't be.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {

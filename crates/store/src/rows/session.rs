@@ -1,12 +1,12 @@
 //! The table `sessions`.
 
-use super::Place;
+use super::{Place, from_row};
 use crate::StoreError;
 use crate::sessions::Session;
 use sanasend_model::{SessionId, Timestamp, UserId};
 use sea_orm::entity::prelude::*;
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sessions")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
@@ -30,6 +30,28 @@ pub struct Model {
     pub created_at: i64,
     pub updated_at: i64,
 }
+
+from_row!(Model {
+    id,
+    user_id,
+    name,
+    network,
+    status,
+    reason,
+    phone,
+    jid,
+    lid,
+    push_name,
+    linked,
+    wanted,
+    connected_at,
+    last_active_at,
+    last_error,
+    limited_until,
+    generation,
+    created_at,
+    updated_at
+});
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}

@@ -1,10 +1,11 @@
 //! The table `users`.
 
+use super::from_row;
 use crate::users::User;
 use sanasend_model::{Timestamp, UserId};
 use sea_orm::entity::prelude::*;
 
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
@@ -19,6 +20,19 @@ pub struct Model {
     pub created_at: i64,
     pub updated_at: i64,
 }
+
+from_row!(Model {
+    id,
+    username,
+    email,
+    is_active,
+    is_admin,
+    max_messages_per_day,
+    max_messages_per_minute,
+    max_sessions,
+    created_at,
+    updated_at
+});
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
