@@ -1,0 +1,134 @@
+//! Linked accounts: limits, ownership, events of their status.
+
+use crate::world::{ANNA, Backend, START, World};
+use sanasend_model::{EventKind, Jid, Network, PhoneNumber, SessionId, SessionStatus};
+use sanasend_store::{Created, NewSession, Page, SessionFilter, SessionPatch, SignalChange, SignalKind, StoreError};
+use std::time::Duration;
+
+pub async fn a_user_has_as_many_sessions_as_allowed<B: Backend>(w: World<B>) {
+    let user = w.user("anna").await;
+    let new = |name: &str| NewSession { id: SessionId::new(&*w.clock), user_id: user.id, name: name.into(), network: Network::Live };
+    let answers = futures::future::join_all(["a", "b", "c", "d"].map(|name| w.store.create_session(new(name), 2))).await;
+    assert_eq!(answers.iter().filter(|answer| matches!(answer, Ok(Created::Done(_)))).count(), 2);
+    assert_eq!(answers.iter().filter(|answer| matches!(answer, Ok(Created::LimitReached))).count(), 2);
+    let Ok(Created::Exists(session)) = w.store.create_session(new("a"), 2).await else { panic!("there already") };
+    assert_eq!((session.network, session.status, session.linked), (Network::Live, SessionStatus::Disconnected, false));
+    assert_eq!(w.store.session_of(user.id, "a").await, Ok(Some(session.clone())));
+    assert_eq!(w.store.session(session.id).await, Ok(Some(session)));
+    assert_eq!(w.store.session_of(user.id, "nothing").await, Ok(None));
+}
+
+pub async fn a_new_owner_fences_the_old_one<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let newer = w.store.take_session(account.id).await.expect("taken");
+    assert_eq!(newer, account.generation + 1);
+    let patch = || SessionPatch { linked: Some(true), ..SessionPatch::default() };
+    assert_eq!(w.store.update_session(account.id, account.generation, patch()).await, Err(StoreError::Fenced));
+    assert_eq!(w.store.erase_credentials(account.id, account.generation).await, Err(StoreError::Fenced));
+    assert!(w.store.update_session(account.id, newer, patch()).await.is_ok_and(|session| session.linked));
+    let gone = SessionId(uuid::Uuid::nil());
+    assert_eq!(w.store.take_session(gone).await, Err(StoreError::Conflict { what: "session" }));
+    assert_eq!(w.store.update_session(gone, 1, patch()).await, Err(StoreError::Conflict { what: "session" }));
+}
+
+pub async fn a_change_of_status_is_an_event_and_the_same_again_is_none<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let connected = SessionPatch { status: Some(SessionStatus::Connected), ..SessionPatch::default() };
+    for _ in 0..3 {
+        w.store.update_session(account.id, account.generation, connected.clone()).await.expect("changed");
+    }
+    let named = SessionPatch { push_name: Some(Some("Anna's shop".into())), ..SessionPatch::default() };
+    w.store.update_session(account.id, account.generation, named).await.expect("changed");
+    let because = SessionPatch { reason: Some(Some("Because.".into())), ..SessionPatch::default() };
+    w.store.update_session(account.id, account.generation, because).await.expect("changed");
+    let events = w.store.events_after(account.user, 0, 10).await.expect("read");
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert!(events.iter().all(|event| event.kind == EventKind::SessionChanged && event.session_id == Some(account.id)));
+    assert_eq!(events[0].data["session"]["status"], "connected");
+    assert_eq!(events[1].data["session"]["reason"], "Because.");
+    assert_eq!(events[1].data["session"]["push_name"], "Anna's shop");
+}
+
+pub async fn what_can_be_empty_can_be_emptied<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let phone = PhoneNumber::parse(ANNA).expect("a number");
+    let full = SessionPatch {
+        phone: Some(Some(phone.clone())),
+        jid: Some(Some(phone.jid())),
+        lid: Some(Jid::parse("1234@lid")),
+        connected_at: Some(Some(START)),
+        limited_until: Some(Some(START)),
+        last_error: Some(Some("x".into())),
+        ..SessionPatch::default()
+    };
+    let session = w.store.update_session(account.id, account.generation, full).await.expect("changed");
+    assert_eq!(w.store.session(account.id).await, Ok(Some(session.clone())));
+    assert_eq!((session.phone, session.connected_at), (Some(phone), Some(START)));
+    let empty = SessionPatch { connected_at: Some(None), limited_until: Some(None), last_error: Some(None), ..SessionPatch::default() };
+    let session = w.store.update_session(account.id, account.generation, empty).await.expect("changed");
+    assert_eq!((session.connected_at, session.limited_until, session.last_error), (None, None, None));
+    assert!(session.jid.is_some(), "what was not named stays");
+}
+
+pub async fn linked_and_wanted_sessions_start<B: Backend>(w: World<B>) {
+    let accounts = [w.account().await, w.account().await, w.account().await, w.account().await];
+    for (account, (linked, wanted)) in accounts.iter().zip([(true, true), (true, false), (false, true), (true, true)]) {
+        let patch = SessionPatch { linked: Some(linked), wanted: Some(wanted), ..SessionPatch::default() };
+        w.store.update_session(account.id, account.generation, patch).await.expect("changed");
+    }
+    // One that can't be read must not keep the others from starting.
+    let last = accounts[3].id.0.simple();
+    w.tamper(&format!("UPDATE sessions SET status = 'nonsense' WHERE id = X'{last}'")).await;
+    let ids: Vec<_> = w.store.wanted_sessions().await.expect("read").into_iter().map(|session| session.id).collect();
+    assert_eq!(ids, [accounts[0].id]);
+}
+
+pub async fn erasing_credentials_unlinks<B: Backend>(w: World<B>) {
+    let [account, other] = [w.account().await, w.account().await];
+    for account in [account, other] {
+        let patch = SessionPatch { linked: Some(true), ..SessionPatch::default() };
+        w.store.update_session(account.id, account.generation, patch).await.expect("changed");
+        let put = SignalChange::Put { kind: SignalKind::Device, key: b"d".to_vec(), value: b"v".to_vec() };
+        w.signal(account).apply(vec![put]).await.expect("put");
+    }
+    w.store.erase_credentials(account.id, account.generation).await.expect("erased");
+    assert_eq!(w.signal(account).get(SignalKind::Device, b"d").await, Ok(None));
+    assert!(w.store.session(account.id).await.is_ok_and(|session| session.is_some_and(|session| !session.linked)));
+    assert_eq!(w.signal(other).get(SignalKind::Device, b"d").await, Ok(Some(b"v".to_vec())));
+}
+
+pub async fn deleting_a_session_takes_its_messages_along<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let other = w.account_of(account.user, "second").await;
+    for n in 0..3 {
+        w.send(account, ANNA, &format!("{n}")).await;
+    }
+    let kept = w.send(other, ANNA, "kept").await;
+    assert_eq!(w.store.delete_session(account.id).await, Ok(true));
+    assert_eq!(w.store.delete_session(account.id).await, Ok(false));
+    assert_eq!(w.ask("SELECT COUNT(*) FROM messages").await, 1);
+    assert_eq!(w.store.outbox_depth().await, Ok(1));
+    assert!(w.store.message(None, kept.id).await.is_ok_and(|message| message.is_some()));
+    let put = SignalChange::Put { kind: SignalKind::Device, key: b"d".to_vec(), value: b"v".to_vec() };
+    assert_eq!(w.signal(account).apply(vec![put]).await, Err(StoreError::Fenced));
+}
+
+pub async fn sessions_are_listed_by_status_and_name<B: Backend>(w: World<B>) {
+    let user = w.user("anna").await;
+    for (name, status) in [("b", SessionStatus::Connected), ("a", SessionStatus::Failed), ("c", SessionStatus::Connected)] {
+        w.clock.advance(Duration::from_secs(1));
+        let account = w.account_of(user.id, name).await;
+        let patch = SessionPatch { status: Some(status), ..SessionPatch::default() };
+        w.store.update_session(account.id, account.generation, patch).await.expect("changed");
+    }
+    w.account().await;
+    let names = async |filter: SessionFilter| {
+        let listed = w.store.list_sessions(&filter, Page::default()).await.expect("listed");
+        listed.results.into_iter().map(|session| session.name).collect::<Vec<_>>()
+    };
+    let hers = SessionFilter { user_id: Some(user.id), ..SessionFilter::default() };
+    assert_eq!(names(hers.clone()).await, ["c", "a", "b"]);
+    assert_eq!(names(SessionFilter { ordering: "name".parse().expect("an order"), ..hers.clone() }).await, ["a", "b", "c"]);
+    assert_eq!(names(SessionFilter { status: Some(SessionStatus::Failed), ..hers.clone() }).await, ["a"]);
+    assert_eq!(names(SessionFilter { search: Some("C".into()), ..hers }).await, ["c"]);
+}

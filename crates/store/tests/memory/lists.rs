@@ -1,0 +1,151 @@
+//! Lists, cursors, and rows that can't be read.
+
+use crate::world::{ANNA, BEN, Backend, START, World};
+use sanasend_model::{Content, Direction, EventKind, Failure, MessageStatus, PhoneNumber};
+use sanasend_store::{Cursor, Incoming, MessageFilter, NewEvent, News, Page, Peer, StoreError};
+use std::time::Duration;
+
+pub async fn messages_are_filtered_by_everything_a_person_would_want<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let second = w.account_of(account.user, "second").await;
+    let a = w.send(account, ANNA, "Order 7 is 100% ready").await;
+    w.clock.advance(Duration::from_secs(10));
+    w.send(account, BEN, "Something else").await;
+    w.send(second, BEN, "From the second account").await;
+    w.ack(account, &a).await;
+    let ben = PhoneNumber::parse(BEN).expect("a number");
+    let reply = Incoming {
+        wa_message_id: "R".into(),
+        chat: ben.jid(),
+        sender: Peer { phone: Some(ben.clone()), jid: Some(ben.jid()), lid: None },
+        sender_name: Some("Benjamin".into()),
+        from_me: false,
+        content: Content::Other { kind: "image".into() },
+        quoted: None,
+        at: START,
+        raw: None,
+    };
+    w.store.receive(account.id, account.generation, vec![reply]).await.expect("received");
+    w.send(w.account().await, ANNA, "somebody else's").await;
+    let count = async |filter: MessageFilter| {
+        let filter = MessageFilter { user_id: Some(account.user), ..filter };
+        let listed = w.store.list_messages(&filter, Page::default()).await.expect("listed");
+        assert_eq!(listed.count, listed.results.len() as u64);
+        let (by_cursor, more) = w.store.list_messages_after(&filter, None, 50).await.expect("listed");
+        assert_eq!((by_cursor, more), (listed.results, None));
+        listed.count
+    };
+    let any = MessageFilter::default;
+    assert_eq!(count(any()).await, 4);
+    assert_eq!(count(MessageFilter { session_id: Some(second.id), ..any() }).await, 1);
+    assert_eq!(count(MessageFilter { status: Some(MessageStatus::Sent), ..any() }).await, 1);
+    assert_eq!(count(MessageFilter { kind: Some("image".into()), ..any() }).await, 1);
+    assert_eq!(count(MessageFilter { direction: Some(Direction::Inbound), ..any() }).await, 1);
+    for spelling in [BEN, "1 415 555-0102", "14155550102@s.whatsapp.net", "14155550102@c.us"] {
+        assert_eq!(count(MessageFilter { recipient: Some(spelling.into()), ..any() }).await, 3, "{spelling}");
+    }
+    assert_eq!(count(MessageFilter { recipient: Some("nobody".into()), ..any() }).await, 0);
+    assert_eq!(count(MessageFilter { from: Some(START.plus(Duration::from_secs(10))), ..any() }).await, 3);
+    assert_eq!(count(MessageFilter { to: Some(START.plus(Duration::from_secs(10))), ..any() }).await, 1);
+    for (text, found) in [("ORDER", 1), ("100%", 1), ("1__% ", 0), ("benja", 1), ("5550102", 3), ("';--", 0)] {
+        assert_eq!(count(MessageFilter { search: Some(text.into()), ..any() }).await, found, "{text}");
+    }
+    let counts = w.store.message_counts(Some(account.user)).await.expect("counted");
+    assert_eq!(counts, [(MessageStatus::Pending, 2), (MessageStatus::Received, 1), (MessageStatus::Sent, 1)]);
+}
+
+pub async fn pages_count_all_and_show_some<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    for n in 0..7 {
+        w.send(account, ANNA, &format!("{n}")).await;
+    }
+    let page = async |page: u64, ordering: &str| {
+        let filter = MessageFilter { ordering: ordering.parse().expect("an order"), ..MessageFilter::default() };
+        let listed = w.store.list_messages(&filter, Page { page, page_size: 3 }).await.expect("listed");
+        assert_eq!(listed.count, 7);
+        listed.results.iter().map(|message| message.content.body().unwrap_or_default().to_owned()).collect::<Vec<_>>().concat()
+    };
+    assert_eq!(page(1, "-created_at").await, "654", "of one moment, the last accepted first");
+    assert_eq!(page(3, "-created_at").await, "0");
+    assert_eq!(page(4, "-created_at").await, "");
+    assert_eq!(page(2, "created_at").await, "345");
+}
+
+pub async fn a_cursor_misses_and_repeats_nothing_while_messages_arrive<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    for n in 0..25 {
+        if n % 4 == 0 {
+            w.clock.advance(Duration::from_millis(1));
+        }
+        w.send(account, ANNA, &format!("{n}")).await;
+    }
+    let filter = MessageFilter { user_id: Some(account.user), ..MessageFilter::default() };
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    loop {
+        let (messages, next) = w.store.list_messages_after(&filter, cursor, 4).await.expect("listed");
+        seen.extend(messages.into_iter().map(|message| message.content.body().unwrap_or_default().to_owned()));
+        w.send(account, ANNA, "newer").await;
+        let Some(next) = next else { break };
+        assert_eq!(next.to_string().parse::<Cursor>(), Ok(next), "it survives being written out");
+        cursor = Some(next);
+    }
+    assert_eq!(seen, (0..25).rev().map(|n| n.to_string()).collect::<Vec<_>>());
+    assert!("".parse::<Cursor>().is_err() && "1-x".parse::<Cursor>().is_err() && "1".parse::<Cursor>().is_err());
+}
+
+pub async fn another_users_message_is_not_there<B: Backend>(w: World<B>) {
+    let [account, other] = [w.account().await, w.account().await];
+    let sent = w.send(account, ANNA, "private").await;
+    assert!(w.store.message(Some(account.user), sent.id).await.is_ok_and(|message| message.is_some()));
+    assert_eq!(w.store.message(Some(other.user), sent.id).await, Ok(None));
+    assert_eq!(w.store.events_after(other.user, 0, 10).await, Ok(Vec::new()));
+}
+
+pub async fn events_follow_a_cursor_without_gaps<B: Backend>(w: World<B>) {
+    let [account, other] = [w.account().await, w.account().await];
+    for _ in 0..5 {
+        w.send(account, ANNA, "mine").await;
+        w.send(other, ANNA, "theirs").await;
+    }
+    let new = NewEvent {
+        user_id: account.user,
+        session_id: Some(account.id),
+        kind: EventKind::SessionCodeIssued,
+        message_id: None,
+        data: serde_json::json!({"session": {"id": account.id}}),
+        at: START,
+    };
+    let recorded = w.store.record_event(new).await.expect("recorded");
+    let (mut cursor, mut seen) = (0, Vec::new());
+    loop {
+        let events = w.store.events_after(account.user, cursor, 2).await.expect("read");
+        let Some(last) = events.last() else { break };
+        cursor = last.seq;
+        seen.extend(events);
+    }
+    assert_eq!(seen.len(), 6);
+    assert_eq!(seen.last(), Some(&recorded));
+    assert!(seen.iter().all(|event| event.user_id == account.user));
+    assert_eq!(*w.store.events_written().borrow(), recorded.seq);
+}
+
+pub async fn a_corrupt_row_is_named<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let sent = w.send(account, ANNA, "hello").await;
+    let failed = News::Failed { message_id: sent.id, at: START, failure: Failure::Rejected, text: "no".into() };
+    w.apply(account, vec![failed]).await;
+    for (column, value) in
+        [("status", "'gone'"), ("error_code", "'X'"), ("chat", "''"), ("metadata", "'{'"), ("quoted", "'{}'"), ("peer_phone", "'12'")]
+    {
+        w.tamper(&format!("CREATE TABLE kept AS SELECT {column} AS value FROM messages; UPDATE messages SET {column} = {value}")).await;
+        let read = w.store.message(None, sent.id).await;
+        let expected = StoreError::Corrupt { table: "messages", row: sent.id.to_string(), column: column.into() };
+        assert_eq!(read, Err(expected));
+        assert!(matches!(w.store.list_messages(&MessageFilter::default(), Page::default()).await, Err(StoreError::Corrupt { .. })));
+        w.tamper(&format!("UPDATE messages SET {column} = (SELECT value FROM kept); DROP TABLE kept")).await;
+    }
+    w.tamper("UPDATE messages SET created_at = 'yesterday'").await;
+    let read = w.store.message(None, sent.id).await;
+    assert!(matches!(&read, Err(StoreError::Corrupt { column, .. }) if column == "created_at"), "{read:?}");
+    assert!(w.store.user(account.user).await.is_ok(), "the rest stays usable");
+}

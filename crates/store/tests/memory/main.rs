@@ -1,0 +1,135 @@
+//! Memory: what the store promises, told as sentences and run against every backend. A backend is one line at the end.
+//!
+//! Tests are functions over a [`world::Backend`]; the macro below makes them tests of one. No mocks: real files, real
+//! transactions, several tasks at once where the promise is about that.
+
+mod accepting;
+mod account_state;
+mod accounts;
+mod back;
+mod lists;
+mod out;
+mod people;
+mod world;
+mod writing;
+
+macro_rules! suite {
+    ($backend:ident, $($module:ident: [$($test:ident),* $(,)?]),* $(,)?) => {
+        $(mod $module {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                crate::$module::$test(crate::world::World::new(crate::world::$backend).await).await;
+            })*
+        })*
+    };
+}
+
+macro_rules! on {
+    ($module:ident, $backend:ident) => {
+        mod $module {
+            suite! { $backend,
+                writing: [
+                    everything_waiting_is_committed_and_answered,
+                    what_was_answered_is_there_after_reopening,
+                    a_failed_commit_answers_unavailable_and_the_writer_goes_on,
+                    one_refused_request_spoils_no_other,
+                    a_panic_in_a_request_ends_only_that_request,
+                    events_are_told_after_their_commit_and_in_order,
+                    a_closed_store_answers_unavailable,
+                    migrations_are_named_and_applied_once,
+                    the_file_is_for_its_owner_only,
+                ],
+                people: [
+                    names_and_addresses_are_taken_once,
+                    the_last_active_admin_stays,
+                    two_admins_cannot_demote_each_other_at_once,
+                    a_password_hash_leaves_only_for_a_login,
+                    users_are_listed_filtered_and_sorted,
+                    deleting_a_user_takes_everything_along,
+                    keys_are_found_by_prefix_and_read_back_whole,
+                    a_revoked_key_stays_revoked_and_a_rotated_one_has_grace,
+                    last_use_never_moves_back,
+                    a_refresh_token_used_twice_ends_the_family,
+                    of_two_refreshes_at_once_one_is_a_reuse,
+                    expired_and_revoked_logins_are_dead,
+                    audit_entries_are_added,
+                ],
+                accounts: [
+                    a_user_has_as_many_sessions_as_allowed,
+                    a_new_owner_fences_the_old_one,
+                    a_change_of_status_is_an_event_and_the_same_again_is_none,
+                    what_can_be_empty_can_be_emptied,
+                    linked_and_wanted_sessions_start,
+                    erasing_credentials_unlinks,
+                    deleting_a_session_takes_its_messages_along,
+                    sessions_are_listed_by_status_and_name,
+                ],
+                account_state: [
+                    values_are_put_found_listed_and_removed,
+                    changes_are_made_all_or_none,
+                    an_owner_sees_its_own_writes,
+                    two_accounts_never_see_each_other,
+                    an_old_owner_writes_nothing,
+                    a_value_is_taken_once,
+                    updates_at_once_lose_nothing,
+                    another_key_opens_nothing,
+                    a_changed_key_still_reads_what_the_old_one_sealed,
+                    a_moved_or_changed_row_is_corrupt_and_the_others_stay_readable,
+                    a_stolen_file_tells_nothing,
+                    old_values_of_a_kind_are_swept,
+                ],
+                accepting: [
+                    an_accepted_message_is_pending_told_and_counted,
+                    the_same_key_and_request_is_replayed,
+                    the_same_key_with_another_request_is_refused,
+                    fifty_at_once_with_one_key_make_one_message,
+                    a_key_holds_through_a_crash,
+                    a_key_is_forgotten_at_its_end,
+                    a_replaced_answer_is_replayed,
+                    the_daily_limit_is_exact_under_load,
+                    a_message_for_a_deleted_account_spoils_no_other,
+                    hundreds_at_once_keep_their_order_per_chat,
+                ],
+                out: [
+                    a_chat_is_served_in_order_and_one_at_a_time,
+                    a_retry_holds_up_its_own_chat_only,
+                    what_waits_for_a_connection_is_due_when_it_is_there,
+                    a_claim_that_was_never_reported_may_have_left,
+                    an_old_owner_claims_nothing,
+                    a_resolved_recipient_keeps_the_order,
+                    what_is_late_expires_by_what_is_known_of_it,
+                    a_late_head_does_not_hold_up_its_chat,
+                    an_unlinked_account_fails_what_waits,
+                    only_what_has_not_left_is_canceled,
+                    a_failed_message_goes_again_with_the_same_whatsapp_id,
+                    a_message_that_can_not_be_read_does_not_hold_up_its_chat,
+                    every_chat_has_exactly_one_head,
+                ],
+                back: [
+                    a_message_goes_its_way_and_the_timeline_tells_it,
+                    a_receipt_before_the_acknowledgement_counts,
+                    the_same_news_again_changes_nothing,
+                    no_sequence_of_news_takes_a_message_back,
+                    an_acknowledgement_lifts_a_failure,
+                    news_from_an_old_owner_is_fenced,
+                    news_about_another_accounts_message_is_ignored,
+                    a_message_comes_in_once,
+                    the_same_id_from_another_sender_is_another_message,
+                    what_the_owner_wrote_elsewhere_is_outbound,
+                    the_original_of_an_incoming_message_is_sealed,
+                    a_crash_between_commit_and_acknowledgement_doubles_nothing,
+                ],
+                lists: [
+                    messages_are_filtered_by_everything_a_person_would_want,
+                    pages_count_all_and_show_some,
+                    a_cursor_misses_and_repeats_nothing_while_messages_arrive,
+                    another_users_message_is_not_there,
+                    events_follow_a_cursor_without_gaps,
+                    a_corrupt_row_is_named,
+                ],
+            }
+        }
+    };
+}
+
+on!(sqlite, Sqlite);

@@ -1,0 +1,222 @@
+//! The small world that the sentences play in: a store in a folder of its own, a clock that stands still, people and
+//! accounts made with few words.
+
+use sanasend_model::{Clock, Content, MessageId, Network, Recipient, SessionId, Timestamp, UserId};
+use sanasend_store::{Claimed, Created, Idempotency, NewMessage, NewSession, NewUser, News, Options, SealKey, SignalState, Store, User};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// 2026-11-21T00:00:00Z.
+pub const START: Timestamp = Timestamp(1_795_219_200_000);
+/// Its UTC day.
+pub const TODAY: i32 = 20_778;
+
+/// A clock that moves only when told to, and random bytes that never repeat.
+#[derive(Debug)]
+pub struct StillClock {
+    now: AtomicI64,
+    state: AtomicU64,
+}
+
+impl StillClock {
+    pub fn advance(&self, by: Duration) {
+        self.now.fetch_add(by.as_millis() as i64, Ordering::SeqCst);
+    }
+}
+
+impl Clock for StillClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.now.load(Ordering::SeqCst))
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            let mut z = self.state.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            chunk.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+/// A database that the suite runs on, with back doors that the store itself does not have.
+pub trait Backend: Clone + Send + Sync + 'static {
+    /// Runs statements behind the store's back.
+    fn tamper(&self, path: &Path, sql: &str) -> impl Future<Output = ()> + Send;
+    /// A number that a query behind the store's back answers.
+    fn ask(&self, path: &Path, sql: &str) -> impl Future<Output = i64> + Send;
+}
+
+/// SQLite in a file.
+#[derive(Clone)]
+pub struct Sqlite;
+
+impl Sqlite {
+    async fn connect(path: &Path) -> sqlx::SqliteConnection {
+        use sqlx::ConnectOptions;
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(10));
+        options.connect().await.expect("a second connection")
+    }
+}
+
+impl Backend for Sqlite {
+    async fn tamper(&self, path: &Path, sql: &str) {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut Self::connect(path).await).await.expect("tampering");
+    }
+
+    async fn ask(&self, path: &Path, sql: &str) -> i64 {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&mut Self::connect(path).await).await.expect("an answer")
+    }
+}
+
+/// One store and what stands around it.
+pub struct World<B> {
+    pub store: Store,
+    pub clock: Arc<StillClock>,
+    pub backend: B,
+    pub folder: tempfile::TempDir,
+    counter: AtomicU64,
+}
+
+/// An account with its present owner's generation.
+#[derive(Clone, Copy)]
+pub struct Account {
+    pub user: UserId,
+    pub id: SessionId,
+    pub generation: i64,
+}
+
+impl<B: Backend> World<B> {
+    pub async fn new(backend: B) -> Self {
+        let clock = Arc::new(StillClock { now: AtomicI64::new(START.0), state: AtomicU64::new(7) });
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = Self::options(folder.path(), SealKey::new(1, [7; 32]), Vec::new());
+        let store = Store::open(options, clock.clone()).await.expect("opened");
+        store.migrate().await.expect("migrated");
+        Self { store, clock, backend, folder, counter: AtomicU64::new(0) }
+    }
+
+    fn options(folder: &Path, seal_key: SealKey, older_keys: Vec<SealKey>) -> Options {
+        Options { path: folder.join("sanasend.db"), seal_key, older_keys, readers: 4 }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("sanasend.db")
+    }
+
+    /// A second store on the same file, as after a crash: the first one is not closed.
+    pub async fn reopen(&self) -> Store {
+        self.reopen_with(SealKey::new(1, [7; 32]), Vec::new()).await
+    }
+
+    pub async fn reopen_with(&self, key: SealKey, older: Vec<SealKey>) -> Store {
+        Store::open(Self::options(self.folder.path(), key, older), self.clock.clone()).await.expect("opened again")
+    }
+
+    pub async fn tamper(&self, sql: &str) {
+        self.backend.tamper(&self.path(), sql).await;
+    }
+
+    pub async fn ask(&self, sql: &str) -> i64 {
+        self.backend.ask(&self.path(), sql).await
+    }
+
+    pub fn number(&self) -> u64 {
+        self.counter.fetch_add(1, Ordering::SeqCst)
+    }
+
+    pub fn new_user(&self, name: &str) -> NewUser {
+        NewUser {
+            username: name.into(),
+            email: format!("{name}@example.com"),
+            password_hash: format!("hash of {name}"),
+            is_admin: false,
+            is_active: true,
+            max_messages_per_day: 1000,
+            max_messages_per_minute: 60,
+            max_sessions: 1,
+        }
+    }
+
+    pub async fn user(&self, name: &str) -> User {
+        self.store.create_user(self.new_user(name)).await.expect("a user")
+    }
+
+    pub async fn account_of(&self, user: UserId, name: &str) -> Account {
+        let new = NewSession { id: SessionId::new(&*self.clock), user_id: user, name: name.into(), network: Network::Sandbox };
+        let id = new.id;
+        assert!(matches!(self.store.create_session(new, 100).await, Ok(Created::Done(_))));
+        let generation = self.store.take_session(id).await.expect("taken");
+        Account { user, id, generation }
+    }
+
+    /// A user with an account.
+    pub async fn account(&self) -> Account {
+        let user = self.user(&format!("user{}", self.number())).await;
+        self.account_of(user.id, "default").await
+    }
+
+    /// A text to a phone number, not handed in yet.
+    pub fn text(&self, account: Account, to: &str, body: &str) -> NewMessage {
+        let now = self.clock.now();
+        NewMessage {
+            id: MessageId::new(&*self.clock),
+            user_id: account.user,
+            session_id: account.id,
+            recipient: Recipient::parse(to).expect("a recipient"),
+            content: Content::text(body).expect("a text"),
+            wa_message_id: format!("3EB0{:016X}", self.number()),
+            reply_to: None,
+            quoted: None,
+            metadata: None,
+            created_at: now,
+            expires_at: now.plus(Duration::from_secs(3600)),
+            day: TODAY,
+            daily_limit: 1_000_000,
+            idempotency: None,
+        }
+    }
+
+    /// Hands a text in.
+    pub async fn send(&self, account: Account, to: &str, body: &str) -> NewMessage {
+        let new = self.text(account, to, body);
+        let accepted = self.store.accept(new.clone()).await.expect("accepted");
+        assert!(matches!(accepted, sanasend_store::Accepted::Created { .. }), "{accepted:?}");
+        new
+    }
+
+    /// Takes up what is due, as bodies in order.
+    pub async fn claim(&self, account: Account) -> Vec<String> {
+        self.claimed(account).await.iter().map(|claimed| claimed.message.content.body().unwrap_or_default().to_owned()).collect()
+    }
+
+    pub async fn claimed(&self, account: Account) -> Vec<Claimed> {
+        self.store.claim(account.id, account.generation, self.clock.now(), &[], 100).await.expect("claimed")
+    }
+
+    pub async fn apply(&self, account: Account, news: Vec<News>) -> Vec<(MessageId, sanasend_model::MessageStatus)> {
+        let changes = self.store.apply(account.id, account.generation, news).await.expect("applied");
+        changes.into_iter().map(|change| (change.message_id, change.to)).collect()
+    }
+
+    pub async fn ack(&self, account: Account, message: &NewMessage) {
+        self.apply(account, vec![News::Acked { wa_message_id: message.wa_message_id.clone(), at: self.clock.now() }]).await;
+    }
+
+    pub fn signal(&self, account: Account) -> SignalState {
+        self.store.signal(account.id, account.generation)
+    }
+}
+
+/// An idempotency key with the answer `body`.
+pub fn key(key: &str, asked: u8, body: &str) -> Option<Idempotency> {
+    let expires_at = START.plus(Duration::from_secs(24 * 3600));
+    Some(Idempotency { key: key.into(), fingerprint: [asked; 32], status: 202, body: body.into(), expires_at })
+}
+
+/// Numbers that the numbering plan knows.
+pub const ANNA: &str = "+14155550101";
+pub const BEN: &str = "+14155550102";
+pub const CARL: &str = "+14155550103";
