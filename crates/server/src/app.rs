@@ -4,6 +4,7 @@
 
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::http::v1::streams::Streams;
 use crate::outbox::Outbox;
 use crate::secrets::Secrets;
 use crate::sessions::Sessions;
@@ -29,6 +30,8 @@ pub struct App {
     pub sessions: Sessions,
     /// The way in of messages.
     pub outbox: Outbox,
+    /// The live streams that callers have open.
+    pub streams: Streams,
     /// The simulated network, where it runs in this process.
     pub sandbox: Option<Sandbox>,
     /// When the process began to serve.

@@ -1,1 +1,133 @@
 //! The way in: the only place that accepts messages.
+//!
+//! [`Outbox::accept`] answers only after the message is on disk with its WhatsApp id, its place in the outbox, its
+//! event, and its idempotency key, all in one transaction. Then the account's driver is woken; if that hint is
+//! lost, the row is still there.
+
+mod waits;
+
+use crate::sessions::Sessions;
+use sanasend_model::{Clock, MessageId, MessageStatus, SessionId, Timestamp};
+use sanasend_store::{Accepted, Message, NewMessage, Store, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+use waits::Waits;
+
+/// How often deadlines are looked at; a message fails at most this much after its deadline.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Settings of the way in.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How long a message is tried when the caller sets no time.
+    pub deadline: Duration,
+    /// How long an idempotency key is remembered.
+    pub idempotency: Duration,
+    /// Longest `?wait=`.
+    pub longest_wait: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let day = Duration::from_secs(24 * 3600);
+        Self { deadline: day, idempotency: day, longest_wait: Duration::from_secs(60) }
+    }
+}
+
+/// The way in. Cheap to clone.
+#[derive(Clone)]
+pub struct Outbox {
+    store: Store,
+    sessions: Sessions,
+    clock: Arc<dyn Clock>,
+    options: Options,
+    waits: Arc<Waits>,
+}
+
+impl Outbox {
+    /// The way in to `store`, waking the drivers of `sessions`.
+    pub fn new(store: Store, sessions: Sessions, clock: Arc<dyn Clock>, options: Options) -> Self {
+        Self { store, sessions, clock, options, waits: Arc::default() }
+    }
+
+    /// Begins to watch deadlines and outcomes, until the server stops.
+    pub fn start(&self) {
+        let shutdown = self.sessions.shutdown();
+        let (sweeper, waits, changes) = (self.clone(), self.waits.clone(), self.store.changes());
+        let stop = shutdown.clone();
+        tokio::spawn(async move { stop.run_until_cancelled(sweeper.sweep()).await });
+        let stop = shutdown.clone();
+        tokio::spawn(async move { stop.run_until_cancelled(waits.listen(changes)).await });
+    }
+
+    /// The settings.
+    pub fn options(&self) -> Options {
+        self.options
+    }
+
+    /// The time, and for how long a message accepted now is tried.
+    pub fn times(&self) -> (Timestamp, Timestamp) {
+        let now = self.clock.now();
+        (now, now.plus(self.options.deadline))
+    }
+
+    /// A new WhatsApp id and a new id of ours for a message.
+    pub fn new_ids(&self) -> (MessageId, String) {
+        (MessageId::new(self.clock.as_ref()), sanasend_engine::new_message_id(self.clock.as_ref()))
+    }
+
+    /// Makes a message durable and sends it on its way. The caller has checked that the session is linked and
+    /// that the message may be sent.
+    ///
+    /// # Errors
+    /// When the store is down: then nothing was accepted.
+    pub async fn accept(&self, message: NewMessage) -> Result<Accepted, StoreError> {
+        let session = message.session_id;
+        let accepted = self.store.accept(message).await?;
+        if matches!(accepted, Accepted::Created { .. }) {
+            self.sessions.wake(session);
+        }
+        Ok(accepted)
+    }
+
+    /// Hints that a session's outbox has work again (after a retry asked for by a caller).
+    pub fn wake(&self, session: SessionId) {
+        self.sessions.wake(session);
+    }
+
+    /// Waits until the message has an outcome, at most for `patience`; then tells how it stands. `None` when it
+    /// does not exist (any more).
+    ///
+    /// # Errors
+    /// When the store is down.
+    pub async fn outcome(&self, id: MessageId, patience: Duration) -> Result<Option<Message>, StoreError> {
+        let until = tokio::time::Instant::now() + patience.min(self.options.longest_wait);
+        let mut wait = self.waits.on(id);
+        loop {
+            let message = self.store.message(None, id).await?;
+            if message.as_ref().is_none_or(|message| message.status.is_settled()) {
+                return Ok(message);
+            }
+            if tokio::time::timeout_at(until, wait.changed()).await.is_err() {
+                return Ok(message);
+            }
+        }
+    }
+
+    /// Fails what is past its deadline, for ever.
+    async fn sweep(self) {
+        loop {
+            tokio::time::sleep(SWEEP_EVERY).await;
+            match self.store.expire(self.clock.now()).await {
+                Ok(expired) if expired.is_empty() => {}
+                Ok(expired) => tracing::info!(count = expired.len(), "messages reached their deadline"),
+                Err(error) => tracing::warn!(%error, "deadlines could not be looked at"),
+            }
+        }
+    }
+}
+
+/// Whether a message that stands so can be waited for.
+pub fn is_open(status: MessageStatus) -> bool {
+    !status.is_settled()
+}

@@ -35,7 +35,8 @@ pub struct Node {
     /// What was made because the data folder was new, and is shown this once.
     pub first_run: FirstRun,
     ground: Ground,
-    http: JoinHandle<std::io::Result<()>>,
+    /// `None` once it has ended by itself.
+    http: Option<JoinHandle<std::io::Result<()>>>,
     chores: Vec<JoinHandle<()>>,
 }
 
@@ -73,6 +74,7 @@ impl Node {
             auth,
             sessions,
             outbox,
+            streams: crate::http::v1::streams::Streams::default(),
             sandbox,
             started_at,
             shutdown: shutdown.clone(),
@@ -83,7 +85,7 @@ impl Node {
         app.outbox.start();
         chores.push(tokio::spawn(crate::auth::keep_house(app.clone())));
         let http = listen::serve(listener, app.clone());
-        Ok(Self { app, api, first_run, ground, http, chores })
+        Ok(Self { app, api, first_run, ground, http: Some(http), chores })
     }
 
     /// Stops: no new requests, the running ones end, links are closed, what was accepted is on disk. Takes at
@@ -91,12 +93,14 @@ impl Node {
     pub async fn stop(mut self) {
         let patience = Duration::from_secs(self.app.config.general.shutdown_seconds);
         self.app.shutdown.cancel();
-        match tokio::time::timeout(patience, &mut self.http).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(problem) => tracing::warn!(?problem, "the HTTP server ended badly"),
-            Err(_) => {
-                tracing::warn!("some requests did not end in time and were cut");
-                self.http.abort();
+        if let Some(mut http) = self.http.take() {
+            match tokio::time::timeout(patience, &mut http).await {
+                Ok(Ok(Ok(()))) => {}
+                Ok(problem) => tracing::warn!(?problem, "the HTTP server ended badly"),
+                Err(_) => {
+                    tracing::warn!("some requests did not end in time and were cut");
+                    http.abort();
+                }
             }
         }
         self.app.sessions.stop(patience).await;
@@ -113,7 +117,9 @@ impl Node {
 
     /// Ends when the HTTP server ends by itself, which it does only when something is badly wrong.
     pub async fn broken(&mut self) {
-        let ended = (&mut self.http).await;
+        let Some(http) = &mut self.http else { return };
+        let ended = http.await;
+        self.http = None;
         tracing::error!(?ended, "the HTTP server ended by itself");
     }
 }
@@ -142,6 +148,7 @@ fn make_engine(config: &Config, ground: &Ground, sandbox: Option<&Sandbox>, cloc
         prekeys: if door.is_some() { config.sessions.sandbox_prekeys } else { config.sessions.prekeys },
         client_version: client_version::recall(ground.data_dir.path()),
         device_name: config.sessions.device_name.clone(),
+        ..sanasend_engine::Options::default()
     };
     Ok((Engine::new(options, door, clock.clone()), network))
 }

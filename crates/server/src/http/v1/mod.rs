@@ -1,6 +1,13 @@
 //! Version 1 of the API: its table of contents.
 
+pub mod api_keys;
+pub mod auth;
+pub mod events;
 pub mod health;
+pub mod messages;
+pub mod sessions;
+pub mod streams;
+pub mod users;
 
 use crate::app::App;
 use std::sync::Arc;
@@ -9,6 +16,6 @@ use utoipa_axum::router::OpenApiRouter;
 /// Everything under `/api/v1`, and the health checks beside it.
 #[must_use]
 pub fn routes() -> OpenApiRouter<Arc<App>> {
-    let v1 = OpenApiRouter::default().merge(health::routes());
+    let v1 = OpenApiRouter::default().merge(auth::routes()).merge(users::routes()).merge(api_keys::routes()).merge(sessions::routes()).merge(messages::routes()).merge(events::routes()).merge(health::routes());
     OpenApiRouter::default().merge(health::probes()).nest("/api/v1", v1)
 }

@@ -1,0 +1,170 @@
+//! Looking at messages: lists by page and by cursor, one message with its timeline.
+
+use super::choose::choose;
+use super::view::MessageView;
+use crate::app::App;
+use crate::http::{Answer, ApiError, Caller, Origin, Path, Query, Success, page, paged};
+use axum::extract::State;
+use sanasend_model::{Direction, FieldErrors, Invalid, MessageId, MessageStatus, Recipient, Scope, Timestamp};
+use sanasend_store::{Cursor, MessageFilter, MessageOrder};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListMessages {
+    /// Number of the page, from 1.
+    #[param(minimum = 1)]
+    page: Option<u64>,
+    /// Entries per page, at most 100.
+    #[param(minimum = 1, maximum = 100)]
+    page_size: Option<u64>,
+    /// Instead of a page: the place behind which to go on, from `next_cursor`; empty for the start. Stays fast
+    /// however many messages there are; `count` is null then.
+    cursor: Option<String>,
+    /// Only in this status.
+    status: Option<String>,
+    /// Only of this type, like `text`.
+    #[serde(rename = "type", alias = "message_type")]
+    #[param(rename = "type")]
+    kind: Option<String>,
+    /// Only `outbound` or only `inbound`.
+    direction: Option<String>,
+    /// Only with this person or group: a number or an id.
+    recipient: Option<String>,
+    /// Only of this account: name or id.
+    session: Option<String>,
+    /// Only from this moment on (RFC 3339).
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<String>,
+    /// Only before this moment (RFC 3339).
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<String>,
+    /// Part of the text, of a name or of a number.
+    search: Option<String>,
+    /// `created_at` or `-created_at` (newest first, the default).
+    ordering: Option<String>,
+}
+
+/// One page of messages.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct MessagePage {
+    /// How many there are on all pages; null when a cursor was used.
+    count: Option<u64>,
+    /// Full URL of the next page.
+    next: Option<String>,
+    /// Full URL of the page before.
+    previous: Option<String>,
+    /// What to send as `cursor` to go on; null at the end, and when a page was asked for.
+    next_cursor: Option<String>,
+    /// This page's messages.
+    results: Vec<MessageView>,
+}
+
+/// List messages
+///
+/// Outbound and inbound, newest first. Use pages for people, `cursor` for programs that read everything.
+#[utoipa::path(get, path = "/messages/list/", tag = "messages", params(ListMessages),
+    responses((status = 200, description = "One page.", body = Success<MessagePage>)),
+    extensions(("x-scope" = json!("messages:read")), ("x-error-codes" = json!(["NOT_FOUND"]))))]
+pub(super) async fn list_messages(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    origin: Origin,
+    Query(asked): Query<ListMessages>,
+) -> Result<Answer<MessagePage>, ApiError> {
+    caller.require(Scope::MessagesRead)?;
+    let page = page(asked.page, asked.page_size)?;
+    let mut filter = filter(&asked)?;
+    filter.user_id = Some(caller.id());
+    if let Some(session) = &asked.session {
+        filter.session_id = Some(choose(&app, caller.id(), Some(session)).await?.id);
+    }
+    let found = match asked.cursor.as_deref() {
+        Some(text) => {
+            let cursor = read_cursor(text)?;
+            let (messages, next) = app.store.list_messages_after(&filter, cursor, page.page_size).await?;
+            let next_cursor = next.map(|cursor| cursor.to_string());
+            MessagePage {
+                count: None,
+                next: next_cursor.as_deref().map(|cursor| origin.with_param("cursor", cursor)),
+                previous: None,
+                next_cursor,
+                results: messages.into_iter().map(MessageView::from).collect(),
+            }
+        }
+        None => {
+            let listed = app.store.list_messages(&filter, page).await?;
+            let paged = paged(listed, &page, &origin, MessageView::from);
+            MessagePage { count: Some(paged.count), next: paged.next, previous: paged.previous, next_cursor: None, results: paged.results }
+        }
+    };
+    Ok(Answer::ok("Messages.", found))
+}
+
+/// Get a message
+///
+/// With its timeline: accepted, claimed, written, acknowledged, delivered, read, each retry and its cause.
+#[utoipa::path(get, path = "/messages/{id}/", tag = "messages", params(("id" = String, Path, format = "uuid", description = "Id of the message.")),
+    responses((status = 200, description = "The message.", body = Success<MessageView>)),
+    extensions(("x-scope" = json!("messages:read"))))]
+pub(super) async fn get_message(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<MessageId>,
+) -> Result<Answer<MessageView>, ApiError> {
+    caller.require(Scope::MessagesRead)?;
+    let message = app.store.message(Some(caller.id()), id).await?.ok_or_else(ApiError::not_found)?;
+    let timeline = app.store.timeline(id).await?;
+    Ok(Answer::ok("The message.", MessageView::with_timeline(message, timeline)))
+}
+
+fn filter(asked: &ListMessages) -> Result<MessageFilter, ApiError> {
+    let mut errors = FieldErrors::default();
+    let mut filter = MessageFilter::default();
+    filter.status = read(&mut errors, "status", asked.status.as_deref(), |text| text.parse().ok(), &names(MessageStatus::ALL.iter()));
+    filter.direction =
+        read(&mut errors, "direction", asked.direction.as_deref(), |text| text.parse::<Direction>().ok(), "outbound, inbound");
+    filter.from = read(&mut errors, "from", asked.from.as_deref(), Timestamp::parse, "2026-11-21T08:30:00Z");
+    filter.to = read(&mut errors, "to", asked.to.as_deref(), Timestamp::parse, "2026-11-21T08:30:00Z");
+    filter.recipient = asked.recipient.as_deref().and_then(|text| match Recipient::parse(text) {
+        Ok(Recipient::Phone(phone)) => Some(phone.to_string()),
+        Ok(other) => Some(other.jid().to_string()),
+        Err(invalid) => {
+            errors.push(invalid);
+            None
+        }
+    });
+    if let Some(ordering) =
+        read(&mut errors, "ordering", asked.ordering.as_deref(), |text| text.parse().ok(), &MessageOrder::NAMES.join(", "))
+    {
+        filter.ordering = ordering;
+    }
+    filter.kind.clone_from(&asked.kind);
+    filter.search = asked.search.clone().filter(|text| !text.trim().is_empty());
+    errors.into_result()?;
+    Ok(filter)
+}
+
+/// Reads one parameter; what can't be read is noted with what would be possible.
+fn read<T>(errors: &mut FieldErrors, field: &str, text: Option<&str>, parse: impl Fn(&str) -> Option<T>, possible: &str) -> Option<T> {
+    let text = text?;
+    let value = parse(text);
+    if value.is_none() {
+        errors.push(Invalid::new(field, format!("must be like: {possible}")));
+    }
+    value
+}
+
+fn names<'a>(all: impl Iterator<Item = &'a MessageStatus>) -> String {
+    all.map(|status| status.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn read_cursor(text: &str) -> Result<Option<Cursor>, ApiError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|()| ApiError::field("cursor", "must be a `next_cursor` of an earlier answer, or empty"))
+}

@@ -1,0 +1,330 @@
+//! `POST /messages/send-text/`: check, make durable, answer.
+
+use super::choose::choose_linked;
+use super::view::MessageView;
+use crate::app::App;
+use crate::auth::limiter::Counted;
+use crate::http::{Answer, ApiError, Caller, ErrorCode, JsonBytes, Query, Success};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use sanasend_model::{Content, FieldErrors, Jid, MessageId, Recipient, Scope, SessionId, Timestamp, UserId};
+use sanasend_store::{Accepted, Idempotency, Message, NewMessage, Quoted};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+use utoipa::{IntoParams, ToSchema};
+
+/// The path as it enters the fingerprint: with and without the slash at the end is the same request.
+const PATH: &str = "POST /api/v1/messages/send-text/";
+/// Most bytes of a caller's `metadata`, as JSON.
+const MAX_METADATA: usize = 16 * 1024;
+const DAY_MS: i64 = 24 * 3600 * 1000;
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// A text to send.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SendText {
+    /// A phone number with country code (`+` optional, spaces and dashes tolerated), or an id ending in
+    /// `@s.whatsapp.net`, `@c.us`, `@lid` or `@g.us`.
+    #[schema(example = "+12025550123")]
+    recipient: String,
+    /// The text, at most 65,536 characters.
+    #[schema(example = "Your order is ready.")]
+    content: String,
+    /// Name or id of the account to send with. Not needed when there is one, or one named `default`.
+    #[serde(default)]
+    #[schema(example = "default")]
+    session: Option<String>,
+    /// Id of the message that this one answers; it is quoted.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    reply_to: Option<MessageId>,
+    /// Your own: kept with the message and told in its events.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, example = json!({"order": 17}))]
+    metadata: Option<Value>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SendQuery {
+    /// Seconds to wait for the outcome (at most 60). Answered 200 with the outcome, or 202 when there is none yet.
+    #[param(minimum = 0, maximum = 60)]
+    wait: Option<u64>,
+    /// Name or id of the account to send with, instead of the field of the body.
+    session: Option<String>,
+}
+
+/// What was checked.
+struct Checked {
+    recipient: Recipient,
+    content: Content,
+    metadata: Option<Value>,
+}
+
+/// Send a text
+///
+/// The message is on disk when this answers 202; it is sent once, in order per chat, through crashes, restarts and
+/// disconnects. With an `Idempotency-Key` header the same request within 24 hours gets the first answer again (and
+/// `Idempotency-Replayed: true`); the same key with another body is refused.
+#[utoipa::path(post, path = "/messages/send-text/", tag = "messages", request_body = SendText,
+    params(SendQuery, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of your choice.")),
+    responses(
+        (status = 202, description = "Accepted and on disk.", body = Success<MessageView>),
+        (status = 200, description = "The outcome, when `wait` got it.", body = Success<MessageView>)),
+    extensions(("x-scope" = json!("messages:send")),
+        ("x-error-codes" = json!(["RECIPIENT_INVALID", "NOT_FOUND", "SESSION_NOT_LINKED", "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED"]))))]
+pub(super) async fn send_text(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(query): Query<SendQuery>,
+    headers: HeaderMap,
+    body: JsonBytes<SendText>,
+) -> Result<Response, ApiError> {
+    caller.require(Scope::MessagesSend)?;
+    let wait = patience(&app, query.wait)?;
+    let SendText { recipient, content, session, reply_to, metadata } = body.value;
+    let checked = check(&recipient, content, metadata)?;
+    let key = idempotency_key(&headers)?;
+    let fingerprint = fingerprint(&body.bytes, query.session.as_deref());
+    if let Some(key) = &key
+        && let Some(answer) = app.store.idempotent_answer(caller.id(), key, fingerprint).await?
+    {
+        return settled(answer);
+    }
+    let session = choose_linked(&app, caller.id(), session.as_deref().or(query.session.as_deref())).await?;
+    let quoted = match reply_to {
+        Some(id) => Some(quote(&app, caller.id(), session.id, id).await?),
+        None => None,
+    };
+    let per_minute = u32::try_from(caller.user.max_messages_per_minute).unwrap_or(u32::MAX);
+    if let Some(wait) = app.auth.messages.count(Counted::User(caller.id()), per_minute).wait {
+        return Err(ApiError::because(ErrorCode::RateLimited, "The limit of messages per minute is reached.").retry_after(wait));
+    }
+    let mut message = new_message(&app, &caller, session.id, checked);
+    message.reply_to = reply_to;
+    message.quoted = quoted;
+    let body = accepted_body(&message)?;
+    message.idempotency = key.as_ref().map(|key| remembered(&app, key, fingerprint, message.created_at, &body));
+    let id = message.id;
+    match app.outbox.accept(message).await? {
+        Accepted::Created { .. } => outcome(&app, caller.id(), key.as_deref(), id, wait, body).await,
+        Accepted::DailyLimitReached => Err(over_daily_limit(&app)),
+        other => settled(other),
+    }
+}
+
+/// Waits when the caller wants to, and answers how the message stands.
+async fn outcome(app: &App, user: UserId, key: Option<&str>, id: MessageId, wait: Duration, body: String) -> Result<Response, ApiError> {
+    if wait.is_zero() {
+        return Ok(raw(StatusCode::ACCEPTED, body));
+    }
+    let shut = app.shutdown.clone();
+    // It is accepted whatever happens to the wait: a store that is down now, or a stop, must not turn that into an error.
+    let waited = shut.run_until_cancelled(app.outbox.outcome(id, wait)).await;
+    let Some(Ok(Some(message))) = waited else { return Ok(raw(StatusCode::ACCEPTED, body)) };
+    let timeline = app.store.timeline(id).await.unwrap_or_default();
+    let (status, body) = told(message, timeline)?;
+    if let Some(key) = key
+        && status == StatusCode::OK
+        && let Err(error) = app.store.replace_answer(user, key, status.as_u16(), body.clone()).await
+    {
+        tracing::warn!(%error, "the outcome could not be kept for a replay; the first answer is");
+    }
+    Ok(raw(status, body))
+}
+
+fn told(message: Message, timeline: Vec<sanasend_store::TimelineEntry>) -> Result<(StatusCode, String), ApiError> {
+    let settled = message.status.is_settled();
+    let view = MessageView::with_timeline(message, timeline);
+    let answer = if settled { Answer::ok("This is the outcome.", view) } else { Answer::accepted("Accepted; no outcome yet.", view) };
+    Ok((answer.status(), to_text(answer.body())?))
+}
+
+fn check(recipient: &str, content: String, metadata: Option<Value>) -> Result<Checked, ApiError> {
+    let mut errors = FieldErrors::default();
+    let metadata = metadata.filter(|value| !value.is_null());
+    if let Some(value) = &metadata {
+        if !value.is_object() {
+            errors.push(sanasend_model::Invalid::new("metadata", "must be an object"));
+        } else if value.to_string().len() > MAX_METADATA {
+            errors.push(sanasend_model::Invalid::new("metadata", format!("must have at most {MAX_METADATA} bytes")));
+        }
+    }
+    let content = errors.take(Content::text(content));
+    let only_recipient = errors.0.is_empty();
+    let recipient = errors.take(Recipient::parse(recipient));
+    match (recipient, content) {
+        (Some(recipient), Some(content)) if errors.0.is_empty() => Ok(Checked { recipient, content, metadata }),
+        // A recipient that can't be one has its own code, unless other fields are wrong too.
+        (None, _) if only_recipient => Err(ApiError { errors, ..ApiError::new(ErrorCode::RecipientInvalid) }),
+        _ => Err(errors.into()),
+    }
+}
+
+fn patience(app: &App, wait: Option<u64>) -> Result<Duration, ApiError> {
+    let longest = app.outbox.options().longest_wait;
+    let wait = Duration::from_secs(wait.unwrap_or(0));
+    if wait > longest { Err(ApiError::field("wait", format!("must be from 0 to {} seconds", longest.as_secs()))) } else { Ok(wait) }
+}
+
+/// What is quoted: a message of the same account. Whoever wrote it is told, so that phones can show whose it was.
+async fn quote(app: &App, user: UserId, session: SessionId, id: MessageId) -> Result<Quoted, ApiError> {
+    let message = app.store.message(Some(user), id).await?.filter(|message| message.session_id == session);
+    let message = message.ok_or_else(|| ApiError::not_found().with_field("reply_to", "is no message of this account"))?;
+    let author: Option<Jid> = match message.direction {
+        sanasend_model::Direction::Inbound => message.peer.jid.or(message.peer.lid),
+        sanasend_model::Direction::Outbound => app.store.session(session).await?.and_then(|row| row.jid),
+    };
+    let text = message.content.body().map(str::to_owned);
+    Ok(Quoted { wa_message_id: message.wa_message_id, participant: author, text })
+}
+
+fn new_message(app: &App, caller: &Caller, session_id: SessionId, checked: Checked) -> NewMessage {
+    let (id, wa_message_id) = app.outbox.new_ids();
+    let (created_at, expires_at) = app.outbox.times();
+    NewMessage {
+        id,
+        user_id: caller.id(),
+        session_id,
+        recipient: checked.recipient,
+        content: checked.content,
+        wa_message_id,
+        reply_to: None,
+        quoted: None,
+        metadata: checked.metadata,
+        created_at,
+        expires_at,
+        day: i32::try_from(created_at.0.div_euclid(DAY_MS)).unwrap_or(i32::MAX),
+        daily_limit: caller.user.max_messages_per_day,
+        idempotency: None,
+    }
+}
+
+fn accepted_body(message: &NewMessage) -> Result<String, ApiError> {
+    to_text(Answer::accepted("Accepted.", MessageView::accepted(message)).body())
+}
+
+fn remembered(app: &App, key: &str, fingerprint: [u8; 32], now: Timestamp, body: &str) -> Idempotency {
+    Idempotency {
+        key: key.to_owned(),
+        fingerprint,
+        status: StatusCode::ACCEPTED.as_u16(),
+        body: body.to_owned(),
+        expires_at: now.plus(app.outbox.options().idempotency),
+    }
+}
+
+/// The answer of a request that came before, or its refusal.
+fn settled(accepted: Accepted) -> Result<Response, ApiError> {
+    match accepted {
+        Accepted::Replayed { status, body } => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::ACCEPTED);
+            let mut response = raw(status, body);
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+            Ok(response)
+        }
+        Accepted::KeyReused => Err(ErrorCode::IdempotencyKeyReused.into()),
+        other => Err(ApiError::internal(format!("an answer that can't be: {other:?}"))),
+    }
+}
+
+fn over_daily_limit(app: &App) -> ApiError {
+    let now = app.clock.now().0;
+    let left = DAY_MS - now.rem_euclid(DAY_MS);
+    ApiError::new(ErrorCode::DailyLimitReached).retry_after(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let mut sent = headers.get_all("idempotency-key").iter();
+    let Some(value) = sent.next() else { return Ok(None) };
+    let text = value.to_str().ok().map(str::trim).filter(|text| (1..=255).contains(&text.len()));
+    match (text, sent.next()) {
+        (Some(text), None) => Ok(Some(text.to_owned())),
+        _ => Err(ApiError::field("Idempotency-Key", "must be one header of 1 to 255 printable ASCII characters")),
+    }
+}
+
+/// What makes two requests the same: method, path, account, and the body whatever the order of its fields.
+fn fingerprint(body: &[u8], session: Option<&str>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(PATH);
+    hash.update([0]);
+    hash.update(session.unwrap_or_default());
+    hash.update([0]);
+    match serde_json::from_slice::<Value>(body) {
+        Ok(value) => hash.update(canonical(&value)),
+        Err(_) => hash.update(body),
+    }
+    hash.finalize().into()
+}
+
+/// JSON with the fields of every object in order.
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
+            let fields: Vec<String> =
+                fields.into_iter().map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), canonical(value))).collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
+        other => other.to_string(),
+    }
+}
+
+fn to_text<T: Serialize>(body: &T) -> Result<String, ApiError> {
+    serde_json::to_string(body).map_err(ApiError::internal)
+}
+
+/// An envelope that is text already.
+fn raw(status: StatusCode, body: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_fields_and_white_space_make_no_other_request() {
+        let one = fingerprint(br#"{"recipient":"+1","content":"a","metadata":{"x":1,"y":[1,2]}}"#, None);
+        let two = fingerprint(br#"{ "metadata": {"y": [1,2], "x": 1}, "content": "a", "recipient": "+1" }"#, None);
+        assert_eq!(one, two);
+        assert_ne!(one, fingerprint(br#"{"recipient":"+1","content":"a","metadata":{"x":1,"y":[2,1]}}"#, None));
+        assert_ne!(one, fingerprint(br#"{"recipient":"+1","content":"b","metadata":{"x":1,"y":[1,2]}}"#, None));
+        assert_ne!(fingerprint(b"{}", None), fingerprint(b"{}", Some("shop")));
+    }
+
+    #[test]
+    fn a_bad_recipient_alone_has_its_own_code() {
+        let text = || "hi".to_owned();
+        assert_eq!(check("nobody", text(), None).err().map(|e| e.code), Some(ErrorCode::RecipientInvalid));
+        let both = check("nobody", String::new(), None).err().expect("refused");
+        assert_eq!((both.code, both.errors.0.len()), (ErrorCode::ValidationError, 2));
+        assert_eq!(check("+12025550123", text(), Some(Value::from(7))).err().map(|e| e.code), Some(ErrorCode::ValidationError));
+        assert!(check("+12025550123", text(), Some(Value::Null)).is_ok());
+    }
+
+    #[test]
+    fn keys_are_one_header_of_printable_characters() {
+        let with = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("idempotency-key", HeaderValue::from_bytes(value).expect("value"));
+            }
+            idempotency_key(&headers)
+        };
+        assert!(with(&[]).expect("none").is_none());
+        assert_eq!(with(&[b"order-17"]).expect("one").as_deref(), Some("order-17"));
+        for refused in [&[b"" as &[u8]][..], &[b"a", b"b"], &[&[b'x'; 256]], &[b"caf\xc3\xa9"]] {
+            assert!(with(refused).is_err(), "{refused:?}");
+        }
+    }
+}

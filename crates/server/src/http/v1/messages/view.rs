@@ -1,0 +1,217 @@
+//! A message as callers see it.
+
+use sanasend_model::{Jid, Timestamp};
+use sanasend_store::{Message, NewMessage, Peer, TimelineEntry};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// A person or group: every name that WhatsApp has for it, as far as known.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct PersonView {
+    /// Phone number in E.164; null when WhatsApp hides it, and for groups.
+    #[schema(value_type = Option<String>, example = "+12025550123")]
+    pub phone: Option<String>,
+    /// Id by number, or of a group.
+    #[schema(value_type = Option<String>, example = "12025550123@s.whatsapp.net")]
+    pub jid: Option<Jid>,
+    /// Id that hides the number.
+    #[schema(value_type = Option<String>, example = "123456789012345@lid")]
+    pub lid: Option<Jid>,
+    /// The name that the person goes by, where it is known.
+    pub name: Option<String>,
+}
+
+/// The message that a message answers.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct QuotedView {
+    /// WhatsApp's id of it.
+    pub wa_message_id: String,
+    /// Who wrote it.
+    #[schema(value_type = Option<String>)]
+    pub participant: Option<Jid>,
+    /// Its text, where known.
+    pub text: Option<String>,
+}
+
+/// A step in the life of a message.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct StepView {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// What: `accepted`, `claimed`, `written`, `acknowledged`, `delivered`, `read`, `played`, `retrying`, `failed`,
+    /// `canceled`, `requeued`, `received`.
+    #[schema(example = "acknowledged")]
+    pub step: &'static str,
+    /// In which attempt; 0 before the first.
+    pub attempt: i32,
+    /// More, like the cause of a retry.
+    pub detail: Option<String>,
+}
+
+/// A message.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct MessageView {
+    /// Id.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: String,
+    /// Its owner.
+    #[schema(value_type = String, format = "uuid")]
+    pub user: String,
+    /// The linked account that it goes through.
+    #[schema(value_type = String, format = "uuid")]
+    pub session: String,
+    /// `outbound` or `inbound`.
+    #[schema(example = "outbound")]
+    pub direction: &'static str,
+    /// The conversation: a person's or a group's id.
+    #[schema(value_type = String, example = "12025550123@s.whatsapp.net")]
+    pub chat: Jid,
+    /// To whom, for outbound messages.
+    pub recipient: Option<PersonView>,
+    /// From whom, for inbound messages.
+    pub sender: Option<PersonView>,
+    /// `text`, or the kind of an incoming message of another kind.
+    #[schema(example = "text")]
+    pub message_type: String,
+    /// The text.
+    #[schema(example = "Your order is ready.")]
+    pub content: Option<String>,
+    /// `scheduled`, `pending`, `sent`, `delivered`, `read`, `played`, `failed`, `canceled`; inbound: `received`.
+    #[schema(example = "pending")]
+    pub status: &'static str,
+    /// Times it was taken up to be sent.
+    pub attempts: i32,
+    /// Why it failed: a stable code.
+    #[schema(example = "NOT_ON_WHATSAPP")]
+    pub error_code: Option<&'static str>,
+    /// Why it failed, in a sentence.
+    pub error_message: Option<String>,
+    /// When it was accepted or came in.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When it is to be sent, if not at once.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub scheduled_at: Option<Timestamp>,
+    /// Its deadline: it fails when it was not sent by then.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
+    /// When WhatsApp's server acknowledged it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub sent_at: Option<Timestamp>,
+    /// When it reached a device of the recipient.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub delivered_at: Option<Timestamp>,
+    /// When the recipient read it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub read_at: Option<Timestamp>,
+    /// WhatsApp's own id of it.
+    #[schema(example = "3EB0A7A7A7A7A7A7A7A7A7")]
+    pub wa_message_id: String,
+    /// The message here that it answers.
+    #[schema(value_type = Option<String>, format = "uuid")]
+    pub reply_to: Option<String>,
+    /// What it quotes.
+    pub quoted: Option<QuotedView>,
+    /// The caller's own.
+    #[schema(value_type = Option<Object>)]
+    pub metadata: Option<Value>,
+    /// What happened to it, step by step; only where one message is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<Vec<StepView>>,
+}
+
+impl PersonView {
+    fn of(peer: Peer, name: Option<String>) -> Self {
+        let Peer { phone, jid, lid } = peer;
+        let phone = phone.or_else(|| jid.as_ref().and_then(Jid::phone));
+        Self { phone: phone.map(|phone| phone.to_string()), jid, lid, name }
+    }
+}
+
+impl MessageView {
+    /// The message with its timeline.
+    pub(super) fn with_timeline(message: Message, timeline: Vec<TimelineEntry>) -> Self {
+        let step =
+            |entry: TimelineEntry| StepView { at: entry.at, step: entry.step.as_str(), attempt: entry.attempt, detail: entry.detail };
+        Self { timeline: Some(timeline.into_iter().map(step).collect()), ..Self::from(message) }
+    }
+
+    /// A message as it stands the moment it is accepted.
+    pub(super) fn accepted(new: &NewMessage) -> Self {
+        let chat = new.recipient.jid();
+        let peer = match (chat.is_lid(), chat.phone()) {
+            (true, _) => Peer { lid: Some(chat.clone()), ..Peer::default() },
+            (false, phone) => Peer { phone, jid: Some(chat.clone()), lid: None },
+        };
+        Self {
+            id: new.id.to_string(),
+            user: new.user_id.to_string(),
+            session: new.session_id.to_string(),
+            direction: sanasend_model::Direction::Outbound.as_str(),
+            chat,
+            recipient: Some(PersonView::of(peer, None)),
+            sender: None,
+            message_type: new.content.kind().to_owned(),
+            content: new.content.body().map(str::to_owned),
+            status: sanasend_model::MessageStatus::Pending.as_str(),
+            attempts: 0,
+            error_code: None,
+            error_message: None,
+            created_at: new.created_at,
+            scheduled_at: None,
+            expires_at: Some(new.expires_at),
+            sent_at: None,
+            delivered_at: None,
+            read_at: None,
+            wa_message_id: new.wa_message_id.clone(),
+            reply_to: new.reply_to.map(|id| id.to_string()),
+            quoted: new.quoted.clone().map(QuotedView::from),
+            metadata: new.metadata.clone(),
+            timeline: None,
+        }
+    }
+}
+
+impl From<sanasend_store::Quoted> for QuotedView {
+    fn from(quoted: sanasend_store::Quoted) -> Self {
+        Self { wa_message_id: quoted.wa_message_id, participant: quoted.participant, text: quoted.text }
+    }
+}
+
+impl From<Message> for MessageView {
+    fn from(message: Message) -> Self {
+        let person = PersonView::of(message.peer, message.peer_name);
+        let (recipient, sender) = match message.direction {
+            sanasend_model::Direction::Outbound => (Some(person), None),
+            sanasend_model::Direction::Inbound => (None, Some(person)),
+        };
+        Self {
+            id: message.id.to_string(),
+            user: message.user_id.to_string(),
+            session: message.session_id.to_string(),
+            direction: message.direction.as_str(),
+            chat: message.chat,
+            recipient,
+            sender,
+            message_type: message.content.kind().to_owned(),
+            content: message.content.body().map(str::to_owned),
+            status: message.status.as_str(),
+            attempts: message.attempts,
+            error_code: message.error_code.map(sanasend_model::Failure::as_str),
+            error_message: message.error_message,
+            created_at: message.created_at,
+            scheduled_at: message.scheduled_at,
+            expires_at: message.expires_at,
+            sent_at: message.sent_at,
+            delivered_at: message.delivered_at,
+            read_at: message.read_at,
+            wa_message_id: message.wa_message_id,
+            reply_to: message.reply_to.map(|id| id.to_string()),
+            quoted: message.quoted.map(QuotedView::from),
+            metadata: message.metadata,
+            timeline: None,
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Looking at sessions, taking them offline and back, deleting them.
+
+use super::view::SessionView;
+use crate::app::App;
+use crate::http::v1::messages::{choose, own};
+use crate::http::{Answer, ApiError, Caller, ErrorCode, OptionalJson, Origin, Paged, Path, Query, Success, page, paged};
+use crate::sessions::{Left, qr};
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use sanasend_model::{FieldErrors, Invalid, Scope, SessionId, SessionStatus};
+use sanasend_store::{Session, SessionFilter, SessionOrder};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// Which session is meant.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Name or id of the session. Not needed when there is one, or one named `default`.
+    pub session: Option<String>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListSessions {
+    /// Number of the page, from 1.
+    #[param(minimum = 1)]
+    page: Option<u64>,
+    /// Entries per page, at most 100.
+    #[param(minimum = 1, maximum = 100)]
+    page_size: Option<u64>,
+    /// Only in this status.
+    status: Option<String>,
+    /// Part of the name, of the number or of the account's own name.
+    search: Option<String>,
+    /// `created_at`, `name`, `last_active_at` or `status`; with `-` for the reverse.
+    ordering: Option<String>,
+}
+
+/// How to leave.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Disconnect {
+    /// `true` (the default) unlinks the account; `false` only goes offline.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    logout: bool,
+}
+
+/// What came of leaving.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LeftView {
+    /// Whether the account was unlinked.
+    unlinked: bool,
+    /// Whether WhatsApp was told of it. If not, remove the device on the phone, under Linked devices.
+    unlinked_at_whatsapp: bool,
+    /// The session now; null when it was deleted.
+    session: Option<SessionView>,
+}
+
+impl Default for Disconnect {
+    fn default() -> Self {
+        Self { logout: true }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// List sessions
+#[utoipa::path(get, path = "/sessions/", tag = "sessions", params(ListSessions),
+    responses((status = 200, description = "One page.", body = Success<Paged<SessionView>>)),
+    extensions(("x-scope" = json!("sessions:read"))))]
+pub(super) async fn list_sessions(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    origin: Origin,
+    Query(asked): Query<ListSessions>,
+) -> Result<Answer<Paged<SessionView>>, ApiError> {
+    require_reading(&caller)?;
+    let page = page(asked.page, asked.page_size)?;
+    let mut filter = SessionFilter { user_id: Some(caller.id()), search: asked.search, ..SessionFilter::default() };
+    let mut errors = FieldErrors::default();
+    if let Some(status) = &asked.status {
+        let names: Vec<&str> = SessionStatus::ALL.iter().map(|status| status.as_str()).collect();
+        let refuse = |()| Invalid::new("status", format!("must be one of {}", names.join(", ")));
+        filter.status = errors.take(status.parse().map_err(refuse));
+    }
+    if let Some(ordering) = &asked.ordering {
+        let refuse = |()| Invalid::new("ordering", format!("must be one of {}, with - for the reverse", SessionOrder::NAMES.join(", ")));
+        filter.ordering = errors.take(ordering.parse().map_err(refuse)).unwrap_or_default();
+    }
+    errors.into_result()?;
+    let listed = app.store.list_sessions(&filter, page).await?;
+    Ok(Answer::ok("Sessions.", paged(listed, &page, &origin, |row| view(&app, row))))
+}
+
+/// Get the status of a session
+///
+/// What the link is at this moment, and the present QR code while one waits to be scanned.
+#[utoipa::path(get, path = "/sessions/status/", tag = "sessions", params(Which),
+    responses((status = 200, description = "The session.", body = Success<SessionView>)),
+    extensions(("x-scope" = json!("sessions:read")), ("x-error-codes" = json!(["NOT_FOUND"]))))]
+pub(super) async fn get_session_status(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(which): Query<Which>,
+) -> Result<Answer<SessionView>, ApiError> {
+    require_reading(&caller)?;
+    let row = find(&app, &caller, &which).await?;
+    Ok(Answer::ok("The session.", view(&app, row)))
+}
+
+/// Get the QR code as a picture
+///
+/// A PNG, to be opened in a browser or shown on a screen.
+#[utoipa::path(get, path = "/sessions/qr.png/", tag = "sessions", params(Which),
+    responses((status = 200, description = "The code to scan now.", content_type = "image/png", body = Vec<u8>)),
+    extensions(("x-scope" = json!("sessions:manage")), ("x-error-codes" = json!(["NOT_FOUND", "WRONG_STATE"]))))]
+pub(super) async fn get_session_picture(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(which): Query<Which>,
+) -> Result<Response, ApiError> {
+    caller.require(Scope::SessionsManage)?;
+    let row = find(&app, &caller, &which).await?;
+    let code = app.sessions.live(&row).qr;
+    let picture = code.and_then(|code| qr::png(&code.text));
+    let picture =
+        picture.ok_or_else(|| ApiError::because(ErrorCode::WrongState, "No QR code waits to be scanned; start linking first."))?;
+    Ok(([(header::CONTENT_TYPE, "image/png")], picture).into_response())
+}
+
+/// Get a session
+#[utoipa::path(get, path = "/sessions/{id}/", tag = "sessions", params(("id" = String, Path, format = "uuid", description = "Id of the session.")),
+    responses((status = 200, description = "The session.", body = Success<SessionView>)),
+    extensions(("x-scope" = json!("sessions:read"))))]
+pub(super) async fn get_session(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<SessionId>,
+) -> Result<Answer<SessionView>, ApiError> {
+    require_reading(&caller)?;
+    let row = own(&app, caller.id(), id).await?;
+    Ok(Answer::ok("The session.", view(&app, row)))
+}
+
+/// Disconnect a session
+///
+/// Logs the account out: WhatsApp removes the device, its credentials are erased, and what waits to be sent fails with
+/// `ACCOUNT_UNLINKED`. With `{"logout": false}` it only goes offline: messages are still accepted and wait.
+#[utoipa::path(post, path = "/sessions/disconnect/", tag = "sessions", request_body = Disconnect, params(Which),
+    responses((status = 200, description = "Done.", body = Success<LeftView>)),
+    extensions(("x-scope" = json!("sessions:manage")), ("x-error-codes" = json!(["NOT_FOUND", "WRONG_STATE"]))))]
+pub(super) async fn disconnect_session(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(which): Query<Which>,
+    OptionalJson(asked): OptionalJson<Disconnect>,
+) -> Result<Answer<LeftView>, ApiError> {
+    caller.require(Scope::SessionsManage)?;
+    let row = find(&app, &caller, &which).await?;
+    let was_idle = !app.sessions.live(&row).linked && !app.sessions.is_running(row.id);
+    if was_idle {
+        return Err(ApiError::because(ErrorCode::WrongState, "No account is linked here, and none is being linked."));
+    }
+    let left = app.sessions.leave(&row, asked.logout).await?;
+    let message = said(left);
+    let row = app.store.session(row.id).await?;
+    Ok(Answer::ok(message, left_view(left, row.map(|row| view(&app, row)))))
+}
+
+/// Reconnect a session
+///
+/// Brings a linked account online that was taken offline, or tries at once when it waits before its next try.
+#[utoipa::path(post, path = "/sessions/reconnect/", tag = "sessions", params(Which),
+    responses((status = 200, description = "On its way.", body = Success<SessionView>)),
+    extensions(("x-scope" = json!("sessions:manage")), ("x-error-codes" = json!(["NOT_FOUND", "SESSION_NOT_LINKED", "WRONG_STATE"]))))]
+pub(super) async fn reconnect_session(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(which): Query<Which>,
+) -> Result<Answer<SessionView>, ApiError> {
+    caller.require(Scope::SessionsManage)?;
+    let row = find(&app, &caller, &which).await?;
+    if !app.sessions.reconnect(&row).await? {
+        let live = app.sessions.live(&row);
+        return Err(if live.linked {
+            ApiError::because(ErrorCode::WrongState, live.reason.unwrap_or_default())
+        } else {
+            ErrorCode::SessionNotLinked.into()
+        });
+    }
+    let row = app.store.session(row.id).await?.ok_or_else(ApiError::not_found)?;
+    Ok(Answer::ok("Reconnecting.", view(&app, row)))
+}
+
+/// Delete a session
+///
+/// Logs the account out if it is linked, and removes the session with its messages.
+#[utoipa::path(delete, path = "/sessions/{id}/", tag = "sessions", params(("id" = String, Path, format = "uuid", description = "Id of the session.")),
+    responses((status = 200, description = "It is gone.", body = Success<LeftView>)),
+    extensions(("x-scope" = json!("sessions:manage"))))]
+pub(super) async fn delete_session(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<SessionId>,
+) -> Result<Answer<LeftView>, ApiError> {
+    caller.require(Scope::SessionsManage)?;
+    let row = own(&app, caller.id(), id).await?;
+    let left = app.sessions.delete(&row).await?;
+    let message = if left == Left::UnlinkedHereOnly { said(left) } else { "Deleted." };
+    Ok(Answer::ok(message, left_view(left, None)))
+}
+
+/// The row of the caller's session that is meant.
+pub(super) async fn find(app: &App, caller: &Caller, which: &Which) -> Result<Session, ApiError> {
+    choose(app, caller.id(), which.session.as_deref()).await
+}
+
+/// A session as it is now.
+pub(super) fn view(app: &App, row: Session) -> SessionView {
+    let (live, last_active) = (app.sessions.live(&row), app.sessions.last_active(&row));
+    SessionView::new(row, live, last_active)
+}
+
+/// Whoever may manage sessions may look at them too.
+pub(super) fn require_reading(caller: &Caller) -> Result<(), ApiError> {
+    caller.require(Scope::SessionsRead).or_else(|refused| caller.require(Scope::SessionsManage).map_err(|_| refused))
+}
+
+fn left_view(left: Left, session: Option<SessionView>) -> LeftView {
+    let unlinked = matches!(left, Left::Unlinked | Left::UnlinkedHereOnly);
+    LeftView { unlinked, unlinked_at_whatsapp: left == Left::Unlinked, session }
+}
+
+fn said(left: Left) -> &'static str {
+    match left {
+        Left::Offline => "Offline. The account is still linked; POST /api/v1/sessions/reconnect/ brings it back.",
+        Left::Unlinked => "Logged out; WhatsApp removed the device.",
+        Left::UnlinkedHereOnly => "Logged out here, but WhatsApp could not be told: remove the device on the phone, under Linked devices.",
+        Left::Nothing => "Linking was given up.",
+    }
+}

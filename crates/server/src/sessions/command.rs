@@ -1,0 +1,48 @@
+//! What the rest of the house asks of a driver.
+
+use sanasend_engine::EngineError;
+use sanasend_model::retry::AttemptError;
+use sanasend_model::{Jid, PhoneNumber};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+/// A wish, with the place for its answer. A dropped answer means that the driver ended first.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Go offline; with `logout` also unlink the account and erase its credentials.
+    Leave {
+        /// Whether to unlink.
+        logout: bool,
+        /// `true` when WhatsApp was told of the logout (always for going offline).
+        done: oneshot::Sender<bool>,
+    },
+    /// If the driver waits before it tries again: try now.
+    TryNow,
+    /// Show a pairing code for this number instead of a QR code.
+    PairByCode(PhoneNumber),
+    /// The person's passkey.
+    Passkey {
+        /// `PublicKeyCredential` in its JSON form.
+        credential: Value,
+        /// Whether it was taken.
+        done: oneshot::Sender<Result<(), EngineError>>,
+    },
+    /// The person saw the same code.
+    PasskeyConfirmed {
+        /// Whether anything waited for it.
+        done: oneshot::Sender<Result<(), EngineError>>,
+    },
+    /// Tell a sender that its messages were read.
+    MarkRead {
+        /// The chat they are in.
+        chat: Jid,
+        /// Who sent them, in a group.
+        sender: Option<Jid>,
+        /// Their WhatsApp ids.
+        wa_message_ids: Vec<String>,
+        /// Whether it was written.
+        done: oneshot::Sender<Result<(), AttemptError>>,
+    },
+    /// The server stops: close the link, keep everything.
+    Stop,
+}

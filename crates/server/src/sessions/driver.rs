@@ -1,0 +1,338 @@
+//! One account's driver: opens its link, listens to it, keeps the truth, sends what the outbox holds.
+//!
+//! One task per account. Everything that happens to the account goes through its loop, so nothing here needs a
+//! lock: events of the link, wishes of people ([`Command`]), the end of sends, answers of the store, timers.
+//! The store is never awaited message by message: news are gathered while a commit runs and go out with the next.
+//!
+//! What follows from the end of a link is not decided here but read from [`sanasend_model::session::step`]; what
+//! follows from a failed attempt, from [`sanasend_model::retry::judge`]. Every write carries the account's
+//! generation. [`StoreError::Fenced`] means that another owner has the account: the driver then ends at once and
+//! writes nothing more, not even its last state.
+
+mod commands;
+mod events;
+mod sending;
+mod status;
+
+use super::book::Book;
+use super::command::Command;
+use super::flights::{Flights, Now};
+use super::seat::Seat;
+use super::shared::Shared;
+use crate::inbox::Receiver;
+use futures::future::BoxFuture;
+use sanasend_engine::{Account, EngineError, Link, LinkEvent};
+use sanasend_model::session::{LinkEnd, Next, step};
+use sanasend_model::{PhoneNumber, SessionStatus};
+use sanasend_store::{Session, SessionPatch, SignalState};
+use sending::{Landing, Round};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+/// How often a connected link is asked whether it is alive.
+const HEALTH_EVERY: Duration = Duration::from_secs(5);
+/// How long a link may be connected by name and dead before a new one is made.
+const DEAD_FOR: Duration = Duration::from_secs(20);
+/// How long a logout may wait for a connection, so that WhatsApp can be told.
+const LOGOUT_WAIT: Duration = Duration::from_secs(10);
+/// How long a graceful stop waits for acknowledgements that are on their way.
+const LANDING_WAIT: Duration = Duration::from_millis(1500);
+
+/// Why a driver ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// It was asked to, or nothing is left to try.
+    Done,
+    /// Another owner has the account.
+    Fenced,
+}
+
+/// A driver that holds the link of an account.
+pub(super) struct Driver<'a> {
+    shared: Arc<Shared>,
+    seat: Arc<Seat>,
+    commands: &'a mut UnboundedReceiver<Command>,
+    session: Session,
+    generation: i64,
+    signal: SignalState,
+    /// Ends in a row without a connection between them.
+    failures: u32,
+    /// Show a pairing code for this number, not a QR code.
+    pair_by_code: Option<PhoneNumber>,
+    /// What the row does not say yet.
+    unsaved: Option<SessionPatch>,
+    save_again: Option<Instant>,
+    flights: Flights,
+    book: Book,
+    tasks: JoinSet<Landing>,
+    round: Option<BoxFuture<'static, Round>>,
+    /// Whether the outbox may hold work that was not looked at.
+    hungry: bool,
+    /// When the next row that waits becomes due.
+    due: Option<Instant>,
+    /// Not before this time is the store asked again after it was down.
+    store_rests: Option<Instant>,
+    /// Reports of writing wait so long for the acknowledgement that usually follows.
+    news_wait: Option<Instant>,
+    connected: bool,
+    /// Since when nothing answers.
+    silent_since: Option<Instant>,
+    health: Instant,
+    leaving: Option<Leaving>,
+    closing: Option<Closing>,
+}
+
+/// The link is about to be closed on purpose.
+struct Closing {
+    until: Instant,
+    /// Who asked to go offline; nobody when the server stops.
+    offline: Option<oneshot::Sender<bool>>,
+}
+
+/// A logout that waits for a connection.
+struct Leaving {
+    until: Instant,
+    done: oneshot::Sender<bool>,
+}
+
+/// What a turn of the loop ends with.
+pub(super) enum Turn {
+    /// The link is finished.
+    Ended(LinkEnd),
+    /// The driver is finished.
+    Exit(Exit),
+}
+
+/// Goes on with the loop, or ends it.
+type Flow = Result<(), Turn>;
+
+impl From<Exit> for Turn {
+    fn from(exit: Exit) -> Self {
+        Self::Exit(exit)
+    }
+}
+
+/// What a driver starts with.
+pub(super) struct Start {
+    pub session: Session,
+    pub generation: i64,
+    pub signal: SignalState,
+    pub pair_by_code: Option<PhoneNumber>,
+}
+
+impl<'a> Driver<'a> {
+    pub(super) fn new(shared: Arc<Shared>, seat: Arc<Seat>, commands: &'a mut UnboundedReceiver<Command>, start: Start) -> Self {
+        let flights = Flights::new(shared.options.in_flight, shared.options.ack_timeout);
+        Self {
+            shared,
+            seat,
+            commands,
+            session: start.session,
+            generation: start.generation,
+            signal: start.signal,
+            failures: 0,
+            pair_by_code: start.pair_by_code,
+            unsaved: None,
+            save_again: None,
+            flights,
+            book: Book::default(),
+            tasks: JoinSet::new(),
+            round: None,
+            hungry: true,
+            due: None,
+            store_rests: None,
+            news_wait: None,
+            connected: false,
+            silent_since: None,
+            health: Instant::now(),
+            leaving: None,
+            closing: None,
+        }
+    }
+
+    /// Holds the link, one client after the other, until there is nothing left to try.
+    pub(super) async fn run(mut self) -> Exit {
+        let exit = loop {
+            let turn = match self.open().await {
+                Ok((link, events)) => self.serve(&link, events).await,
+                Err(error) => Turn::Ended(end_of(error)),
+            };
+            match turn {
+                Turn::Exit(exit) => break exit,
+                Turn::Ended(end) => match self.after(end).await {
+                    Ok(()) => {}
+                    Err(exit) => break exit,
+                },
+            }
+        };
+        if exit == Exit::Done {
+            self.settle_the_rest().await;
+        }
+        exit
+    }
+
+    async fn open(&mut self) -> Result<(Arc<Link>, UnboundedReceiver<LinkEvent>), EngineError> {
+        let (events, ear) = unbounded_channel();
+        let inbox = Receiver::new(self.shared.store.clone(), self.session.id, self.generation, self.seat.clone());
+        let account = Account {
+            session_id: self.session.id,
+            network: self.session.network,
+            linked: self.session.linked,
+            push_name: self.session.push_name.clone(),
+            signal: self.signal.clone(),
+            inbox: Arc::new(inbox),
+            events,
+        };
+        let link = Arc::new(self.shared.engine.open(account).await?);
+        if let Some(phone) = self.pair_by_code.clone().filter(|_| !self.session.linked) {
+            self.ask_pair_code(&link, phone);
+        }
+        Ok((link, ear))
+    }
+
+    /// The loop, as long as the link lives.
+    async fn serve(&mut self, link: &Arc<Link>, mut events: UnboundedReceiver<LinkEvent>) -> Turn {
+        loop {
+            let timer = self.next_timer();
+            let flow = tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => self.on_events(link, event, &mut events).await,
+                    None => Err(Turn::Ended(LinkEnd::Lost { reason: "the link ended without a word".into() })),
+                },
+                command = self.commands.recv() => self.on_command(link, command.unwrap_or(Command::Stop)).await,
+                Some(landing) = self.tasks.join_next() => { self.on_landing(link, landing); Ok(()) }
+                round = finish(&mut self.round) => { self.round = None; self.on_round(link, round) }
+                () = self.seat.rung() => { self.hungry = true; Ok(()) }
+                () = sleep_until(timer) => self.on_timer(link).await,
+            };
+            self.pump();
+            let flow = match flow {
+                Ok(()) if self.closing.is_some() => self.close_when_clear(link).await,
+                flow => flow,
+            };
+            if let Err(turn) = flow {
+                self.connected = false;
+                return turn;
+            }
+        }
+    }
+
+    /// Carries out the next step after the end of a link.
+    async fn after(&mut self, end: LinkEnd) -> Result<(), Exit> {
+        self.failures = self.failures.saturating_add(1);
+        let now = self.now();
+        self.flights.ground(now);
+        let outcome = step(&end, self.session.linked, self.failures, now.at);
+        tracing::info!(session = %self.session.id, ?end, status = %outcome.status, "link ended");
+        if let Some(leaving) = self.leaving.take() {
+            // The person wants out anyway, and WhatsApp can't be told.
+            return Err(self.unlink(false, leaving.done).await);
+        }
+        if let LinkEnd::Banned { until: Some(until), .. } = &end {
+            self.limited(Some(*until)).await?;
+        }
+        match outcome.next {
+            Next::Stop | Next::Erase => self.give_up(outcome.status, outcome.reason, outcome.next == Next::Erase).await,
+            Next::Wait => self.pause(outcome.status, outcome.reason, Duration::ZERO).await,
+            Next::Rebuild { after } => self.pause(outcome.status, outcome.reason, after).await,
+            Next::RefreshVersion { after } => {
+                self.show_and_save(outcome.status, Some(outcome.reason.clone())).await?;
+                if let Err(error) = self.shared.engine.refresh_version().await {
+                    tracing::warn!(%error, "WhatsApp's current client version could not be fetched");
+                }
+                self.pause(outcome.status, outcome.reason, after).await
+            }
+        }
+    }
+
+    /// The end of trying. With `erase` the account needs a new link.
+    async fn give_up(&mut self, status: SessionStatus, reason: String, erase: bool) -> Result<(), Exit> {
+        if erase {
+            self.erase(&reason).await?;
+        }
+        self.show_and_save(status, Some(reason)).await?;
+        Err(Exit::Done)
+    }
+
+    /// Waits before the next client is built, with jitter so that many accounts do not come back in one moment.
+    async fn pause(&mut self, status: SessionStatus, reason: String, wait: Duration) -> Result<(), Exit> {
+        self.show_and_save(status, Some(reason)).await?;
+        let until = Instant::now() + wait + wait.mul_f64(f64::from(self.now().jitter) / 512.0);
+        loop {
+            self.pump();
+            let timer = self.save_again.map_or(until, |again| again.min(until));
+            tokio::select! {
+                () = sleep_until(timer) => {
+                    self.save().await?;
+                    if Instant::now() >= until { return Ok(()); }
+                }
+                command = self.commands.recv() => {
+                    if self.on_command_while_down(command.unwrap_or(Command::Stop)).await? { return Ok(()); }
+                }
+                Some(landing) = self.tasks.join_next() => self.on_landing_while_down(landing),
+                round = finish(&mut self.round) => {
+                    self.round = None;
+                    self.on_round_while_down(round)?;
+                }
+            }
+        }
+    }
+
+    /// The earliest moment at which something has to be done without being asked.
+    fn next_timer(&mut self) -> Instant {
+        let overdue = self.flights.next_overdue();
+        let due = self.due.filter(|_| self.connected);
+        let leaving = self.leaving.as_ref().map(|leaving| leaving.until);
+        let closing = self.closing.as_ref().map(|closing| closing.until);
+        let timers = [overdue, due, leaving, closing, self.save_again, self.store_rests, self.news_wait];
+        timers.into_iter().flatten().fold(self.health, Instant::min)
+    }
+
+    async fn on_timer(&mut self, link: &Arc<Link>) -> Flow {
+        let now = self.now();
+        let unanswered = self.flights.give_up_waiting(now);
+        if unanswered > 0 && self.connected {
+            self.fell_silent(now, "Connected, but WhatsApp does not acknowledge messages.").await?;
+        }
+        if self.due.is_some_and(|due| due <= now.instant) {
+            (self.due, self.hungry) = (None, true);
+        }
+        if self.store_rests.is_some_and(|until| until <= now.instant) {
+            self.store_rests = None;
+        }
+        if self.save_again.is_some_and(|again| again <= now.instant) {
+            self.save().await?;
+        }
+        if self.leaving.as_ref().is_some_and(|leaving| leaving.until <= now.instant) {
+            return self.log_out(link).await;
+        }
+        if self.health <= now.instant { self.check_health(link, now).await } else { Ok(()) }
+    }
+
+    /// The present moment.
+    fn now(&self) -> Now {
+        let mut random = [0_u8; 1];
+        self.shared.clock.fill(&mut random);
+        Now { at: self.shared.clock.now(), instant: Instant::now(), jitter: random[0] }
+    }
+}
+
+/// Waits for the running round; for ever when there is none.
+async fn finish(round: &mut Option<BoxFuture<'static, Round>>) -> Round {
+    match round {
+        Some(round) => round.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A link that could not even be opened.
+fn end_of(error: EngineError) -> LinkEnd {
+    match error {
+        EngineError::LoggedOut => LinkEnd::LoggedOut { code: None },
+        error => LinkEnd::Lost { reason: error.to_string() },
+    }
+}

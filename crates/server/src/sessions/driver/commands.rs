@@ -1,0 +1,150 @@
+//! What people ask of an account that is running.
+
+use super::{Closing, Driver, Exit, Flow, LANDING_WAIT, LOGOUT_WAIT, Leaving, Link, Turn};
+use crate::sessions::command::Command;
+use sanasend_engine::EngineError;
+use sanasend_model::retry::AttemptError;
+use sanasend_model::{PhoneNumber, SessionStatus};
+use sanasend_store::SessionPatch;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+impl Driver<'_> {
+    pub(super) async fn on_command(&mut self, link: &Arc<Link>, command: Command) -> Flow {
+        match command {
+            Command::Leave { logout: false, done } => {
+                self.close_soon(Some(done));
+                Ok(())
+            }
+            Command::Leave { logout: true, done } => {
+                self.leaving = Some(Leaving { until: Instant::now() + LOGOUT_WAIT, done });
+                // A link that was never linked has nobody to tell.
+                if self.connected || !self.session.linked { self.log_out(link).await } else { Ok(()) }
+            }
+            Command::TryNow => Ok(()),
+            Command::PairByCode(phone) => {
+                if !self.session.linked {
+                    self.pair_by_code = Some(phone.clone());
+                    self.seat.show(|live| (live.qr, live.pair_code) = (None, None));
+                    self.ask_pair_code(link, phone);
+                }
+                Ok(())
+            }
+            Command::Passkey { credential, done } => {
+                let link = link.clone();
+                tokio::spawn(async move { done.send(link.passkey_response(credential).await) });
+                Ok(())
+            }
+            Command::PasskeyConfirmed { done } => {
+                let link = link.clone();
+                tokio::spawn(async move { done.send(link.passkey_confirm().await) });
+                Ok(())
+            }
+            Command::MarkRead { chat, sender, wa_message_ids, done } => {
+                let link = link.clone();
+                tokio::spawn(async move { done.send(link.mark_read(&chat, sender.as_ref(), wa_message_ids).await) });
+                Ok(())
+            }
+            Command::Stop => {
+                self.close_soon(None);
+                Ok(())
+            }
+        }
+    }
+
+    /// The same while no link is open. `true` means: try again now.
+    pub(super) async fn on_command_while_down(&mut self, command: Command) -> Result<bool, Exit> {
+        match command {
+            Command::Leave { logout: false, done } => Err(self.go_offline(done).await),
+            Command::Leave { logout: true, done } => {
+                if !self.session.linked {
+                    return Err(self.unlink(true, done).await);
+                }
+                self.leaving = Some(Leaving { until: Instant::now() + LOGOUT_WAIT, done });
+                Ok(true)
+            }
+            Command::TryNow => Ok(true),
+            Command::PairByCode(phone) => {
+                self.pair_by_code = Some(phone);
+                Ok(true)
+            }
+            Command::Passkey { done, .. } | Command::PasskeyConfirmed { done } => {
+                let _ = done.send(Err(EngineError::Offline));
+                Ok(false)
+            }
+            Command::MarkRead { done, .. } => {
+                let _ = done.send(Err(AttemptError::Offline));
+                Ok(false)
+            }
+            Command::Stop => Err(Exit::Done),
+        }
+    }
+
+    /// Asks WhatsApp for a pairing code; it comes back as an event, a refusal ends the link.
+    pub(super) fn ask_pair_code(&self, link: &Arc<Link>, phone: PhoneNumber) {
+        let (link, seat, session) = (link.clone(), self.seat.clone(), self.session.id);
+        tokio::spawn(async move {
+            if let Err(error) = link.pair_with_code(&phone).await {
+                tracing::warn!(%session, %error, "no pairing code");
+                seat.show(|live| live.reason = Some(format!("WhatsApp gave no pairing code: {error}.")));
+            }
+        });
+    }
+
+    /// Tells WhatsApp, then erases the credentials.
+    pub(super) async fn log_out(&mut self, link: &Arc<Link>) -> Flow {
+        let told = if self.connected { link.log_out().await.unwrap_or(false) } else { false };
+        link.close().await;
+        let Some(leaving) = self.leaving.take() else { return Err(Turn::Exit(Exit::Done)) };
+        let told = told || !self.session.linked;
+        Err(Turn::Exit(self.unlink(told, leaving.done).await))
+    }
+
+    /// The account is given up by its owner; ends the driver.
+    pub(super) async fn unlink(&mut self, told: bool, done: oneshot::Sender<bool>) -> Exit {
+        let was_linked = self.session.linked;
+        let (status, reason) = match (was_linked, told) {
+            (false, _) => (SessionStatus::Disconnected, "Linking was given up."),
+            (true, true) => (SessionStatus::LoggedOut, "Logged out on request."),
+            (true, false) => (
+                SessionStatus::LoggedOut,
+                "Logged out on request, but WhatsApp could not be told: remove the device on the phone under Linked devices.",
+            ),
+        };
+        let result = match self.erase(reason).await {
+            Ok(()) => self.show_and_save(status, Some(reason.into())).await,
+            fenced => fenced,
+        };
+        let _ = done.send(told);
+        result.err().unwrap_or(Exit::Done)
+    }
+
+    async fn go_offline(&mut self, done: oneshot::Sender<bool>) -> Exit {
+        let patch = SessionPatch { wanted: Some(false), ..SessionPatch::default() };
+        let result = match self.remember(patch).await {
+            Ok(()) => self.show_and_save(SessionStatus::Disconnected, Some("Disconnected on request.".into())).await,
+            fenced => fenced,
+        };
+        let _ = done.send(true);
+        result.err().unwrap_or(Exit::Done)
+    }
+
+    /// The link is to be closed on purpose: nothing new is taken up, and what was just written gets a moment for
+    /// its acknowledgement, so that it does not have to be sent again.
+    fn close_soon(&mut self, offline: Option<oneshot::Sender<bool>>) {
+        self.closing = Some(Closing { until: Instant::now() + LANDING_WAIT, offline });
+    }
+
+    /// Closes the link once nothing is in the air any more.
+    pub(super) async fn close_when_clear(&mut self, link: &Arc<Link>) -> Flow {
+        let clear = self.flights.is_empty() && self.tasks.is_empty();
+        if !self.closing.as_ref().is_some_and(|closing| clear || closing.until <= Instant::now()) {
+            return Ok(());
+        }
+        link.close().await;
+        self.connected = false;
+        let Some(done) = self.closing.take().and_then(|closing| closing.offline) else { return Err(Turn::Exit(Exit::Done)) };
+        Err(Turn::Exit(self.go_offline(done).await))
+    }
+}

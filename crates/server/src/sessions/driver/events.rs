@@ -1,0 +1,156 @@
+//! What each event of a link means for the account.
+
+use super::{Driver, Exit, Flow, Link, LinkEvent, Turn};
+use crate::sessions::live::{Code, Live};
+use sanasend_model::{Jid, PhoneNumber, SessionStatus};
+use sanasend_store::SessionPatch;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+impl Driver<'_> {
+    /// One event and everything that is queued behind it: acknowledgements come in bunches, and go to the store
+    /// as one.
+    pub(super) async fn on_events(&mut self, link: &Arc<Link>, first: LinkEvent, queue: &mut UnboundedReceiver<LinkEvent>) -> Flow {
+        self.on_event(link, first).await?;
+        while let Ok(event) = queue.try_recv() {
+            self.on_event(link, event).await?;
+        }
+        Ok(())
+    }
+
+    async fn on_event(&mut self, link: &Arc<Link>, event: LinkEvent) -> Flow {
+        let now = self.now();
+        match event {
+            LinkEvent::Ack { wa_message_id, at, error: None } => {
+                self.flights.acked(wa_message_id, at, now);
+                self.hungry = true;
+                self.sign_of_life().await?;
+            }
+            LinkEvent::Ack { wa_message_id, error: Some(code), .. } => {
+                self.flights.nacked(&wa_message_id, code, now);
+                self.hungry = true;
+                self.sign_of_life().await?;
+            }
+            LinkEvent::Receipt { wa_message_ids, chat, by, status, at } => {
+                self.flights.receipt(wa_message_ids, chat, by, status, at);
+                self.hungry = true;
+                self.sign_of_life().await?;
+            }
+            LinkEvent::RetryAsked { wa_message_ids, chat } => {
+                tracing::info!(session = %self.session.id, %chat, count = wa_message_ids.len(), "a device could not read a message; it is sent again");
+            }
+            LinkEvent::Connected => self.on_connected(link).await?,
+            LinkEvent::Offline { reason } => self.on_offline(&reason).await?,
+            LinkEvent::Ended(end) => return Err(Turn::Ended(end)),
+            other => self.on_linking(other).await?,
+        }
+        Ok(())
+    }
+
+    /// Events on the way to a linked account.
+    async fn on_linking(&mut self, event: LinkEvent) -> Result<(), Exit> {
+        match event {
+            LinkEvent::Code(code) if self.pair_by_code.is_none() => {
+                let qr = self.code(code.text, code.expires_in);
+                self.offer(SessionStatus::QrPending, |live| live.qr = Some(qr)).await
+            }
+            LinkEvent::PairCode { code, expires_in } => {
+                let code = self.code(code, expires_in);
+                self.offer(SessionStatus::QrPending, |live| live.pair_code = Some(code)).await
+            }
+            LinkEvent::PasskeyRequested { options } => {
+                self.offer(SessionStatus::PasskeyRequired, |live| live.passkey = Some(options)).await
+            }
+            LinkEvent::PasskeyCode { code, show } => {
+                let code = if show { code } else { String::new() };
+                self.offer(SessionStatus::PasskeyRequired, |live| live.passkey_code = Some(code)).await
+            }
+            LinkEvent::Paired { phone, jid, lid, push_name, .. } => self.on_paired(phone, jid, lid, push_name).await,
+            LinkEvent::Named { push_name } => {
+                self.seat.show(|live| live.push_name = Some(push_name.clone()));
+                self.remember(SessionPatch { push_name: Some(Some(push_name)), ..SessionPatch::default() }).await
+            }
+            LinkEvent::ReachoutLimited { until: Some(until) } => {
+                self.limited(Some(until)).await?;
+                let (status, reason) = self.standing();
+                self.show_and_save(status, reason).await
+            }
+            LinkEvent::ReachoutLimited { until: None } => {
+                // Nobody knows until when: messages are still tried, each gets its own answer.
+                let reason = "WhatsApp limits messages to people who never wrote to this account (463).";
+                self.show_and_save(SessionStatus::Connected, Some(reason.into())).await
+            }
+            // A QR code beside a pairing code that was asked for, and what was handled before.
+            _ => Ok(()),
+        }
+    }
+
+    fn code(&self, text: String, expires_in: Duration) -> Code {
+        Code { text, expires_at: self.shared.clock.now().plus(expires_in) }
+    }
+
+    /// Shows a way to link; the row learns only that there is one.
+    async fn offer(&mut self, status: SessionStatus, change: impl FnOnce(&mut Live)) -> Result<(), Exit> {
+        let news = self.seat.live().status != status;
+        self.seat.show(|live| {
+            live.status = status;
+            live.reason = None;
+            change(live);
+        });
+        if news { self.show_and_save(status, None).await } else { Ok(()) }
+    }
+
+    async fn on_paired(&mut self, phone: Option<PhoneNumber>, jid: Jid, lid: Option<Jid>, name: Option<String>) -> Result<(), Exit> {
+        let phone = phone.or_else(|| jid.phone());
+        self.pair_by_code = None;
+        self.session.linked = true;
+        self.seat.touch();
+        self.seat.show(|live| {
+            live.linked = true;
+            live.phone.clone_from(&phone);
+            live.jid = Some(jid.clone());
+            live.lid.clone_from(&lid);
+            if name.is_some() {
+                live.push_name.clone_from(&name);
+            }
+        });
+        let patch = SessionPatch {
+            linked: Some(true),
+            wanted: Some(true),
+            phone: Some(phone),
+            jid: Some(Some(jid)),
+            lid: Some(lid),
+            push_name: name.map(Some),
+            last_error: Some(None),
+            ..SessionPatch::default()
+        };
+        self.remember(patch).await?;
+        self.show_and_save(SessionStatus::Connecting, Some("Linked; connecting.".into())).await
+    }
+
+    async fn on_connected(&mut self, link: &Arc<Link>) -> Flow {
+        self.connected = true;
+        self.failures = 0;
+        self.silent_since = None;
+        self.hungry = true;
+        self.seat.touch();
+        if let Err(error) = self.shared.store.wake_offline(self.session.id).await {
+            tracing::warn!(session = %self.session.id, %error, "messages that waited for the connection could not be woken");
+        }
+        let (status, reason) = self.standing();
+        self.show_and_save(status, reason).await?;
+        if self.leaving.is_some() { self.log_out(link).await } else { Ok(()) }
+    }
+
+    async fn on_offline(&mut self, reason: &str) -> Result<(), Exit> {
+        self.connected = false;
+        self.silent_since = None;
+        let now = self.now();
+        self.flights.line_broke(now);
+        if !self.session.linked {
+            return Ok(());
+        }
+        self.show_and_save(SessionStatus::Connecting, Some(format!("Connection lost ({reason}); reconnecting."))).await
+    }
+}

@@ -1,0 +1,299 @@
+//! From the outbox to the link, and the news back to the store.
+//!
+//! A *round* is one visit to the store: the news gathered since the last one go first, then the heads of all chats
+//! that are free are claimed. Both are queued together, so that they share a commit, and the next message of a chat
+//! can be claimed in the very commit that settles the one before. Rounds follow one another as fast as the store
+//! answers; the faster messages come, the more of them share a round.
+
+use super::{Driver, Exit, Flow, Link, Now};
+use crate::inbox;
+use crate::sessions::book::Address;
+use crate::sessions::flights::landed;
+use futures::FutureExt as _;
+use sanasend_engine::{Found, Outgoing};
+use sanasend_model::retry::AttemptError;
+use sanasend_model::{Content, Direction, Jid, PhoneNumber, SessionId, Timestamp};
+use sanasend_store::{Change, Claimed, MessageFilter, News, Page, Store, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinError;
+use tokio::time::Instant;
+
+/// How long a report of writing waits for the acknowledgement that usually follows, to share its commit.
+const NEWS_WAIT: Duration = Duration::from_millis(10);
+/// How long the store is left alone after it was down.
+const STORE_REST: Duration = Duration::from_millis(250);
+
+/// WhatsApp's code for its limit on messages to people who never wrote to the account.
+const REACHOUT: &str = "463";
+
+/// What a visit to the store brought.
+pub(super) struct Round {
+    news: Vec<News>,
+    applied: Result<Vec<Change>, StoreError>,
+    /// How many were asked for, and what came; `None` when nothing was asked for.
+    claimed: Option<(usize, Result<Vec<Claimed>, StoreError>)>,
+    /// When the next waiting row becomes due, looked up when nothing was claimed.
+    next_due: Option<Timestamp>,
+}
+
+/// How a task beside the driver ended.
+pub(super) enum Landing {
+    /// A send.
+    Sent { wa_message_id: String, attempt: i32, result: Result<(), AttemptError> },
+    /// A question to WhatsApp who is behind some numbers.
+    Asked { waiting: Vec<Claimed>, answer: Result<Vec<Found>, AttemptError> },
+}
+
+impl Driver<'_> {
+    /// Begins a round when there is something to tell or to fetch, and none is under way.
+    pub(super) fn pump(&mut self) {
+        let now = Instant::now();
+        if self.round.is_some() || self.store_rests.is_some_and(|until| until > now) {
+            return;
+        }
+        let want = if self.hungry && self.connected && self.leaving.is_none() && self.closing.is_none() { self.flights.room() } else { 0 };
+        let (any, urgent) = self.flights.has_news();
+        if want == 0 && !urgent {
+            if !any {
+                self.news_wait = None;
+                return;
+            }
+            let until = *self.news_wait.get_or_insert(now + NEWS_WAIT);
+            if until > now {
+                return;
+            }
+        }
+        self.news_wait = None;
+        if want > 0 {
+            self.hungry = false;
+        }
+        self.round = Some(self.visit(want).boxed());
+    }
+
+    /// One visit to the store.
+    fn visit(&mut self, want: usize) -> impl Future<Output = Round> + Send + use<> {
+        let news = self.flights.take_news();
+        let busy = if want > 0 { self.flights.busy_chats() } else { Vec::new() };
+        let (store, session, generation) = (self.shared.store.clone(), self.session.id, self.generation);
+        let now = self.shared.clock.now();
+        async move {
+            let apply =
+                async { if news.is_empty() { Ok(Vec::new()) } else { inbox::apply(&store, session, generation, news.clone()).await } };
+            let claim = async {
+                if want == 0 {
+                    None
+                } else {
+                    Some((want, store.claim(session, generation, now, &busy, u32::try_from(want).unwrap_or(u32::MAX)).await))
+                }
+            };
+            // In this order: the claim is queued behind the news, and sees what they settled.
+            let (applied, claimed) = futures::future::join(apply, claim).await;
+            let nothing = claimed.as_ref().is_some_and(|(_, rows)| rows.as_ref().is_ok_and(Vec::is_empty));
+            let next_due = if nothing { store.next_due(session, &busy).await.ok().flatten() } else { None };
+            Round { news, applied, claimed, next_due }
+        }
+    }
+
+    /// Takes up what a round brought.
+    pub(super) fn on_round(&mut self, link: &Arc<Link>, round: Round) -> Flow {
+        let now = self.now();
+        let untold = self.on_applied(round.applied, round.news)?;
+        let Some((want, claimed)) = round.claimed else { return Ok(()) };
+        let claimed = match claimed {
+            Ok(claimed) => claimed,
+            Err(StoreError::Fenced) => return Err(Exit::Fenced.into()),
+            Err(error) => {
+                self.store_is_down(&error);
+                self.hungry = true;
+                return Ok(());
+            }
+        };
+        self.hungry |= claimed.len() >= want;
+        if let Some(due) = round.next_due {
+            // At least a moment, so that a row that can't be claimed makes no busy loop.
+            self.due = Some(now.instant + due.since(now.at).max(Duration::from_millis(50)));
+        }
+        let (ids, wa_ids) = landed(&untold);
+        let fresh: Vec<Claimed> = claimed
+            .into_iter()
+            .filter(|claimed| !ids.contains(&claimed.message.id) && !wa_ids.contains(&claimed.message.wa_message_id.as_str()))
+            .collect();
+        if !untold.is_empty() {
+            self.flights.put_back(untold);
+        }
+        self.dispatch(link, fresh, now);
+        Ok(())
+    }
+
+    /// The same while no link is open: news are told, nothing is sent.
+    pub(super) fn on_round_while_down(&mut self, round: Round) -> Result<(), Exit> {
+        let untold = self.on_applied(round.applied, round.news)?;
+        if !untold.is_empty() {
+            self.flights.put_back(untold);
+        }
+        let now = self.now();
+        if let Some((_, claimed)) = round.claimed {
+            self.hungry = true;
+            claimed.unwrap_or_default().iter().for_each(|claimed| self.flights.not_taken(claimed, now));
+        }
+        Ok(())
+    }
+
+    /// Gives back the news that the store did not take.
+    fn on_applied(&mut self, applied: Result<Vec<Change>, StoreError>, news: Vec<News>) -> Result<Vec<News>, Exit> {
+        match applied {
+            Ok(_) => Ok(Vec::new()),
+            Err(StoreError::Fenced) => Err(Exit::Fenced),
+            Err(error) => {
+                self.store_is_down(&error);
+                Ok(news)
+            }
+        }
+    }
+
+    fn store_is_down(&mut self, error: &StoreError) {
+        tracing::warn!(session = %self.session.id, %error, "the store took no news; they wait");
+        self.store_rests = Some(Instant::now() + STORE_REST);
+    }
+
+    /// Sends what can be addressed, asks WhatsApp about the rest.
+    fn dispatch(&mut self, link: &Arc<Link>, claimed: Vec<Claimed>, now: Now) {
+        let mut unknown = Vec::new();
+        for claimed in claimed {
+            if !self.flights.take_off(&claimed, now) {
+                continue;
+            }
+            match claimed.message.chat.phone() {
+                None => self.send(link, claimed, None, now),
+                Some(phone) => match self.book.find(&phone, now.at) {
+                    Some(address) => self.send(link, claimed, Some(address), now),
+                    None => unknown.push(claimed),
+                },
+            }
+        }
+        if !unknown.is_empty() {
+            self.ask(link, unknown);
+        }
+    }
+
+    /// Asks WhatsApp who is behind the numbers of these messages.
+    fn ask(&mut self, link: &Arc<Link>, waiting: Vec<Claimed>) {
+        let mut phones: Vec<PhoneNumber> = waiting.iter().filter_map(|claimed| claimed.message.chat.phone()).collect();
+        phones.sort_unstable();
+        phones.dedup();
+        let link = link.clone();
+        self.tasks.spawn(async move {
+            let answer = link.lookup(&phones).await;
+            Landing::Asked { waiting, answer }
+        });
+    }
+
+    fn on_asked(&mut self, link: &Arc<Link>, waiting: Vec<Claimed>, answer: Result<Vec<Found>, AttemptError>) {
+        let now = self.now();
+        let refuse = |driver: &mut Self, claimed: &Claimed, error: &AttemptError| {
+            driver.flights.refused(&claimed.message.wa_message_id, claimed.attempts, error, now);
+            driver.hungry = true;
+        };
+        let found = match answer {
+            Ok(found) => found,
+            Err(error) => {
+                waiting.iter().for_each(|claimed| refuse(self, claimed, &error));
+                return;
+            }
+        };
+        let known: Vec<_> = found.iter().map(|found| (&found.phone, self.book.note(found, now.at))).collect();
+        for claimed in waiting {
+            let phone = claimed.message.chat.phone();
+            match known.iter().find(|(asked, _)| Some(*asked) == phone.as_ref()) {
+                Some((_, Some(address))) => self.send(link, claimed, Some(address.clone()), now),
+                Some((_, None)) => refuse(self, &claimed, &AttemptError::NotOnWhatsApp),
+                None => refuse(self, &claimed, &AttemptError::Transient { reason: "WhatsApp did not say who the number is.".into() }),
+            }
+        }
+    }
+
+    /// Hands a message to the link, in a task of its own: many are encrypted side by side.
+    fn send(&mut self, link: &Arc<Link>, claimed: Claimed, address: Option<Address>, now: Now) {
+        let Claimed { message, attempts: attempt, .. } = claimed;
+        let to = address.as_ref().map_or_else(|| message.chat.clone(), |address| address.to.clone());
+        if let Some(address) = address
+            && (message.chat != address.to || message.peer != address.peer)
+        {
+            self.flights.resolved(&message.wa_message_id, address.peer, address.to);
+        }
+        let Content::Text { body: text } = message.content else {
+            let error = AttemptError::Impossible { reason: "Messages of this kind can't be sent.".into() };
+            self.flights.refused(&message.wa_message_id, attempt, &error, now);
+            return;
+        };
+        let wa_message_id = message.wa_message_id;
+        let outgoing = Outgoing { wa_message_id: wa_message_id.clone(), to, text, quoted: message.quoted };
+        let limited = self.seat.limited_until().is_some_and(|until| until > now.at);
+        let limited = limited.then(|| (self.shared.store.clone(), self.session.id, message.chat));
+        let link = link.clone();
+        self.tasks.spawn(async move {
+            let result = match limited {
+                Some((store, session, chat)) if is_cold(&store, session, &chat).await => Err(AttemptError::Nack { code: REACHOUT.into() }),
+                _ => link.send_text(outgoing).await,
+            };
+            Landing::Sent { wa_message_id, attempt, result }
+        });
+    }
+
+    /// A task beside the driver ended.
+    pub(super) fn on_landing(&mut self, link: &Arc<Link>, landing: Result<Landing, JoinError>) {
+        match landing {
+            Ok(Landing::Asked { waiting, answer }) => self.on_asked(link, waiting, answer),
+            other => self.on_landing_while_down(other),
+        }
+    }
+
+    /// The same when nothing can be sent any more.
+    pub(super) fn on_landing_while_down(&mut self, landing: Result<Landing, JoinError>) {
+        let now = self.now();
+        match landing {
+            Ok(Landing::Sent { wa_message_id, attempt, result: Ok(()) }) => self.flights.written(&wa_message_id, attempt, now),
+            Ok(Landing::Sent { wa_message_id, attempt, result: Err(error) }) => {
+                self.flights.refused(&wa_message_id, attempt, &error, now);
+                self.hungry = true;
+            }
+            Ok(Landing::Asked { waiting, .. }) => {
+                for claimed in waiting {
+                    self.flights.refused(&claimed.message.wa_message_id, claimed.attempts, &AttemptError::Offline, now);
+                }
+            }
+            // The message stays in the air until its answer is overdue, and is then judged as unanswered.
+            Err(error) => tracing::error!(session = %self.session.id, %error, "a send broke down"),
+        }
+    }
+
+    /// The last news go to the store before the driver ends, so that a message that was acknowledged is not sent
+    /// again after the next start.
+    pub(super) async fn settle_the_rest(&mut self) {
+        if let Some(round) = self.round.take() {
+            let round = round.await;
+            if self.on_round_while_down(round).is_err() {
+                return;
+            }
+        }
+        let (any, _) = self.flights.has_news();
+        if any {
+            let round = self.visit(0).await;
+            if let Err(error) = round.applied {
+                tracing::warn!(session = %self.session.id, %error, "last news of the account were not written");
+            }
+        }
+    }
+}
+
+/// Whether nobody in this chat ever wrote to the account. In doubt it counts as warm: WhatsApp decides then.
+async fn is_cold(store: &Store, session: SessionId, chat: &Jid) -> bool {
+    let filter = MessageFilter {
+        session_id: Some(session),
+        direction: Some(Direction::Inbound),
+        recipient: Some(chat.to_string()),
+        ..MessageFilter::default()
+    };
+    store.list_messages(&filter, Page { page: 1, page_size: 1 }).await.is_ok_and(|listed| listed.count == 0)
+}

@@ -1,0 +1,344 @@
+//! Who runs, and how to reach them.
+
+use super::command::Command;
+use super::driver::Start;
+use super::live::Live;
+use super::seat::Seat;
+use super::shared::{Options, Shared};
+use super::supervise::supervise;
+use sanasend_engine::{Engine, EngineError};
+use sanasend_model::retry::AttemptError;
+use sanasend_model::{Clock, Jid, Network, PhoneNumber, SessionId, SessionStatus, UserId};
+use sanasend_store::{Session, Store, StoreError};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long a question to a driver may take before it counts as offline.
+const ANSWER_WAIT: Duration = Duration::from_secs(25);
+
+/// What the registry is made of.
+pub struct Parts {
+    /// Memory.
+    pub store: Store,
+    /// The wire.
+    pub engine: Engine,
+    /// Time and randomness.
+    pub clock: Arc<dyn Clock>,
+    /// The network of new accounts, and the only one whose accounts this process opens.
+    pub network: Network,
+    /// Settings.
+    pub options: Options,
+    /// Canceled when the server stops: no account is started any more then.
+    pub shutdown: CancellationToken,
+}
+
+/// The accounts of this node. Cheap to clone.
+#[derive(Clone)]
+pub struct Sessions {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    shutdown: CancellationToken,
+    places: Mutex<HashMap<SessionId, Arc<Place>>>,
+    names: RwLock<HashMap<UserId, HashMap<String, Known>>>,
+}
+
+/// A session as the send path needs it, without a visit to the database.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// Its id.
+    pub id: SessionId,
+    /// Its truth.
+    pub seat: Arc<Seat>,
+}
+
+/// One session's place in the registry.
+pub(super) struct Place {
+    pub id: SessionId,
+    pub seat: Arc<Seat>,
+    /// Held while a driver is started or stopped, so that there is never more than one.
+    gate: tokio::sync::Mutex<()>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    commands: mpsc::UnboundedSender<Command>,
+    task: JoinHandle<()>,
+}
+
+/// What came of starting to link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// Under way, now or already.
+    UnderWay,
+    /// The account is linked: it can be reconnected, not linked.
+    Linked,
+    /// The server runs as many accounts as it may.
+    ServerFull,
+    /// This server does not open accounts of that network.
+    OtherNetwork,
+}
+
+impl Sessions {
+    /// An empty registry.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, engine, clock, network, options, shutdown } = parts;
+        let shared = Arc::new(Shared { store, engine, clock, network, options });
+        Self { inner: Arc::new(Inner { shared, shutdown, places: Mutex::default(), names: RwLock::default() }) }
+    }
+
+    /// The network of new accounts.
+    pub fn network(&self) -> Network {
+        self.shared().network
+    }
+
+    /// The settings.
+    pub fn options(&self) -> Options {
+        self.shared().options
+    }
+
+    /// Canceled when the server stops.
+    pub fn shutdown(&self) -> &CancellationToken {
+        &self.inner.shutdown
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+
+    /// What a session is right now.
+    pub fn live(&self, row: &Session) -> Live {
+        match self.find_place(row.id) {
+            Some(place) => place.seat.live(),
+            None => self.resting(row),
+        }
+    }
+
+    /// The last sign of life of a session.
+    pub fn last_active(&self, row: &Session) -> Option<sanasend_model::Timestamp> {
+        self.find_place(row.id).and_then(|place| place.seat.last_active()).or(row.last_active_at)
+    }
+
+    /// Follows the truth of a session.
+    pub fn watch(&self, row: &Session) -> watch::Receiver<Live> {
+        self.place(row).seat.watch()
+    }
+
+    /// A session of a user by name, if this node knows it already.
+    pub fn known(&self, user: UserId, name: &str) -> Option<Known> {
+        self.inner.names.read().unwrap_or_else(PoisonError::into_inner).get(&user)?.get(name).cloned()
+    }
+
+    /// The same after a look at its row.
+    pub fn learn(&self, row: &Session) -> Known {
+        let place = self.place(row);
+        Known { id: row.id, seat: place.seat.clone() }
+    }
+
+    /// Whether a driver runs for a session.
+    pub fn is_running(&self, id: SessionId) -> bool {
+        self.find_place(id).is_some_and(|place| place.commands().is_some())
+    }
+
+    /// The outbox of a session may hold work.
+    pub fn wake(&self, id: SessionId) {
+        if let Some(place) = self.find_place(id) {
+            place.seat.ring();
+        }
+    }
+
+    /// Starts linking a session that is not linked, or goes on with it; with `phone` by a pairing code.
+    ///
+    /// # Errors
+    /// When the store is down.
+    pub async fn begin(&self, row: &Session, phone: Option<PhoneNumber>) -> Result<Begin, StoreError> {
+        let place = self.place(row);
+        let _gate = place.gate.lock().await;
+        if let Some(commands) = place.commands() {
+            if place.seat.is_linked() {
+                return Ok(Begin::Linked);
+            }
+            let told = phone.clone().is_none_or(|phone| commands.send(Command::PairByCode(phone)).is_ok());
+            // A driver that waits before its next try is asked to try now; a linking one ignores it.
+            if told && commands.send(Command::TryNow).is_ok() {
+                return Ok(Begin::UnderWay);
+            }
+        }
+        if place.seat.is_linked() {
+            return Ok(Begin::Linked);
+        }
+        if row.network != self.network() {
+            return Ok(Begin::OtherNetwork);
+        }
+        if self.running_count() as u64 >= self.options().server_limit {
+            return Ok(Begin::ServerFull);
+        }
+        place.seat.show(|live| {
+            live.drop_codes();
+            live.status = SessionStatus::Connecting;
+            live.reason = Some("Asking WhatsApp for a code.".into());
+        });
+        self.launch(&place, row.clone(), phone).await?;
+        Ok(Begin::UnderWay)
+    }
+
+    /// Brings a linked session online. `false` when it can't be: it is not linked, or of another network.
+    ///
+    /// # Errors
+    /// When the store is down.
+    pub async fn reconnect(&self, row: &Session) -> Result<bool, StoreError> {
+        let place = self.place(row);
+        let _gate = place.gate.lock().await;
+        if !place.seat.is_linked() || row.network != self.network() {
+            return Ok(false);
+        }
+        if place.commands().is_some_and(|commands| commands.send(Command::TryNow).is_ok()) {
+            return Ok(true);
+        }
+        place.seat.show(|live| {
+            live.status = SessionStatus::Connecting;
+            live.reason = None;
+        });
+        self.launch(&place, row.clone(), None).await?;
+        Ok(true)
+    }
+
+    /// Hands over the person's passkey.
+    ///
+    /// # Errors
+    /// `Offline` when the account is not running, else what the engine says.
+    pub async fn passkey(&self, id: SessionId, credential: Value) -> Result<(), EngineError> {
+        self.ask(id, |done| Command::Passkey { credential, done }).await.unwrap_or(Err(EngineError::Offline))
+    }
+
+    /// Says that the person saw the same code.
+    ///
+    /// # Errors
+    /// `Offline` when the account is not running, else what the engine says.
+    pub async fn passkey_confirmed(&self, id: SessionId) -> Result<(), EngineError> {
+        self.ask(id, |done| Command::PasskeyConfirmed { done }).await.unwrap_or(Err(EngineError::Offline))
+    }
+
+    /// Tells a sender that its messages were read.
+    ///
+    /// # Errors
+    /// `Offline` when the account is not running, else what the engine says.
+    pub async fn mark_read(&self, id: SessionId, chat: Jid, sender: Option<Jid>, wa_message_ids: Vec<String>) -> Result<(), AttemptError> {
+        let command = |done| Command::MarkRead { chat, sender, wa_message_ids, done };
+        self.ask(id, command).await.unwrap_or(Err(AttemptError::Offline))
+    }
+
+    /// Asks a driver; `None` when none runs, it ended first, or it did not answer in time.
+    pub(super) async fn ask<T>(&self, id: SessionId, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (done, answer) = oneshot::channel();
+        self.find_place(id)?.commands()?.send(command(done)).ok()?;
+        tokio::time::timeout(ANSWER_WAIT, answer).await.ok()?.ok()
+    }
+
+    /// Starts a driver. The gate of the place must be held.
+    pub(super) async fn launch(&self, place: &Arc<Place>, row: Session, phone: Option<PhoneNumber>) -> Result<(), StoreError> {
+        if self.inner.shutdown.is_cancelled() {
+            return Err(StoreError::Unavailable("the server is stopping".into()));
+        }
+        let generation = self.shared().store.take_session(row.id).await?;
+        let signal = self.shared().store.signal(row.id, generation);
+        let start = Start { session: row, generation, signal, pair_by_code: phone };
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let task = tokio::spawn(supervise(self.shared().clone(), place.seat.clone(), receiver, start));
+        *place.running() = Some(Running { commands, task });
+        Ok(())
+    }
+
+    /// Holds the gate of a session's place: no driver is started or stopped meanwhile.
+    pub(super) async fn at_the_gate(place: &Place) -> tokio::sync::MutexGuard<'_, ()> {
+        place.gate.lock().await
+    }
+
+    /// The place of a session, made when there is none.
+    pub(super) fn place(&self, row: &Session) -> Arc<Place> {
+        if let Some(place) = self.find_place(row.id) {
+            return place;
+        }
+        let seat = Arc::new(Seat::new(self.resting(row), row.last_active_at, self.shared().clock.clone()));
+        let fresh = Place { id: row.id, seat, gate: tokio::sync::Mutex::default(), running: Mutex::default() };
+        let place = self.places().entry(row.id).or_insert_with(|| Arc::new(fresh)).clone();
+        let known = Known { id: row.id, seat: place.seat.clone() };
+        let mut names = self.inner.names.write().unwrap_or_else(PoisonError::into_inner);
+        names.entry(row.user_id).or_default().insert(row.name.clone(), known);
+        place
+    }
+
+    /// Forgets a session that was deleted.
+    pub(super) fn forget(&self, row: &Session) {
+        self.places().remove(&row.id);
+        let mut names = self.inner.names.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of_user) = names.get_mut(&row.user_id) {
+            of_user.remove(&row.name);
+            if of_user.is_empty() {
+                names.remove(&row.user_id);
+            }
+        }
+    }
+
+    pub(super) fn all_places(&self) -> Vec<Arc<Place>> {
+        self.places().values().cloned().collect()
+    }
+
+    fn find_place(&self, id: SessionId) -> Option<Arc<Place>> {
+        self.places().get(&id).cloned()
+    }
+
+    fn running_count(&self) -> usize {
+        self.places().values().filter(|place| place.commands().is_some()).count()
+    }
+
+    fn resting(&self, row: &Session) -> Live {
+        let mut live = Live::at_rest(row);
+        if let Some(sentence) = self.wrong_network(row) {
+            live.status = SessionStatus::Failed;
+            live.reason = Some(sentence.into());
+        }
+        live
+    }
+
+    /// Why an account of another network can't be opened here.
+    pub(super) fn wrong_network(&self, row: &Session) -> Option<&'static str> {
+        match (row.network, self.network()) {
+            (Network::Sandbox, Network::Live) => {
+                Some("This is a sandbox account, and the server runs without the sandbox; start it with --sandbox.")
+            }
+            (Network::Live, Network::Sandbox) => {
+                Some("This is a real account, and the server runs with the sandbox; start it without --sandbox.")
+            }
+            _ => None,
+        }
+    }
+
+    /// A poisoned lock only means that a caller panicked between two map operations; the map is whole.
+    fn places(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Place>>> {
+        self.inner.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// The way to the driver, while one runs.
+    pub(super) fn commands(&self) -> Option<mpsc::UnboundedSender<Command>> {
+        self.running().as_ref().filter(|running| !running.commands.is_closed()).map(|running| running.commands.clone())
+    }
+
+    /// The driver's task, to be waited for.
+    pub(super) fn take_task(&self) -> Option<JoinHandle<()>> {
+        self.running().take().map(|running| running.task)
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,125 @@
+//! Accounts come back by themselves after a restart: all that were linked and not taken offline by their owner,
+//! spread over a while so that WhatsApp sees no storm.
+
+use super::registry::Sessions;
+use sanasend_model::{SessionStatus, Timestamp};
+use sanasend_store::{Page, Session, SessionFilter, SessionPatch, StoreError};
+use std::time::Duration;
+
+/// Accounts that are started in a second; the engine admits a limited number of handshakes at once besides.
+const STARTS_PER_SECOND: u64 = 400;
+/// How long the store is left alone when it can't be read at the start.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// Rows of a status that are mended in one go.
+const PAGE: u64 = 100;
+
+/// Statuses that no row can truly have while nothing runs.
+const IN_MOTION: [SessionStatus; 4] =
+    [SessionStatus::QrPending, SessionStatus::PasskeyRequired, SessionStatus::Connecting, SessionStatus::Connected];
+
+impl Sessions {
+    /// Brings the wanted accounts back, in the background, and puts rows in order that a crash left in motion.
+    pub async fn start(&self) {
+        let sessions = self.clone();
+        let stop = self.shutdown().clone();
+        // The truth is shown before the first request is answered, when the store can be read at once.
+        let wanted = match self.shared().store.wanted_sessions().await {
+            Ok(wanted) => Some(self.show_connecting(wanted)),
+            Err(error) => {
+                tracing::warn!(%error, "linked accounts can't be read yet");
+                None
+            }
+        };
+        tokio::spawn(async move { stop.run_until_cancelled(sessions.bring_back(wanted)).await });
+    }
+
+    async fn bring_back(self, wanted: Option<Vec<Session>>) {
+        let wanted = match wanted {
+            Some(wanted) => wanted,
+            None => loop {
+                tokio::time::sleep(TRY_AGAIN).await;
+                if let Ok(wanted) = self.shared().store.wanted_sessions().await {
+                    break self.show_connecting(wanted);
+                }
+            },
+        };
+        if !wanted.is_empty() {
+            tracing::info!(count = wanted.len(), "bringing linked accounts back");
+        }
+        let spread = Duration::from_millis(wanted.len() as u64 * 1000 / STARTS_PER_SECOND);
+        for row in wanted {
+            let sessions = self.clone();
+            let stop = self.shutdown().clone();
+            let delay = spread.mul_f64(self.fraction());
+            tokio::spawn(async move { stop.run_until_cancelled(sessions.bring_one_back(row, delay)).await });
+        }
+        self.mend_rows().await;
+    }
+
+    async fn bring_one_back(self, row: Session, delay: Duration) {
+        tokio::time::sleep(delay).await;
+        loop {
+            match self.reconnect(&row).await {
+                Ok(_) => return,
+                Err(StoreError::Conflict { .. }) => return,
+                Err(error) => tracing::warn!(session = %row.id, %error, "account can't be started yet"),
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+
+    /// Shows what is about to happen, and returns the accounts that this server may open.
+    fn show_connecting(&self, wanted: Vec<Session>) -> Vec<Session> {
+        let (ours, others): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|row| row.network == self.network());
+        for row in &others {
+            tracing::warn!(session = %row.id, network = row.network.as_str(), "account of another network stays closed");
+        }
+        for row in &ours {
+            self.place(row).seat.show(|live| {
+                live.status = SessionStatus::Connecting;
+                live.reason = Some("The server was restarted; reconnecting.".into());
+            });
+        }
+        ours
+    }
+
+    /// Rows that were in motion when the process ended, and are not wanted: nothing moves them any more.
+    async fn mend_rows(&self) {
+        for status in IN_MOTION {
+            let filter = SessionFilter { status: Some(status), ..SessionFilter::default() };
+            let Ok(listed) = self.shared().store.list_sessions(&filter, Page { page: 1, page_size: PAGE }).await else { return };
+            for row in listed.results {
+                if row.wanted && row.linked && row.network == self.network() {
+                    continue;
+                }
+                if let Err(error) = self.mend(&row).await {
+                    tracing::warn!(session = %row.id, %error, "row could not be put in order");
+                }
+            }
+        }
+    }
+
+    async fn mend(&self, row: &Session) -> Result<(), StoreError> {
+        let place = self.place(row);
+        let _gate = Self::at_the_gate(&place).await;
+        if place.commands().is_some() {
+            return Ok(());
+        }
+        let live = place.seat.live();
+        let generation = self.shared().store.take_session(row.id).await?;
+        let patch = SessionPatch { status: Some(live.status), reason: Some(live.reason), ..SessionPatch::default() };
+        self.shared().store.update_session(row.id, generation, patch).await.map(drop)
+    }
+
+    /// A random number from 0 to 1.
+    fn fraction(&self) -> f64 {
+        let mut random = [0_u8; 2];
+        self.shared().clock.fill(&mut random);
+        f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX)
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.shared().clock.now()
+    }
+}
