@@ -91,6 +91,9 @@ impl Network {
                 let session = Session { account, device, link: link.clone() };
                 link.send(inner.success(&session));
                 inner.connected(&session);
+                if payload.passive != Some(true) {
+                    inner.awake(&session);
+                }
                 Who::Device(session)
             }
             Ok(Login::Stranger) => Who::Stranger(self.welcome(client, payload, link.clone())),
@@ -141,6 +144,14 @@ impl Inner {
         let account = self.accounts.by_phone(&phone).ok_or(LOGGED_OUT)?;
         let known = account.lock().device(id).and_then(|device| device.record.noise).is_some_and(|key| key.0 == client);
         if known { Ok(Login::Device(account, id)) } else { Err(LOGGED_OUT) }
+    }
+
+    /// A login that is not passive asks for what was missed at once, as WhatsApp's own client does; others say
+    /// `active` when they are ready.
+    fn awake(&self, session: &Session) {
+        if let Err(error) = self.catch_up(&mut session.account.lock(), session.device) {
+            tracing::error!(%error, "the backlog could not be read");
+        }
     }
 
     fn success(&self, session: &Session) -> Node {
