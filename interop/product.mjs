@@ -145,6 +145,14 @@ export class Product {
     /** A new virtual phone: its E.164 number. */
     async phone(name) { return (await this.control('POST', '/phones', { push_name: name })).phone }
 
+    /** Waits until others can write to the phone's companions: their keys are on the network. */
+    published(phone) {
+        return until(`the companion of ${phone} to have its keys on the network`, async () => {
+            const devices = await this.control('GET', this.phonePath(phone, '/devices'))
+            return devices.length > 1 && devices.every(device => device.ready)
+        })
+    }
+
     phonePath(phone, rest) { return `/phones/${encodeURIComponent(phone)}${rest}` }
 
     /** Links the demo user's account to a new virtual phone and waits until it is connected. */

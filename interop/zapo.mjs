@@ -1,79 +1,9 @@
 // zapo-js, unmodified, as a companion of a virtual phone. It verifies the server's certificate chain against the
 // sandbox's root and the phone's signatures on the link, and resumes with IK; with another root it must refuse.
-import { WaClient, createStore } from 'zapo-js'
-import { WebSocket } from 'ws'
-import { check, ok, Seen, story } from './product.mjs'
+import { Companion, newStore } from './companions/zapo.mjs'
+import { check, ok, story } from './product.mjs'
 
 const LIMIT = 180_000
-globalThis.WebSocket = WebSocket // node 20 has none of its own
-const textOf = message => message?.conversation ?? message?.extendedTextMessage?.text
-
-/** Keeps what the client says of itself; the last lines are shown when something fails. */
-class Journal {
-    level = 'trace'
-    lines = []
-
-    #note(level, message, context) {
-        this.lines.push(`${level} ${message} ${context ? JSON.stringify(context) : ''}`)
-        if (process.env.INTEROP_LOG) console.error('zapo', this.lines.at(-1))
-    }
-
-    trace(message, context) { this.#note('trace', message, context) }
-    debug(message, context) { this.#note('debug', message, context) }
-    info(message, context) { this.#note('info', message, context) }
-    warn(message, context) { this.#note('warn', message, context) }
-    error(message, context) { this.#note('error', message, context) }
-
-    says(part) { return this.lines.some(line => line.includes(part)) }
-}
-
-/** A store that outlives the client, as a database would. */
-const newStore = () => createStore({})
-
-/** One zapo-js client over a store. */
-class Companion {
-    constructor(product, store, root) {
-        this.journal = new Journal()
-        this.codes = new Seen()
-        this.texts = new Seen()
-        this.receipts = new Seen()
-        this.logins = new Seen()
-        this.resumed = new Seen()
-        this.client = new WaClient({
-            store,
-            sessionId: 'interop',
-            chatSocketUrls: [product.ready.sandbox.ws],
-            connectTimeoutMs: 10_000,
-            reconnectIntervalMs: 200,
-            maxReconnectAttempts: 2,
-            history: { enabled: true },
-            testHooks: { noiseRootCa: { publicKey: root, serial: 0 } }
-        }, this.journal)
-        this.client.on('auth_qr', ({ qr }) => this.codes.add(qr))
-        this.client.on('connection_success', () => this.logins.add(true))
-        this.client.on('offline_resume', ({ status }) => this.resumed.add(status))
-        this.client.on('message_receipt', receipt => this.receipts.add(receipt))
-        this.client.on('message', event => {
-            const text = textOf(event.message)
-            if (text) this.texts.add({ text, event })
-        })
-    }
-
-    connect() { return this.client.connect() }
-
-    code() { return this.codes.first('a QR code from zapo-js', () => true) }
-
-    loggedIn() { return this.logins.first('zapo-js to be logged in', () => true) }
-
-    sees(text) { return this.texts.first(`zapo-js to decrypt ${JSON.stringify(text)}`, seen => seen.text === text) }
-
-    /** What a person who opens the chat does. */
-    read({ event }) { return this.client.sendReceipt({ to: event.chatJid, id: event.stanzaId, type: 'read' }) }
-
-    say(jid, text) { return this.client.sendMessage(jid, text) }
-
-    leave() { return this.client.disconnect() }
-}
 
 await story('zapo', LIMIT, async start => {
     const product = await start()
@@ -108,6 +38,7 @@ async function paired(product, store, root, friend) {
     check(ida.journal.says('noise certificate chain verified'), 'zapo-js verified our certificate chain against our root')
     await product.scan(await ida.code(), friend)
     await ida.loggedIn()
+    await product.published(friend)
     ok('zapo-js is linked as a companion by a scanned QR code')
     await product.control('POST', product.phonePath(friend, '/offline'))
 
@@ -152,6 +83,7 @@ async function first(product, root, account) {
     await jon.connect()
     await product.scan(await jon.code(), stranger)
     await jon.loggedIn()
+    await product.published(stranger)
     const { id } = await jon.say(`${account.slice(1)}@s.whatsapp.net`, 'Hello, do you sell bread?')
     const received = await product.receives('Hello, do you sell bread?')
     check(received.sender?.phone === stranger, 'a first message of a new contact is in the list and the event log', received.sender)
