@@ -126,6 +126,19 @@ const CONFLICTS: &[(&str, &str)] = &[
     (".id", "id"),
 ];
 
+/// Tables whose rows are read by name, for [`named`].
+const TABLES: &[&str] = &["users", "api_keys", "sessions", "messages", "events", "outbox"];
+
+/// Writes the table into an error about a column, which knows only the column.
+pub(crate) fn named(table: &'static str, error: sqlx::Error) -> sqlx::Error {
+    match error {
+        sqlx::Error::ColumnDecode { index, source } => {
+            sqlx::Error::ColumnDecode { index: format!("{table}.{}", index.trim_matches('"')), source }
+        }
+        other => other,
+    }
+}
+
 /// What an error of the database means to callers.
 pub(crate) fn refused(error: sqlx::Error) -> StoreError {
     use sqlx::error::ErrorKind;
@@ -140,7 +153,9 @@ pub(crate) fn refused(error: sqlx::Error) -> StoreError {
             _ => unavailable(error),
         },
         sqlx::Error::ColumnDecode { index, .. } => {
-            StoreError::Corrupt { table: "database", row: "unknown".into(), column: index.trim_matches('"').to_owned() }
+            let (table, column) = index.split_once('.').unwrap_or(("", index));
+            let table = TABLES.iter().find(|known| **known == table).unwrap_or(&"database");
+            StoreError::Corrupt { table, row: "unknown".into(), column: column.trim_matches('"').to_owned() }
         }
         _ => unavailable(error),
     }

@@ -45,6 +45,7 @@ pub struct NewLogin {
 }
 
 /// Outcome of presenting a refresh token.
+#[expect(clippy::large_enum_variant, reason = "made once per refresh and taken apart at once")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rotation {
     /// Good: the new token is in force.

@@ -9,7 +9,7 @@ use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::{SessionId, Timestamp};
 use sqlx::AssertSqlSafe;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What a value is. The number is in the table: never reuse one.
@@ -171,15 +171,14 @@ async fn apply(tx: &mut Tx, session: SessionId, changes: Vec<SignalChange>) -> R
 
 /// Writes what waits; of two values for one key the last counts (one statement may touch a row only once).
 async fn flush(tx: &mut Tx, session: SessionId, puts: &mut Vec<Put>) -> Result<(), StoreError> {
-    let last: HashMap<(SignalKind, &[u8]), usize> =
-        puts.iter().enumerate().map(|(index, (kind, key, _))| ((*kind, key.as_slice()), index)).collect();
-    let mut keep: Vec<bool> = vec![false; puts.len()];
-    last.into_values().for_each(|index| keep.get_mut(index).into_iter().for_each(|keep| *keep = true));
-    let mut keep = keep.into_iter();
-    puts.retain(|_| keep.next().unwrap_or(true));
-    let result = put(tx, session, puts).await;
-    puts.clear();
-    result
+    let mut seen = HashSet::with_capacity(puts.len());
+    let mut last: Vec<Put> = Vec::with_capacity(puts.len());
+    for (kind, key, value) in puts.drain(..).rev() {
+        if seen.insert((kind, key.clone())) {
+            last.push((kind, key, value));
+        }
+    }
+    put(tx, session, &last).await
 }
 
 async fn read(tx: &mut Tx, session: SessionId, kind: SignalKind, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

@@ -12,7 +12,8 @@ use crate::rows::Place;
 use crate::rows::message::write_quoted;
 use crate::usage::Usage;
 use crate::writer::Tx;
-use sanasend_model::{Direction, EventKind, Jid, MessageStatus, Recipient, SessionId, Timestamp, UserId};
+use sanasend_model::{Direction, EventKind, Jid, MessageStatus, PhoneNumber, Recipient, SessionId, Timestamp, UserId};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -69,7 +70,7 @@ async fn accept_together(tx: &mut Tx, news: &[NewMessage]) -> Result<Vec<Accepte
             *outcome = Some(Accepted::Created { seq });
         }
     }
-    Ok(answer_repeats(news, outcomes, &known))
+    Ok(answer_repeats(news, &outcomes, &known))
 }
 
 /// What was found out about idempotency keys.
@@ -105,11 +106,12 @@ async fn check_keys<'a>(tx: &mut Tx, news: &'a [NewMessage], outcomes: &mut [Opt
     let mut fresh = Vec::new();
     for (index, new) in news.iter().enumerate() {
         let Some((key, idempotency)) = key_of(new) else { continue };
-        if known.first.contains_key(&key) {
-            known.repeated.insert(index);
-        } else {
-            known.first.insert(key, index);
-            fresh.push((key, idempotency));
+        match known.first.entry(key) {
+            Entry::Occupied(_) => drop(known.repeated.insert(index)),
+            Entry::Vacant(first) => {
+                first.insert(index);
+                fresh.push((key, idempotency));
+            }
         }
     }
     let now = tx.clock.now();
@@ -202,7 +204,7 @@ async fn forget(tx: &mut Tx, key: Key<'_>) -> Result<(), StoreError> {
 }
 
 /// Answers messages whose key came earlier in the same batch by what became of that one.
-fn answer_repeats(news: &[NewMessage], outcomes: Vec<Option<Accepted>>, known: &Known<'_>) -> Vec<Accepted> {
+fn answer_repeats(news: &[NewMessage], outcomes: &[Option<Accepted>], known: &Known<'_>) -> Vec<Accepted> {
     let first_of = |key: &Key<'_>| known.first.get(key).and_then(|index| Some((news.get(*index)?, outcomes.get(*index)?.as_ref()?)));
     let repeat = |new: &NewMessage| -> Option<Accepted> {
         let (key, idempotency) = key_of(new)?;
@@ -216,7 +218,7 @@ fn answer_repeats(news: &[NewMessage], outcomes: Vec<Option<Accepted>>, known: &
             other => Some(other.clone()),
         }
     };
-    let all = news.iter().zip(&outcomes);
+    let all = news.iter().zip(outcomes);
     all.map(|(new, outcome)| outcome.clone().or_else(|| repeat(new)).unwrap_or(Accepted::DailyLimitReached)).collect()
 }
 
@@ -303,7 +305,8 @@ pub(crate) async fn insert_messages(tx: &mut Tx, messages: &[Message]) -> Result
         for message in piece {
             let text = |jid: Option<&Jid>| jid.map(|jid| jid.as_str().to_owned());
             insert = insert.bind(message.id.0).bind(message.user_id.0).bind(message.session_id.0).bind(message.direction.as_str());
-            insert = insert.bind(message.chat.as_str()).bind(sender_key(message)).bind(message.peer.phone.as_ref().map(|p| p.as_str()));
+            insert =
+                insert.bind(message.chat.as_str()).bind(sender_key(message)).bind(message.peer.phone.as_ref().map(PhoneNumber::as_str));
             insert = insert.bind(text(message.peer.jid.as_ref())).bind(text(message.peer.lid.as_ref())).bind(&message.peer_name);
             insert = insert.bind(message.content.kind()).bind(message.content.body()).bind(message.status.as_str());
             insert = insert.bind(message.created_at.0).bind(message.expires_at.map(|at| at.0)).bind(message.sent_at.map(|at| at.0));

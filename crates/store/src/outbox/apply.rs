@@ -20,7 +20,7 @@ struct Row {
     phase: i16,
 }
 
-from_row!(Row { session_id, chat, phase });
+from_row!("outbox": Row { session_id, chat, phase });
 
 async fn outbox_row(tx: &mut Tx, id: MessageId) -> Result<Option<Row>, StoreError> {
     let row = sqlx::query_as("SELECT session_id, chat, phase FROM outbox WHERE message_id = ?").bind(id.0);

@@ -33,7 +33,7 @@ struct Head {
     expires_at: i64,
 }
 
-from_row!(Head { seq, message_id, chat, phase, expires_at });
+from_row!("outbox": Head { seq, message_id, chat, phase, expires_at });
 
 static CLAIM: Rows = Rows::new("UPDATE outbox SET phase = 1 WHERE seq IN (", "?", ")");
 static ATTEMPT: Rows = Rows::new("UPDATE messages SET attempts = attempts + 1 WHERE id IN (", "?", ") RETURNING *");

@@ -26,7 +26,7 @@ pub struct Model {
     pub grace_until: Option<i64>,
 }
 
-from_row!(Model {
+from_row!("api_keys": Model {
     id,
     user_id,
     name,

@@ -18,7 +18,7 @@ pub(crate) struct Model {
     pub(crate) at: i64,
 }
 
-from_row!(Model { seq, id, user_id, session_id, kind, message_id, data, at });
+from_row!("events": Model { seq, id, user_id, session_id, kind, message_id, data, at });
 
 impl Model {
     pub(crate) fn read(self) -> Result<Event, StoreError> {

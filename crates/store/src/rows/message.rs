@@ -41,7 +41,7 @@ pub struct Model {
     pub metadata: Option<String>,
 }
 
-from_row!(Model {
+from_row!("messages": Model {
     seq,
     id,
     user_id,

@@ -31,7 +31,7 @@ pub struct Model {
     pub updated_at: i64,
 }
 
-from_row!(Model {
+from_row!("sessions": Model {
     id,
     user_id,
     name,

@@ -21,7 +21,7 @@ pub struct Model {
     pub updated_at: i64,
 }
 
-from_row!(Model {
+from_row!("users": Model {
     id,
     username,
     email,

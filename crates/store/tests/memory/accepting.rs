@@ -83,10 +83,10 @@ pub async fn a_key_is_forgotten_at_its_end<B: Backend>(w: World<B>) {
     let account = w.account().await;
     let new = |body| NewMessage { idempotency: key("k", 1, body), ..w.text(account, ANNA, "hello") };
     w.store.accept(new("first")).await.expect("accepted");
-    w.clock.advance(Duration::from_secs(24 * 3600));
+    w.clock.advance(Duration::from_hours(24));
     assert_eq!(w.store.idempotent_answer(account.user, "k", [1; 32]).await, Ok(None));
     assert!(matches!(w.store.accept(new("second")).await, Ok(Accepted::Created { .. })));
-    let end = START.plus(Duration::from_secs(24 * 3600));
+    let end = START.plus(Duration::from_hours(24));
     assert_eq!(w.store.delete_expired_idempotency(end).await, Ok(1));
     assert_eq!(w.store.delete_expired_idempotency(end).await, Ok(0));
 }
@@ -134,8 +134,8 @@ pub async fn a_message_for_a_deleted_account_spoils_no_other<B: Backend>(w: Worl
         }
     }
     let good = answers.iter().filter(|answer| answer.is_ok()).count();
-    assert_eq!(w.ask("SELECT COUNT(*) FROM messages").await, good as i64);
-    assert_eq!(w.store.usage(account.user, TODAY).await.map(|usage| usage.accepted), Ok(good as i64));
+    assert_eq!(w.ask("SELECT COUNT(*) FROM messages").await, i64::try_from(good).expect("a count"));
+    assert_eq!(w.store.usage(account.user, TODAY).await.map(|usage| usage.accepted), Ok(i64::try_from(good).expect("a count")));
     let twice = NewMessage { id: sanasend_model::MessageId::new(&*w.clock), ..news[0].clone() };
     assert_eq!(w.store.accept(twice).await, Err(StoreError::Conflict { what: "wa_message_id" }));
 }

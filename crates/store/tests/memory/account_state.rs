@@ -177,7 +177,7 @@ pub async fn old_values_of_a_kind_are_swept<B: Backend>(w: World<B>) {
         let changes = vec![put(SignalKind::SentMessage, b"old", b"x"), put(SignalKind::MsgSecret, b"old", b"x")];
         w.signal(account).apply(changes).await.expect("put");
     }
-    w.clock.advance(Duration::from_secs(60));
+    w.clock.advance(Duration::from_mins(1));
     w.signal(one).apply(vec![put(SignalKind::SentMessage, b"new", b"x")]).await.expect("put");
     let line = crate::world::START.plus(Duration::from_secs(30));
     assert_eq!(w.store.sweep_signal(SignalKind::SentMessage, line).await, Ok(2));

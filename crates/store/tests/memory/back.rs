@@ -25,6 +25,8 @@ fn receipt(message: &NewMessage, status: MessageStatus, secs: u64) -> News {
 }
 
 pub async fn a_message_goes_its_way_and_the_timeline_tells_it<B: Backend>(w: World<B>) {
+    use EventKind::{MessageAccepted, MessageDelivered, MessagePlayed, MessageRead, MessageSent};
+    use Step::{Accepted, Acknowledged, Claimed, Delivered, Played, Read, Retrying, Written};
     let account = w.account().await;
     let sent = w.send(account, ANNA, "hello").await;
     w.claim(account).await;
@@ -39,13 +41,11 @@ pub async fn a_message_goes_its_way_and_the_timeline_tells_it<B: Backend>(w: Wor
     assert_eq!((message.sent_at, message.delivered_at, message.read_at), (Some(at(3)), Some(at(4)), Some(at(5))));
     let timeline = w.store.timeline(sent.id).await.expect("read");
     let told: Vec<_> = timeline.iter().map(|entry| (entry.step, entry.attempt)).collect();
-    use Step::{Accepted, Acknowledged, Claimed, Delivered, Played, Read, Retrying, Written};
     let expected =
         [(Accepted, 0), (Claimed, 1), (Retrying, 1), (Claimed, 2), (Written, 2), (Acknowledged, 2), (Delivered, 2), (Read, 2), (Played, 2)];
     assert_eq!(told, expected);
     assert_eq!(timeline[2].detail.as_deref(), Some("offline"));
     let kinds: Vec<_> = w.store.events_after(account.user, 0, 10).await.expect("read").iter().map(|event| event.kind).collect();
-    use EventKind::{MessageAccepted, MessageDelivered, MessagePlayed, MessageRead, MessageSent};
     assert_eq!(kinds, [MessageAccepted, MessageSent, MessageDelivered, MessageRead, MessagePlayed]);
     assert_eq!(w.store.usage(account.user, TODAY).await.map(|usage| (usage.accepted, usage.sent, usage.failed)), Ok((1, 1, 0)));
     assert_eq!(w.store.outbox_depth().await, Ok(0));
@@ -87,12 +87,12 @@ pub async fn the_same_news_again_changes_nothing<B: Backend>(w: World<B>) {
 
 async fn snapshot<B: Backend>(w: &World<B>, account: Account) -> String {
     let messages = w.store.list_messages(&MessageFilter::default(), Page::default()).await.expect("listed");
-    let mut told = String::new();
+    let mut told = Vec::new();
     for message in &messages.results {
-        told += &format!("{message:?} {:?}", w.store.timeline(message.id).await);
+        told.push(format!("{message:?} {:?}", w.store.timeline(message.id).await));
     }
     let events = w.store.events_after(account.user, 0, 1000).await.map(|events| events.len());
-    format!("{told} {events:?} {:?} {:?}", w.store.usage(account.user, TODAY).await, w.store.outbox_depth().await)
+    format!("{told:?} {events:?} {:?} {:?}", w.store.usage(account.user, TODAY).await, w.store.outbox_depth().await)
 }
 
 /// Any order of acknowledgements, receipts, failures and retries, against the one rule of the model.

@@ -146,6 +146,6 @@ pub async fn a_corrupt_row_is_named<B: Backend>(w: World<B>) {
     }
     w.tamper("UPDATE messages SET created_at = 'yesterday'").await;
     let read = w.store.message(None, sent.id).await;
-    assert!(matches!(&read, Err(StoreError::Corrupt { column, .. }) if column == "created_at"), "{read:?}");
+    assert!(matches!(&read, Err(StoreError::Corrupt { table: "messages", column, .. }) if column == "created_at"), "{read:?}");
     assert!(w.store.user(account.user).await.is_ok(), "the rest stays usable");
 }

@@ -2,6 +2,7 @@
 //!
 //! Tests are functions over a [`world::Backend`]; the macro below makes them tests of one. No mocks: real files, real
 //! transactions, several tasks at once where the promise is about that.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test stops at the first thing that is not as it should be")]
 
 mod accepting;
 mod account_state;

@@ -93,7 +93,7 @@ pub async fn deleting_a_user_takes_everything_along<B: Backend>(w: World<B>) {
         w.ack(account, &sent).await;
         w.send(account, ANNA, "waits").await;
         w.store.create_api_key(new_key(&w, account.user)).await.expect("key");
-        w.store.create_login(new_login(&w, account.user, w.number() as u8)).await.expect("login");
+        w.store.create_login(new_login(&w, account.user, u8::try_from(w.number()).expect("few"))).await.expect("login");
         let put = SignalChange::Put { kind: SignalKind::Device, key: b"d".to_vec(), value: b"v".to_vec() };
         w.signal(account).apply(vec![put]).await.expect("put");
     }
@@ -115,7 +115,7 @@ fn new_key<B: Backend>(w: &World<B>, user_id: UserId) -> NewApiKey {
         digest: [9; 32],
         scopes: vec![Scope::MessagesSend, Scope::EventsRead],
         allowed_ips: vec!["10.0.0.0/8".parse().expect("a network"), "2001:db8::/32".parse().expect("a network")],
-        expires_at: Some(START.plus(Duration::from_secs(60))),
+        expires_at: Some(START.plus(Duration::from_mins(1))),
     }
 }
 
@@ -140,7 +140,7 @@ pub async fn keys_are_found_by_prefix_and_read_back_whole<B: Backend>(w: World<B
 pub async fn a_revoked_key_stays_revoked_and_a_rotated_one_has_grace<B: Backend>(w: World<B>) {
     let user = w.user("anna").await;
     let old = w.store.create_api_key(new_key(&w, user.id)).await.expect("made");
-    let grace = START.plus(Duration::from_secs(3600));
+    let grace = START.plus(Duration::from_hours(1));
     let new = w.store.rotate_api_key(old.id, new_key(&w, user.id), grace).await.expect("rotated").expect("there");
     let before = w.store.api_key(old.id).await.expect("read").expect("there");
     assert_eq!((before.is_active, before.replaced_by, before.grace_until), (true, Some(new.id), Some(grace)));

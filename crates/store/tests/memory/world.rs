@@ -22,7 +22,7 @@ pub struct StillClock {
 
 impl StillClock {
     pub fn advance(&self, by: Duration) {
-        self.now.fetch_add(by.as_millis() as i64, Ordering::SeqCst);
+        self.now.fetch_add(i64::try_from(by.as_millis()).expect("not that long"), Ordering::SeqCst);
     }
 }
 
@@ -127,6 +127,7 @@ impl<B: Backend> World<B> {
         self.counter.fetch_add(1, Ordering::SeqCst)
     }
 
+    #[expect(clippy::unused_self, reason = "reads as one of the world's words")]
     pub fn new_user(&self, name: &str) -> NewUser {
         NewUser {
             username: name.into(),
@@ -172,7 +173,7 @@ impl<B: Backend> World<B> {
             quoted: None,
             metadata: None,
             created_at: now,
-            expires_at: now.plus(Duration::from_secs(3600)),
+            expires_at: now.plus(Duration::from_hours(1)),
             day: TODAY,
             daily_limit: 1_000_000,
             idempotency: None,
@@ -211,8 +212,9 @@ impl<B: Backend> World<B> {
 }
 
 /// An idempotency key with the answer `body`.
+#[expect(clippy::unnecessary_wraps, reason = "it stands where a message has its key or none")]
 pub fn key(key: &str, asked: u8, body: &str) -> Option<Idempotency> {
-    let expires_at = START.plus(Duration::from_secs(24 * 3600));
+    let expires_at = START.plus(Duration::from_hours(24));
     Some(Idempotency { key: key.into(), fingerprint: [asked; 32], status: 202, body: body.into(), expires_at })
 }
 

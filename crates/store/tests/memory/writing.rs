@@ -115,6 +115,6 @@ pub async fn the_file_is_for_its_owner_only<B: Backend>(w: World<B>) {
     for entry in std::fs::read_dir(w.folder.path()).expect("a folder") {
         let entry = entry.expect("a file");
         let mode = entry.metadata().expect("its mode").permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{:?}", entry.file_name());
+        assert_eq!(mode & 0o777, 0o600, "{}", entry.path().display());
     }
 }
