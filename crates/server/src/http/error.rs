@@ -14,6 +14,7 @@ use sanasend_store::StoreError;
 use std::time::Duration;
 
 use super::envelope::Refusal;
+use crate::auth::passwords::PasswordError;
 
 macro_rules! codes {
     ($($name:ident = $text:literal, $status:literal, $sentence:literal;)*) => {
@@ -176,6 +177,15 @@ impl From<StoreError> for ApiError {
             StoreError::Unavailable(_) => Self::unavailable(error),
             StoreError::Fenced => Self::unavailable("another owner has taken over the account"),
             error => Self::internal(error),
+        }
+    }
+}
+
+impl From<PasswordError> for ApiError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => Self::unavailable(error),
+            PasswordError::Failed(_) => Self::internal(error),
         }
     }
 }

@@ -294,12 +294,15 @@ fn dress(response: &mut Response, app: &App, exchange: &Exchange, standing: Stan
     put("x-ratelimit-reset", reset.to_string());
 }
 
-/// One line per request. The query is left out: it may hold what a person searched for.
+/// One line per request, refusals and faults at levels that are on by default: a line per success would be the most
+/// expensive part of it. The query is left out: it may hold what a person searched for.
 fn log(exchange: &Exchange, status: StatusCode, took: Duration) {
-    let user = exchange.user.get().map(ToString::to_string).unwrap_or_default();
+    let user = exchange.user.get().map(tracing::field::display);
     let ms = took.as_millis();
     if status.is_server_error() {
         tracing::warn!(status = status.as_u16(), ms, user, address = %exchange.address, "answered");
+    } else if status.is_client_error() {
+        tracing::info!(status = status.as_u16(), ms, user, address = %exchange.address, "refused");
     } else {
         tracing::debug!(status = status.as_u16(), ms, user, address = %exchange.address, "answered");
     }

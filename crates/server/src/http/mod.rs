@@ -4,9 +4,11 @@
 //! handler is written; `middleware` is what happens around each of them; `openapi` writes it all down.
 
 pub mod address;
+pub mod audit;
 pub mod caller;
 pub mod envelope;
 pub mod error;
+pub mod errors_page;
 pub mod extract;
 pub mod middleware;
 pub mod openapi;

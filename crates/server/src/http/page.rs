@@ -6,8 +6,9 @@
 use super::error::ApiError;
 use super::middleware::Origin;
 use sanasend_model::{FieldErrors, Invalid};
-use sanasend_store::{Listed, Page};
+use sanasend_store::{Listed, Ordering, Page};
 use serde::Serialize;
+use std::str::FromStr;
 use utoipa::ToSchema;
 
 /// Results per page when the caller asks for none.
@@ -49,6 +50,15 @@ pub fn page(number: Option<u64>, size: Option<u64>) -> Result<Page, ApiError> {
     }
     errors.into_result()?;
     Ok(Page { page: number, page_size: size })
+}
+
+/// Reads `?ordering=`: one of `names`, with `-` in front for the reverse. Left out: newest first.
+///
+/// # Errors
+/// `VALIDATION_ERROR` on `ordering` that lists the names.
+pub fn ordering<T: FromStr<Err = ()> + Default>(asked: Option<&str>, names: &[&str]) -> Result<Ordering<T>, ApiError> {
+    let Some(text) = asked else { return Ok(Ordering::default()) };
+    text.parse().map_err(|()| ApiError::field("ordering", format!("must be one of {}, with - in front for the reverse", names.join(", "))))
 }
 
 /// Dresses a page of the store for the caller; `view` makes one entry of the answer from one of the store.

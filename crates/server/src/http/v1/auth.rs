@@ -1,0 +1,248 @@
+//! Logging in as a person: tokens for a password, new tokens for a refresh token, and leaving again.
+
+use super::users::UserView;
+use crate::app::App;
+use crate::auth::throttle::Wait;
+use crate::auth::tokens::{Pair, Purpose, TokenRefusal, digest};
+use crate::http::{Answer, ApiError, Caller, ErrorCode, Exchange, Json, Nothing, OptionalJson, Success, audit};
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use sanasend_model::{LoginId, Timestamp, user};
+use sanasend_store::{NewLogin, Rotation, Updated, User, UserPatch};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::sync::Arc;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Longest description of a browser that is kept.
+const LONGEST_USER_AGENT: usize = 256;
+
+/// Everything under `/auth/`.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::default()
+        .routes(routes!(create_login))
+        .routes(routes!(refresh_login))
+        .routes(routes!(delete_login))
+        .routes(routes!(get_me))
+        .routes(routes!(change_password))
+}
+
+/// Name and password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Credentials {
+    /// Login name; case does not matter.
+    #[schema(example = "anna")]
+    username: String,
+    /// Password.
+    #[schema(example = "correct horse battery", format = Password)]
+    password: String,
+}
+
+/// A refresh token.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshToken {
+    /// The refresh token of the last answer; it works once.
+    refresh: String,
+}
+
+/// Which login to end.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Leaving {
+    /// A refresh token of the login; left out, the login of the access token in the header is ended.
+    refresh: Option<String>,
+}
+
+/// The present and the wanted password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordChange {
+    /// The present one.
+    #[schema(format = Password)]
+    current_password: String,
+    /// The new one, at least 10 characters.
+    #[schema(format = Password)]
+    new_password: String,
+}
+
+/// Tokens of a login.
+#[derive(Serialize, ToSchema)]
+pub struct LoggedIn {
+    /// Sent as `Authorization: Bearer <access>`.
+    pub access: String,
+    /// When the access token ends.
+    #[schema(value_type = String, format = DateTime)]
+    pub access_expires_at: Timestamp,
+    /// Traded once for new tokens at `/auth/refresh/`.
+    pub refresh: String,
+    /// When the refresh token ends.
+    #[schema(value_type = String, format = DateTime)]
+    pub refresh_expires_at: Timestamp,
+    /// Who logged in.
+    pub user: UserView,
+}
+
+impl LoggedIn {
+    fn new(pair: Pair, user: &User) -> Self {
+        Self {
+            access: pair.access,
+            access_expires_at: pair.access_expires_at,
+            refresh: pair.refresh,
+            refresh_expires_at: pair.refresh_expires_at,
+            user: UserView::from(user),
+        }
+    }
+}
+
+/// Log in
+///
+/// Wrong passwords are slowed down per user name and per address: after some, 429 with `Retry-After`.
+#[utoipa::path(post, path = "/auth/login/", tag = "auth", request_body = Credentials, security(()),
+    responses((status = 200, description = "Tokens and the user.", body = Success<LoggedIn>)),
+    extensions(("x-error-codes" = json!(["INVALID_CREDENTIALS", "USER_INACTIVE"]))))]
+async fn create_login(
+    State(app): State<Arc<App>>,
+    exchange: Exchange,
+    headers: HeaderMap,
+    Json(credentials): Json<Credentials>,
+) -> Result<Answer<LoggedIn>, ApiError> {
+    let ip = exchange.address;
+    let username = credentials.username.trim().to_lowercase();
+    let attempt = app.auth.throttle.begin(&username, ip).map_err(too_many)?;
+    let (user, hash) = app.store.user_credentials(&username).await?.unzip();
+    // Longer than any password can be: not worth hashing, but it takes as long as any other wrong one.
+    let sound = credentials.password.chars().count() <= user::MAX_PASSWORD_CHARS;
+    let is_right = app.auth.passwords.verify(credentials.password, hash.filter(|_| sound)).await?;
+    let Some(user) = user.filter(|_| is_right) else {
+        let shown: String = username.chars().take(64).collect();
+        audit::note_as(&app, None, ip, "login.refused", format!("username {shown}"), json!({})).await;
+        return Err(ErrorCode::InvalidCredentials.into());
+    };
+    app.auth.throttle.forgive(&attempt);
+    if !user.is_active {
+        return Err(ErrorCode::UserInactive.into());
+    }
+    let pair = begin_login(&app, &user, &exchange, &headers).await?;
+    Ok(Answer::ok("Logged in.", LoggedIn::new(pair, &user)))
+}
+
+/// Refresh a login
+///
+/// A refresh token works once. One that comes a second time was probably stolen, so it ends the whole login.
+#[utoipa::path(post, path = "/auth/refresh/", tag = "auth", request_body = RefreshToken, security(()),
+    responses((status = 200, description = "New tokens and the user.", body = Success<LoggedIn>)),
+    extensions(("x-error-codes" = json!(["INVALID_TOKEN", "TOKEN_EXPIRED", "TOKEN_REUSED", "USER_INACTIVE"]))))]
+async fn refresh_login(
+    State(app): State<Arc<App>>,
+    exchange: Exchange,
+    Json(token): Json<RefreshToken>,
+) -> Result<Answer<LoggedIn>, ApiError> {
+    let claims = app.auth.tokens.read(&token.refresh, Purpose::Refresh)?;
+    let pair = app.auth.tokens.issue(claims.sub, claims.sid);
+    let old = digest(&token.refresh);
+    match app.store.rotate_refresh(old, pair.refresh_digest, app.clock.now(), pair.refresh_expires_at).await? {
+        Rotation::Rotated { user, .. } if user.is_active => Ok(Answer::ok("Refreshed.", LoggedIn::new(pair, &user))),
+        Rotation::Rotated { .. } => {
+            app.store.revoke_login(claims.sid).await?;
+            Err(ErrorCode::UserInactive.into())
+        }
+        Rotation::Reused => {
+            let target = format!("login {}", claims.sid);
+            audit::note_as(&app, Some(claims.sub), exchange.address, "login.reuse_refused", target, json!({})).await;
+            Err(ErrorCode::TokenReused.into())
+        }
+        Rotation::Unknown => Err(ErrorCode::InvalidToken.into()),
+        Rotation::Expired => Err(ErrorCode::TokenExpired.into()),
+    }
+}
+
+/// Log out
+///
+/// Ends the login of the refresh token in the body, or of the access token in the header. Ending it again is no error.
+#[utoipa::path(post, path = "/auth/logout/", tag = "auth", request_body = Option<Leaving>,
+    security(("bearer" = []), ()),
+    responses((status = 200, description = "The login has ended.", body = Success<Nothing>)),
+    extensions(("x-error-codes" = json!(["LOGIN_REQUIRED"]))))]
+async fn delete_login(
+    State(app): State<Arc<App>>,
+    caller: Result<Caller, ApiError>,
+    OptionalJson(leaving): OptionalJson<Leaving>,
+) -> Result<Answer<Nothing>, ApiError> {
+    let login: LoginId = match leaving.refresh {
+        Some(refresh) => match app.auth.tokens.read(&refresh, Purpose::Refresh) {
+            Ok(claims) => claims.sid,
+            // What has expired by itself needs no ending.
+            Err(TokenRefusal::Expired) => return Ok(Answer::ok("Logged out.", Nothing {})),
+            Err(refusal) => return Err(refusal.into()),
+        },
+        None => caller?.require_login()?,
+    };
+    app.store.revoke_login(login).await?;
+    Ok(Answer::ok("Logged out.", Nothing {}))
+}
+
+/// Who am I?
+///
+/// The user behind the access token or API key.
+#[utoipa::path(get, path = "/auth/me/", tag = "auth",
+    responses((status = 200, description = "The user.", body = Success<UserView>)))]
+async fn get_me(caller: Caller) -> Answer<UserView> {
+    Answer::ok("You.", UserView::from(&*caller.user))
+}
+
+/// Change your own password
+///
+/// Ends all your logins and answers with tokens of a new one.
+#[utoipa::path(post, path = "/auth/change-password/", tag = "auth", request_body = PasswordChange,
+    responses((status = 200, description = "New tokens and the user.", body = Success<LoggedIn>)),
+    extensions(("x-login" = json!(true))))]
+async fn change_password(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    exchange: Exchange,
+    headers: HeaderMap,
+    Json(change): Json<PasswordChange>,
+) -> Result<Answer<LoggedIn>, ApiError> {
+    caller.require_login()?;
+    let name = &caller.user.username;
+    user::password(&change.new_password, name).map_err(|refused| ApiError::field("new_password", refused.message))?;
+    let attempt = app.auth.throttle.begin(name, caller.ip).map_err(too_many)?;
+    let hash = app.store.user_credentials(name).await?.map(|(_, hash)| hash);
+    if !app.auth.passwords.verify(change.current_password, hash).await? {
+        return Err(ApiError::field("current_password", "is wrong"));
+    }
+    app.auth.throttle.forgive(&attempt);
+    let patch = UserPatch { password_hash: Some(app.auth.passwords.hash(change.new_password).await?), ..UserPatch::default() };
+    let Updated::Done(user) = app.store.update_user(caller.id(), patch).await? else {
+        return Err(ErrorCode::InvalidToken.into());
+    };
+    app.store.revoke_logins_of(user.id).await?;
+    audit::note(&app, &caller, "user.password_changed", format!("user {}", user.id), json!({})).await;
+    let pair = begin_login(&app, &user, &exchange, &headers).await?;
+    Ok(Answer::ok("The password was changed.", LoggedIn::new(pair, &user)))
+}
+
+async fn begin_login(app: &App, user: &User, exchange: &Exchange, headers: &HeaderMap) -> Result<Pair, ApiError> {
+    let id = LoginId::new(&*app.clock);
+    let pair = app.auth.tokens.issue(user.id, id);
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let new = NewLogin {
+        id,
+        user_id: user.id,
+        refresh_digest: pair.refresh_digest,
+        expires_at: pair.refresh_expires_at,
+        user_agent: agent.map(|agent| agent.chars().take(LONGEST_USER_AGENT).collect()),
+        ip: Some(exchange.address),
+    };
+    app.store.create_login(new).await?;
+    audit::note_as(app, Some(user.id), exchange.address, "login.created", format!("login {id}"), json!({})).await;
+    Ok(pair)
+}
+
+fn too_many(wait: Wait) -> ApiError {
+    ApiError::because(ErrorCode::RateLimited, "Too many attempts to log in; wait as long as `Retry-After` says.").retry_after(wait.0)
+}

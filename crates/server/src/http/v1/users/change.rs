@@ -1,0 +1,187 @@
+//! Making, changing and removing users.
+//!
+//! Whatever is changed counts from the moment of the answer: checked keys are forgotten, and who was deactivated
+//! or got another password has no login left.
+
+use super::UserView;
+use super::view::{PartOfUser, WholeUser};
+use crate::app::App;
+use crate::http::{Answer, ApiError, Caller, ErrorCode, Json, Nothing, Path, Success, audit};
+use axum::extract::State;
+use sanasend_model::UserId;
+use sanasend_store::{NewUser, Updated, User, UserPatch};
+use serde::Deserialize;
+use serde_json::json;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// A new password for somebody else.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPassword {
+    /// At least 10 characters.
+    #[schema(example = "correct horse battery", format = Password)]
+    password: String,
+}
+
+/// Create a user
+///
+/// The user can log in at once. Programs of theirs need an API key: `POST /api/v1/api-keys/`.
+#[utoipa::path(post, path = "/users/", tag = "users", request_body = WholeUser,
+    responses((status = 201, description = "The new user.", body = Success<UserView>)),
+    extensions(("x-admin" = json!(true)), ("x-error-codes" = json!(["CONFLICT"]))))]
+pub async fn create_user(State(app): State<Arc<App>>, caller: Caller, Json(whole): Json<WholeUser>) -> Result<Answer<UserView>, ApiError> {
+    caller.require_admin()?;
+    let part = PartOfUser::from(whole);
+    let Some(password) = part.password.clone() else {
+        return Err(ApiError::field("password", "is required"));
+    };
+    let checked = part.check("")?;
+    let new = NewUser {
+        username: checked.username.unwrap_or_default(),
+        email: checked.email.unwrap_or_default(),
+        password_hash: app.auth.passwords.hash(password).await?,
+        is_admin: checked.is_admin.unwrap_or_default(),
+        is_active: checked.is_active.unwrap_or_default(),
+        max_messages_per_day: checked.max_messages_per_day.unwrap_or_default(),
+        max_messages_per_minute: checked.max_messages_per_minute.unwrap_or_default(),
+        max_sessions: checked.max_sessions.unwrap_or_default(),
+    };
+    let user = app.store.create_user(new).await?;
+    audit::note(&app, &caller, "user.created", target(user.id), json!({"username": user.username, "is_admin": user.is_admin})).await;
+    Ok(Answer::created("The user was created.", UserView::from(&user)))
+}
+
+/// Replace a user
+///
+/// Fields that are left out take their defaults, except the password, which stays.
+#[utoipa::path(put, path = "/users/{id}/", tag = "users", request_body = WholeUser,
+    params(("id" = String, Path, format = "uuid", description = "Id of the user.")),
+    responses((status = 200, description = "The user as it is now.", body = Success<UserView>)),
+    extensions(("x-admin" = json!(true)), ("x-error-codes" = json!(["CONFLICT", "LAST_ADMIN"]))))]
+pub async fn replace_user(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<UserId>,
+    Json(whole): Json<WholeUser>,
+) -> Result<Answer<UserView>, ApiError> {
+    change(&app, &caller, id, &whole.into()).await
+}
+
+/// Change a user
+///
+/// Only the fields that are sent. Deactivating ends all logins; so does a new password.
+#[utoipa::path(patch, path = "/users/{id}/", tag = "users", request_body = PartOfUser,
+    params(("id" = String, Path, format = "uuid", description = "Id of the user.")),
+    responses((status = 200, description = "The user as it is now.", body = Success<UserView>)),
+    extensions(("x-admin" = json!(true)), ("x-error-codes" = json!(["CONFLICT", "LAST_ADMIN"]))))]
+pub async fn update_user(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<UserId>,
+    Json(part): Json<PartOfUser>,
+) -> Result<Answer<UserView>, ApiError> {
+    change(&app, &caller, id, &part).await
+}
+
+/// Delete a user
+///
+/// Its WhatsApp accounts are logged out, then everything of it is removed: sessions, keys, messages, events.
+#[utoipa::path(delete, path = "/users/{id}/", tag = "users",
+    params(("id" = String, Path, format = "uuid", description = "Id of the user.")),
+    responses((status = 200, description = "The user is gone.", body = Success<Nothing>)),
+    extensions(("x-admin" = json!(true)), ("x-error-codes" = json!(["LAST_ADMIN"]))))]
+pub async fn delete_user(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<UserId>) -> Result<Answer<Nothing>, ApiError> {
+    caller.require_admin()?;
+    // Deactivating first asks the rule of the last admin before anything is undone, and stops new sends.
+    let user = done(app.store.update_user(id, UserPatch { is_active: Some(false), ..UserPatch::default() }).await?)?;
+    app.auth.keys.forget();
+    app.sessions.forget_user(id).await;
+    done(app.store.delete_user(id).await?)?;
+    app.auth.keys.forget();
+    audit::note(&app, &caller, "user.deleted", target(id), json!({"username": user.username})).await;
+    Ok(Answer::ok("The user was deleted.", Nothing {}))
+}
+
+/// Activate a user
+#[utoipa::path(post, path = "/users/{id}/activate/", tag = "users",
+    params(("id" = String, Path, format = "uuid", description = "Id of the user.")),
+    responses((status = 200, description = "The user as it is now.", body = Success<UserView>)),
+    extensions(("x-admin" = json!(true))))]
+pub async fn activate_user(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<UserId>) -> Result<Answer<UserView>, ApiError> {
+    change(&app, &caller, id, &PartOfUser { is_active: Some(true), ..PartOfUser::default() }).await
+}
+
+/// Deactivate a user
+///
+/// Its keys, logins and sending stop at once; its WhatsApp accounts stay linked.
+#[utoipa::path(post, path = "/users/{id}/deactivate/", tag = "users",
+    params(("id" = String, Path, format = "uuid", description = "Id of the user.")),
+    responses((status = 200, description = "The user as it is now.", body = Success<UserView>)),
+    extensions(("x-admin" = json!(true)), ("x-error-codes" = json!(["LAST_ADMIN"]))))]
+pub async fn deactivate_user(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<UserId>) -> Result<Answer<UserView>, ApiError> {
+    change(&app, &caller, id, &PartOfUser { is_active: Some(false), ..PartOfUser::default() }).await
+}
+
+/// Reset a user's password
+///
+/// Ends all logins of the user.
+#[utoipa::path(post, path = "/users/{id}/reset-password/", tag = "users", request_body = NewPassword,
+    params(("id" = String, Path, format = "uuid", description = "Id of the user.")),
+    responses((status = 200, description = "The user as it is now.", body = Success<UserView>)),
+    extensions(("x-admin" = json!(true))))]
+pub async fn reset_user_password(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<UserId>,
+    Json(new): Json<NewPassword>,
+) -> Result<Answer<UserView>, ApiError> {
+    change(&app, &caller, id, &PartOfUser { password: Some(new.password), ..PartOfUser::default() }).await
+}
+
+async fn change(app: &App, caller: &Caller, id: UserId, part: &PartOfUser) -> Result<Answer<UserView>, ApiError> {
+    caller.require_admin()?;
+    let before = app.store.user(id).await?.ok_or_else(ApiError::not_found)?;
+    let mut patch = part.check(&before.username)?;
+    if let Some(password) = part.password.clone() {
+        patch.password_hash = Some(app.auth.passwords.hash(password).await?);
+    }
+    let new_password = patch.password_hash.is_some();
+    let user = done(app.store.update_user(id, patch).await?)?;
+    app.auth.keys.forget();
+    if new_password || !user.is_active {
+        app.store.revoke_logins_of(id).await?;
+    }
+    if before.is_active && !user.is_active {
+        app.sessions.user_deactivated(id).await;
+    }
+    note_change(app, caller, &before, &user, new_password).await;
+    Ok(Answer::ok("The user was changed.", UserView::from(&user)))
+}
+
+async fn note_change(app: &App, caller: &Caller, before: &User, after: &User, new_password: bool) {
+    let action = match (before.is_active, after.is_active) {
+        (true, false) => "user.deactivated",
+        (false, true) => "user.activated",
+        _ => "user.changed",
+    };
+    let detail = json!({
+        "username": after.username,
+        "was_admin": before.is_admin,
+        "is_admin": after.is_admin,
+        "new_password": new_password,
+    });
+    audit::note(app, caller, action, target(after.id), detail).await;
+}
+
+fn done<T>(updated: Updated<T>) -> Result<T, ApiError> {
+    match updated {
+        Updated::Done(value) => Ok(value),
+        Updated::Missing => Err(ApiError::not_found()),
+        Updated::LastAdmin => Err(ErrorCode::LastAdmin.into()),
+    }
+}
+
+fn target(id: UserId) -> String {
+    format!("user {id}")
+}

@@ -1,0 +1,11 @@
+//! What callers see, asked over real HTTP from the real product: one file per file of `http/v1`, and `contract` for
+//! what holds for all of them.
+//!
+//! One binary for all of them: linking the product takes longer than running them.
+
+mod api_keys;
+mod auth;
+mod contract;
+mod throttle;
+mod users;
+mod world;
