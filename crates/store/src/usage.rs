@@ -19,6 +19,16 @@ pub struct Usage {
     pub failed: i64,
 }
 
+impl Usage {
+    /// Adds figures to figures.
+    pub(crate) fn add(&mut self, more: Self) {
+        self.accepted += more.accepted;
+        self.sent += more.sent;
+        self.received += more.received;
+        self.failed += more.failed;
+    }
+}
+
 /// The UTC day of a point in time, as days since 1970-01-01.
 pub(crate) fn day_of(at: Timestamp) -> i32 {
     i32::try_from(at.0.div_euclid(86_400_000)).unwrap_or(i32::MAX)
@@ -36,7 +46,8 @@ impl Tx {
     /// Adds to the figures of users and days; answers how many each has accepted now.
     pub(crate) async fn add_usage(&mut self, more: &[(UserId, i32, Usage)]) -> Result<Vec<(UserId, i32, i64)>, StoreError> {
         let mut totals = Vec::with_capacity(more.len());
-        for piece in pieces(more) {
+        let more: Vec<_> = more.iter().filter(|(_, _, usage)| *usage != Usage::default()).collect();
+        for piece in pieces(&more) {
             let mut add = sqlx::query_as::<_, (Uuid, i32, i64)>(ADD.sql(piece.len()));
             for (user, day, usage) in piece {
                 add = add.bind(user.0).bind(day).bind(usage.accepted).bind(usage.sent).bind(usage.received).bind(usage.failed);

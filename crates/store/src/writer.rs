@@ -7,7 +7,7 @@
 
 use crate::dialect::{BEGIN, Conn, connect_writer, refused};
 use crate::events::Event;
-use crate::outbox::{Accepted, NewMessage};
+use crate::outbox::{Accepted, NewMessage, Queued};
 use crate::seal::Sealer;
 use crate::{StoreError, outbox};
 use futures::FutureExt;
@@ -77,9 +77,30 @@ pub(crate) struct Tx {
     pub(crate) sealer: Arc<Sealer>,
     /// Events written so far, told after the commit.
     pub(crate) events: Vec<Arc<Event>>,
+    /// What the request at hand will write at its end, together.
+    pub(crate) queued: Queued,
 }
 
 impl Tx {
+    /// Runs a request so that, when it is refused, nothing of it stays: in a savepoint, or, when nobody shares the
+    /// transaction, by ending that. Answers whether the transaction is still open.
+    async fn run(&mut self, work: &mut dyn Work, alone: bool) -> Result<bool, StoreError> {
+        let told = self.events.len();
+        if !alone {
+            self.command("SAVEPOINT request").await?;
+        }
+        let keep = work.run(self).await;
+        if !keep {
+            self.events.truncate(told);
+            self.queued = Queued::default();
+            self.command(if alone { "ROLLBACK" } else { "ROLLBACK TO request" }).await?;
+        }
+        if !alone {
+            self.command("RELEASE request").await?;
+        }
+        Ok(keep || !alone)
+    }
+
     /// Runs a statement that takes no values and answers no rows.
     pub(crate) async fn command(&mut self, sql: &'static str) -> Result<(), StoreError> {
         sqlx::query(sql).execute(&mut self.conn).await.map(drop).map_err(refused)
@@ -190,7 +211,7 @@ async fn run(conn: Conn, parts: Parts, mut requests: mpsc::Receiver<Request>) {
 
 impl Parts {
     fn transaction(&self, conn: Conn) -> Tx {
-        Tx { conn, clock: self.clock.clone(), sealer: self.sealer.clone(), events: Vec::new() }
+        Tx { conn, clock: self.clock.clone(), sealer: self.sealer.clone(), events: Vec::new(), queued: Queued::default() }
     }
 
     /// Writes a batch and answers it; gives the connection back unless it is in doubt.
@@ -227,14 +248,11 @@ impl Parts {
         if !batch.accepts.is_empty() {
             batch.accept_results = outbox::accept_all(&mut tx, &batch.accepts).await?;
         }
+        let alone = batch.accepts.is_empty() && batch.work.len() == 1;
         for work in &mut batch.work {
-            let told = tx.events.len();
-            tx.command("SAVEPOINT request").await?;
-            if !work.run(&mut tx).await {
-                tx.events.truncate(told);
-                tx.command("ROLLBACK TO request").await?;
+            if !tx.run(work.as_mut(), alone).await? {
+                return Ok(tx);
             }
-            tx.command("RELEASE request").await?;
         }
         tx.command("COMMIT").await?;
         Ok(tx)

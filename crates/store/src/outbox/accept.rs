@@ -5,7 +5,7 @@
 
 use super::{Accepted, Idempotency, NewMessage};
 use crate::StoreError;
-use crate::dialect::{Rows, pieces, refused};
+use crate::dialect::{BEGIN, Rows, pieces, refused};
 use crate::events::NewEvent;
 use crate::messages::{Message, Peer};
 use crate::rows::Place;
@@ -17,31 +17,30 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// Accepts messages that came together. The outer error means that the transaction is broken.
+/// Accepts messages that came together, as the first work of a transaction. The outer error means that the transaction
+/// is broken.
 pub(crate) async fn accept_all(tx: &mut Tx, news: &[NewMessage]) -> Result<Vec<Result<Accepted, StoreError>>, StoreError> {
-    if let Ok(accepted) = saved(tx, news).await? {
+    if let Ok(accepted) = accept_together(tx, news).await {
         return Ok(accepted.into_iter().map(Ok).collect());
     }
-    // One of them can't be written (its account was just deleted, say): each for itself, so that it spoils no other.
+    // One of them can't be written (its account was just deleted, say): from the start again, each for itself, so that it
+    // spoils no other. No savepoint was needed for that: nothing else is in the transaction yet.
+    tx.events.clear();
+    tx.command("ROLLBACK").await?;
+    tx.command(BEGIN).await?;
     let mut results = Vec::with_capacity(news.len());
     for new in news {
-        let result = saved(tx, std::slice::from_ref(new)).await?;
+        let told = tx.events.len();
+        tx.command("SAVEPOINT accept").await?;
+        let result = accept_together(tx, std::slice::from_ref(new)).await;
+        if result.is_err() {
+            tx.events.truncate(told);
+            tx.command("ROLLBACK TO accept").await?;
+        }
+        tx.command("RELEASE accept").await?;
         results.push(result.and_then(|mut one| one.pop().ok_or_else(|| StoreError::Unavailable("not accepted".into()))));
     }
     Ok(results)
-}
-
-/// Accepts messages in a savepoint: all are written or none.
-async fn saved(tx: &mut Tx, news: &[NewMessage]) -> Result<Result<Vec<Accepted>, StoreError>, StoreError> {
-    let told = tx.events.len();
-    tx.command("SAVEPOINT accept").await?;
-    let result = accept_together(tx, news).await;
-    if result.is_err() {
-        tx.events.truncate(told);
-        tx.command("ROLLBACK TO accept").await?;
-    }
-    tx.command("RELEASE accept").await?;
-    Ok(result)
 }
 
 type Key<'a> = (UserId, &'a str);

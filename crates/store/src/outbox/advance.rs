@@ -11,7 +11,8 @@ use crate::messages::Message;
 use crate::rows::message::Model;
 use crate::usage::{Usage, day_of};
 use crate::writer::Tx;
-use sanasend_model::{EventKind, Failure, MessageId, MessageStatus, SessionId, Step, Timestamp};
+use sanasend_model::{EventKind, Failure, MessageId, MessageStatus, SessionId, Step, Timestamp, UserId};
+use std::collections::HashMap;
 
 /// A step for the timeline: message, when, what, in which attempt, more for people.
 pub(super) type Entry = (MessageId, Timestamp, Step, i32, Option<String>);
@@ -19,18 +20,40 @@ pub(super) type Entry = (MessageId, Timestamp, Step, i32, Option<String>);
 /// Why a message failed, and the sentence for people.
 pub(super) type Cause = (Failure, String);
 
+/// What a request writes at its end by statements over many rows: one message at a time would cost three each.
+#[derive(Default)]
+pub(crate) struct Queued {
+    steps: Vec<Entry>,
+    usage: HashMap<(UserId, i32), Usage>,
+    events: Vec<NewEvent>,
+}
+
 static NOTE: Rows = Rows::new("INSERT INTO timeline (message_id, at, step, attempt, detail) VALUES ", "(?, ?, ?, ?, ?)", "");
 
 impl Tx {
-    /// Adds steps to timelines.
-    pub(super) async fn note(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
-        for piece in pieces(entries) {
+    /// Adds a step to a timeline, with the rest of the request.
+    pub(super) fn note(&mut self, entry: Entry) {
+        self.queued.steps.push(entry);
+    }
+
+    /// Writes an event with the rest of the request.
+    pub(super) fn tell(&mut self, kind: EventKind, message: &Message, at: Timestamp) {
+        self.queued.events.push(NewEvent::of_message(kind, message, at));
+    }
+
+    /// Writes what was queued. Every request of this module ends with it.
+    pub(super) async fn finish(&mut self) -> Result<(), StoreError> {
+        let Queued { steps, usage, events } = std::mem::take(&mut self.queued);
+        for piece in pieces(&steps) {
             let mut insert = sqlx::query(NOTE.sql(piece.len()));
             for (message, at, step, attempt, detail) in piece {
                 insert = insert.bind(message.0).bind(at.0).bind(step.as_str()).bind(attempt).bind(detail);
             }
             insert.execute(&mut self.conn).await.map_err(refused)?;
         }
+        let usage: Vec<_> = usage.into_iter().map(|((user, day), usage)| (user, day, usage)).collect();
+        self.add_usage(&usage).await?;
+        self.record(events).await?;
         Ok(())
     }
 
@@ -56,27 +79,27 @@ impl Tx {
         date(&mut message, to, at);
         let detail = cause.as_ref().map(|(failure, text)| format!("{}: {text}", failure.as_str()));
         (message.error_code, message.error_message) = cause.unzip();
-        self.save(&message).await?;
+        // Whoever acknowledges it has seen it: it was written, whether or not that was recorded.
+        let written = message.sent_at.is_some();
+        self.save(&message, written).await?;
         if to.is_settled() {
             self.leave_outbox(message.id).await?;
         }
         let (step, kind) = told_as(to);
-        self.note(&[(message.id, at, step, message.attempts, detail)]).await?;
-        if usage != Usage::default() {
-            self.add_usage(&[(message.user_id, day_of(at), usage)]).await?;
-        }
-        self.record(vec![NewEvent::of_message(kind, &message, at)]).await?;
+        self.note((message.id, at, step, message.attempts, detail));
+        self.queued.usage.entry((message.user_id, day_of(at))).or_default().add(usage);
+        self.tell(kind, &message, at);
         Ok(Some(Change { message_id: message.id, wa_message_id: message.wa_message_id, from, to }))
     }
 
-    /// Writes what can change of a message.
-    pub(super) async fn save(&mut self, message: &Message) -> Result<(), StoreError> {
+    /// Writes what can change of a message. `written` is remembered for ever once it was true.
+    pub(super) async fn save(&mut self, message: &Message, written: bool) -> Result<(), StoreError> {
         let sql = "UPDATE messages SET status = ?, error_code = ?, error_message = ?, expires_at = ?, sent_at = ?, delivered_at = ?, \
-                   read_at = ? WHERE id = ?";
+                   read_at = ?, written = written OR ? WHERE id = ?";
         let time = |at: Option<Timestamp>| at.map(|at| at.0);
         let update = sqlx::query(sql).bind(message.status.as_str()).bind(message.error_code.map(Failure::as_str));
         let update = update.bind(&message.error_message).bind(time(message.expires_at)).bind(time(message.sent_at));
-        let update = update.bind(time(message.delivered_at)).bind(time(message.read_at)).bind(message.id.0);
+        let update = update.bind(time(message.delivered_at)).bind(time(message.read_at)).bind(written).bind(message.id.0);
         update.execute(&mut self.conn).await.map(drop).map_err(refused)
     }
 

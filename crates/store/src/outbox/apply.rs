@@ -27,11 +27,6 @@ async fn outbox_row(tx: &mut Tx, id: MessageId) -> Result<Option<Row>, StoreErro
     row.fetch_optional(&mut tx.conn).await.map_err(refused)
 }
 
-async fn set_phase(tx: &mut Tx, id: MessageId, to: i16) -> Result<(), StoreError> {
-    let update = sqlx::query("UPDATE outbox SET phase = ? WHERE message_id = ?").bind(to).bind(id.0);
-    update.execute(&mut tx.conn).await.map(drop).map_err(refused)
-}
-
 /// A message of this account; another account's driver has no say about it.
 async fn own(tx: &mut Tx, session: SessionId, id: MessageId) -> Result<Option<Message>, StoreError> {
     let found = tx.message(id).await?;
@@ -46,32 +41,35 @@ async fn by_wa_id(tx: &mut Tx, session: SessionId, wa_message_id: &str) -> Resul
 }
 
 async fn written(tx: &mut Tx, session: SessionId, id: MessageId, at: Timestamp) -> Result<(), StoreError> {
-    let Some(message) = own(tx, session, id).await? else { return Ok(()) };
-    // The acknowledgement may overtake this news: then the outbox row is gone, and the step is noted all the same.
-    if let Some(row) = outbox_row(tx, id).await? {
-        if row.phase != phase::CLAIMED {
-            return Ok(());
-        }
-        set_phase(tx, id, phase::WRITTEN).await?;
-    }
-    sqlx::query("UPDATE messages SET written = TRUE WHERE id = ?").bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
-    let sql = "SELECT COUNT(*) > 0 FROM timeline WHERE message_id = ? AND step = ? AND attempt = ?";
-    let known = sqlx::query_scalar(sql).bind(id.0).bind(Step::Written.as_str()).bind(message.attempts).fetch_one(&mut tx.conn);
-    if known.await.map_err(refused)? {
+    let claimed = "UPDATE outbox SET phase = ? WHERE message_id = ? AND session_id = ? AND phase = ?";
+    let update = sqlx::query(claimed).bind(phase::WRITTEN).bind(id.0).bind(session.0).bind(phase::CLAIMED);
+    let moved = update.execute(&mut tx.conn).await.map_err(refused)?.rows_affected() > 0;
+    if !moved && !overtaken(tx, session, id).await? {
         return Ok(());
     }
-    tx.note(&[(id, at, Step::Written, message.attempts, None)]).await
+    let update = sqlx::query_scalar("UPDATE messages SET written = TRUE WHERE id = ? RETURNING attempts").bind(id.0);
+    let attempts = update.fetch_one(&mut tx.conn).await.map_err(refused)?;
+    tx.note((id, at, Step::Written, attempts, None));
+    Ok(())
+}
+
+/// Whether the acknowledgement overtook the news that a message was written: its outbox row is gone, and the step is not
+/// noted yet.
+async fn overtaken(tx: &mut Tx, session: SessionId, id: MessageId) -> Result<bool, StoreError> {
+    tx.finish().await?;
+    let Some(message) = own(tx, session, id).await? else { return Ok(false) };
+    if outbox_row(tx, id).await?.is_some() {
+        return Ok(false);
+    }
+    let sql = "SELECT COUNT(*) = 0 FROM timeline WHERE message_id = ? AND step = ? AND attempt = ?";
+    let unknown = sqlx::query_scalar(sql).bind(id.0).bind(Step::Written.as_str()).bind(message.attempts).fetch_one(&mut tx.conn);
+    unknown.await.map_err(refused)
 }
 
 async fn acked(tx: &mut Tx, session: SessionId, wa_id: &str, to: MessageStatus, at: Timestamp) -> Result<Vec<Change>, StoreError> {
     let mut changes = Vec::new();
     for message in by_wa_id(tx, session, wa_id).await? {
-        let id = message.id;
-        if let Some(change) = tx.advance(message, to, at, None).await? {
-            // Whoever acknowledges it has seen it: it was written, whether or not that was recorded.
-            sqlx::query("UPDATE messages SET written = TRUE WHERE id = ?").bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
-            changes.push(change);
-        }
+        changes.extend(tx.advance(message, to, at, None).await?);
     }
     Ok(changes)
 }
@@ -91,7 +89,8 @@ async fn retry(
     }
     let update = sqlx::query("UPDATE outbox SET phase = ?, due_at = ? WHERE message_id = ?").bind(phase::WAITING);
     update.bind(due_at.map(|at| at.0)).bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
-    tx.note(&[(id, at, Step::Retrying, message.attempts, Some(reason))]).await
+    tx.note((id, at, Step::Retrying, message.attempts, Some(reason)));
+    Ok(())
 }
 
 /// The recipient turned out to be reached elsewhere than asked for. Everything that waits for the same recipient moves with
@@ -147,6 +146,7 @@ async fn apply(tx: &mut Tx, session: SessionId, news: Vec<News>) -> Result<Vec<C
             News::Resolved { message_id, peer, chat } => resolved(tx, session, message_id, &peer, &chat).await?,
         }
     }
+    tx.finish().await?;
     Ok(changes)
 }
 

@@ -73,7 +73,6 @@ async fn claim(tx: &mut Tx, session: SessionId, now: Timestamp, busy: Vec<Jid>, 
         rows.extend(messages.into_iter().map(|row| (row.id, row)));
     }
     let mut claimed = Vec::with_capacity(heads.len());
-    let mut steps = Vec::with_capacity(heads.len());
     for head in heads {
         let Some(row) = rows.remove(&head.message_id) else { continue };
         let written_before = row.written || head.phase != phase::WAITING;
@@ -84,10 +83,10 @@ async fn claim(tx: &mut Tx, session: SessionId, now: Timestamp, busy: Vec<Jid>, 
                 continue;
             }
         };
-        steps.push((message.id, now, Step::Claimed, message.attempts, None));
+        tx.note((message.id, now, Step::Claimed, message.attempts, None));
         claimed.push(Claimed { attempts: message.attempts, message, written_before });
     }
-    tx.note(&steps).await?;
+    tx.finish().await?;
     Ok(claimed)
 }
 

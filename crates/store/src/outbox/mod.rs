@@ -10,6 +10,7 @@ mod claim;
 mod settle;
 
 pub(crate) use accept::{accept_all, insert_messages, sender_key};
+pub(crate) use advance::Queued;
 
 use crate::messages::{Message, Peer, Quoted};
 use crate::{Store, StoreError};

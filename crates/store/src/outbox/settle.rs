@@ -5,7 +5,6 @@ use super::advance::Cause;
 use super::claim::phase;
 use super::{Change, accept};
 use crate::dialect::refused;
-use crate::events::NewEvent;
 use crate::messages::Settled;
 use crate::writer::Tx;
 use crate::{Accepted, Store, StoreError};
@@ -40,6 +39,7 @@ impl Tx {
                 Err(error) => return Err(error),
             }
         }
+        self.finish().await?;
         Ok(changes)
     }
 
@@ -67,7 +67,10 @@ async fn cancel(tx: &mut Tx, user: UserId, id: MessageId) -> Result<Settled, Sto
     }
     let at = tx.clock.now();
     match tx.advance(message, MessageStatus::Canceled, at, None).await? {
-        Some(_) => done(tx, id).await,
+        Some(_) => {
+            tx.finish().await?;
+            done(tx, id).await
+        }
         None => Ok(Settled::WrongState(status)),
     }
 }
@@ -85,10 +88,11 @@ async fn requeue(tx: &mut Tx, user: UserId, id: MessageId, expires_at: Timestamp
     message.status = MessageStatus::Pending;
     (message.error_code, message.error_message) = (None, None);
     message.expires_at = Some(expires_at);
-    tx.save(&message).await?;
+    tx.save(&message, false).await?;
     insert_outbox(tx, std::slice::from_ref(&message)).await?;
-    tx.note(&[(id, at, Step::Requeued, message.attempts, None)]).await?;
-    tx.record(vec![NewEvent::of_message(EventKind::MessageRetried, &message, at)]).await?;
+    tx.note((id, at, Step::Requeued, message.attempts, None));
+    tx.tell(EventKind::MessageRetried, &message, at);
+    tx.finish().await?;
     Ok(Settled::Done(Box::new(message)))
 }
 
