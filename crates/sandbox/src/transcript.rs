@@ -235,23 +235,35 @@ impl Transcript {
 /// A filter with its jid parsed once.
 struct Matcher<'a> {
     wanted: &'a StanzaFilter,
-    jid: Option<Option<Jid>>,
+    who: Who,
+}
+
+/// Whose stanzas are wanted.
+enum Who {
+    Everybody,
+    /// What was asked for is no jid: nobody has it.
+    Nobody,
+    /// A device, or every device of a user if its number is 0.
+    Of(Jid),
 }
 
 impl<'a> Matcher<'a> {
     fn new(wanted: &'a StanzaFilter) -> Self {
-        let jid =
-            wanted.jid.as_deref().map(|text| text.strip_prefix('+').map_or_else(|| text.parse().ok(), |digits| Some(Jid::pn(digits))));
-        Self { wanted, jid }
+        let who = match wanted.jid.as_deref().map(|text| (text, text.strip_prefix('+'))) {
+            None => Who::Everybody,
+            Some((_, Some(digits))) => Who::Of(Jid::pn(digits)),
+            Some((text, None)) => text.parse().map_or(Who::Nobody, Who::Of),
+        };
+        Self { wanted, who }
     }
 
     fn may_accept(&self, entry: &Entry) -> bool {
         if self.wanted.direction.is_some_and(|d| d != entry.direction) {
             return false;
         }
-        match (&self.jid, &entry.device) {
-            (None, _) => true,
-            (Some(Some(wanted)), Some(device)) => wanted.is_same_user_as(device) && (wanted.device == 0 || wanted.device == device.device),
+        match (&self.who, &entry.device) {
+            (Who::Everybody, _) => true,
+            (Who::Of(wanted), Some(device)) => wanted.is_same_user_as(device) && (wanted.device == 0 || wanted.device == device.device),
             _ => false,
         }
     }

@@ -126,7 +126,9 @@ impl Inner {
         };
         let peer = text(envelope.node, "category") == "peer";
         if account.phone == sender.phone && !peer {
-            copy = self.addressed_to(copy, &envelope.to);
+            // A copy sent again to one own device names the chat itself.
+            let chat = jid(envelope.node, "recipient");
+            copy = self.addressed_to(copy, chat.as_ref().unwrap_or(&envelope.to));
         }
         let needs_identity = sealed.iter().any(|enc| text(enc, "type") == "pkmsg");
         let mut content = sealed;

@@ -32,7 +32,6 @@ pub(super) fn sign_companion<R: CryptoRng + Rng>(
         key_index: Some(request.key_index),
         account_type: Some(wa::ADVEncryptionType::E2EE),
         device_type: Some(wa::ADVEncryptionType::E2EE),
-        ..Default::default()
     }
     .encode_to_vec();
     let message = [&ACCOUNT_SIGNATURE[..], &details, &request.keys.identity[..]].concat();
@@ -49,7 +48,6 @@ pub(super) fn sign_companion<R: CryptoRng + Rng>(
         hmac: Some(mac.finalize().into_bytes().to_vec()),
         details: Some(signed),
         account_type: Some(wa::ADVEncryptionType::E2EE),
-        ..Default::default()
     }
     .encode_to_vec();
     Ok(SignedCompanion {
@@ -76,7 +74,6 @@ pub(super) fn sign_key_indexes<R: CryptoRng + Rng>(
         current_index: valid.last().copied(),
         valid_indexes: valid,
         account_type: Some(wa::ADVEncryptionType::E2EE),
-        ..Default::default()
     }
     .encode_to_vec();
     let message = [&KEY_INDEX_LIST[..], &details].concat();

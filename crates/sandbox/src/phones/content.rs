@@ -178,7 +178,6 @@ mod tests {
         let wrapped = wa::Message {
             ephemeral_message: MessageField::some(wa::message::FutureProofMessage {
                 message: MessageField::some(text("gone soon", None, [0; 32])),
-                ..Default::default()
             }),
             ..Default::default()
         };

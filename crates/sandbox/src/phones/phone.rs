@@ -389,7 +389,7 @@ fn upload(record: &PhoneRecord, made: &[(u32, PublicKey)]) -> Result<Vec<Node>, 
         record.signed_prekey_id,
         signed.public_key.public_key_bytes(),
         &record.signed_prekey_signature,
-        made.iter().map(|(id, key)| (*id, &key.public_key_bytes()[..])),
+        made.iter().map(|(id, key)| (*id, key.public_key_bytes())),
     ))
 }
 

@@ -327,6 +327,7 @@ impl SignedPreKeyStore for SignalState {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
 fn protocol(error: SignalProtocolError) -> Error {
     Error::Protocol(error.to_string())
 }

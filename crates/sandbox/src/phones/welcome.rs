@@ -18,23 +18,20 @@ use waproto::whatsapp as wa;
 /// The message that shares the app-state key. `now` in milliseconds since 1970.
 pub(super) fn key_share(record: &PhoneRecord, now: i64) -> wa::Message {
     let key = wa::message::AppStateSyncKey {
-        key_id: MessageField::some(wa::message::AppStateSyncKeyId { key_id: Some(record.app_state_key_id.to_vec()), ..Default::default() }),
+        key_id: MessageField::some(wa::message::AppStateSyncKeyId { key_id: Some(record.app_state_key_id.to_vec()) }),
         key_data: MessageField::some(wa::message::AppStateSyncKeyData {
             key_data: Some(record.app_state_key.to_vec()),
             fingerprint: MessageField::some(wa::message::AppStateSyncKeyFingerprint {
                 raw_id: Some(record.raw_id),
                 current_index: Some(0),
                 device_indexes: vec![0],
-                ..Default::default()
             }),
             timestamp: Some(now),
-            ..Default::default()
         }),
-        ..Default::default()
     };
     protocol(wa::message::ProtocolMessage {
         r#type: Some(wa::message::protocol_message::Type::APP_STATE_SYNC_KEY_SHARE),
-        app_state_sync_key_share: MessageField::some(wa::message::AppStateSyncKeyShare { keys: vec![key], ..Default::default() }),
+        app_state_sync_key_share: MessageField::some(wa::message::AppStateSyncKeyShare { keys: vec![key] }),
         ..Default::default()
     })
 }
@@ -46,11 +43,10 @@ pub(super) fn history(record: &PhoneRecord, pn: &Jid, lid: &Jid) -> Result<wa::M
         sync_type: wa::history_sync::HistorySyncType::INITIAL_BOOTSTRAP,
         chunk_order: Some(1),
         progress: Some(100),
-        pushnames: vec![wa::Pushname { id: Some(pn.to_string()), pushname: Some(record.push_name.clone()), ..Default::default() }],
+        pushnames: vec![wa::Pushname { id: Some(pn.to_string()), pushname: Some(record.push_name.clone()) }],
         phone_number_to_lid_mappings: vec![wa::PhoneNumberToLIDMapping {
             pn_jid: Some(pn.to_string()),
             lid_jid: Some(lid.to_string()),
-            ..Default::default()
         }],
         ..Default::default()
     };
@@ -90,7 +86,6 @@ pub(super) fn name_patch(record: &PhoneRecord, now: i64, iv: [u8; 16]) -> Result
         timestamp: Some(now),
         push_name_setting: MessageField::some(wa::sync_action_value::PushNameSetting {
             name: Some(record.push_name.clone()),
-            ..Default::default()
         }),
         ..Default::default()
     };
@@ -110,9 +105,9 @@ pub(super) fn name_patch(record: &PhoneRecord, now: i64, iv: [u8; 16]) -> Result
     hashed.map_err(|e| Error::State(e.to_string()))?;
     state.version = 1;
     let mut patch = wa::SyncdPatch {
-        version: MessageField::some(wa::SyncdVersion { version: Some(state.version), ..Default::default() }),
+        version: MessageField::some(wa::SyncdVersion { version: Some(state.version) }),
         snapshot_mac: Some(state.generate_snapshot_mac(collection, &keys.snapshot_mac)),
-        key_id: MessageField::some(wa::KeyId { id: Some(record.app_state_key_id.to_vec()), ..Default::default() }),
+        key_id: MessageField::some(wa::KeyId { id: Some(record.app_state_key_id.to_vec()) }),
         mutations,
         ..Default::default()
     };

@@ -70,7 +70,7 @@ async fn waiting_ends_with_the_stanza_or_with_patience() {
         let transcript = transcript.clone();
         tokio::spawn(async move {
             let filter = StanzaFilter::tag("message").id("B");
-            transcript.wait_for(&filter, Duration::from_secs(60)).await
+            transcript.wait_for(&filter, Duration::from_mins(1)).await
         })
     };
     tokio::task::yield_now().await;
