@@ -116,6 +116,7 @@ impl Store {
         let (written, changes) = (watch::Sender::new(0), broadcast::Sender::new(TOLD));
         let parts = writer::Parts {
             path: path.clone(),
+            readers: readers.clone(),
             clock: clock.clone(),
             sealer: sealer.clone(),
             written: written.clone(),
@@ -171,7 +172,6 @@ impl Store {
     /// Finishes what was handed in and closes all connections. Calls after it answer `Unavailable`.
     pub async fn close(&self) {
         self.inner.writer.close().await;
-        self.inner.readers.close().await;
     }
 
     /// Cursor of the last event on disk; changes after every commit that wrote one.

@@ -5,7 +5,7 @@
 //! runs in its own savepoint, so that one that is refused leaves the others whole; waiting accepts are written by
 //! statements over many rows. If the commit fails, nobody is told that anything was done.
 
-use crate::dialect::{BEGIN, Conn, connect_writer, refused};
+use crate::dialect::{BEGIN, Conn, Pool, connect_writer, refused};
 use crate::events::Event;
 use crate::outbox::{Accepted, NewMessage, Queued};
 use crate::seal::Sealer;
@@ -137,7 +137,7 @@ impl Writer {
         answered.await.map_err(|_| closed())?
     }
 
-    /// Finishes what was handed in before and closes the connection.
+    /// Finishes what was handed in before and closes all connections.
     pub(crate) async fn close(&self) {
         let (done, finished) = oneshot::channel();
         if self.queue.send(Request::Close(done)).await.is_ok() {
@@ -149,6 +149,7 @@ impl Writer {
 /// What the task needs besides its connection.
 pub(crate) struct Parts {
     pub(crate) path: PathBuf,
+    pub(crate) readers: Pool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) written: watch::Sender<i64>,
@@ -200,6 +201,8 @@ async fn run(conn: Conn, parts: Parts, mut requests: mpsc::Receiver<Request>) {
         tx = parts.commit(tx, batch).await;
         if let Some(done) = closing {
             requests.close();
+            // The writer is the last to go: only it can fold the log back into the file, so that one file holds all.
+            parts.readers.close().await;
             if let Some(tx) = tx.take() {
                 let _ = sqlx::Connection::close(tx.conn).await;
             }

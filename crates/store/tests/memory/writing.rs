@@ -91,7 +91,10 @@ pub async fn a_closed_store_answers_unavailable<B: Backend>(w: World<B>) {
     assert!(matches!(accepted, Ok(Accepted::Created { .. })), "{accepted:?}");
     assert!(matches!(w.store.accept(w.text(account, ANNA, "too late")).await, Err(StoreError::Unavailable(_))));
     assert!(matches!(w.store.ping().await, Err(StoreError::Unavailable(_))));
+    let files = std::fs::read_dir(w.folder.path()).expect("a folder").count();
+    assert_eq!(files, 1, "one file holds all");
     assert_eq!(w.ask("SELECT COUNT(*) FROM messages").await, 1);
+    w.store.close().await;
 }
 
 pub async fn migrations_are_named_and_applied_once<B: Backend>(w: World<B>) {
