@@ -103,7 +103,8 @@ fn banned_crates_are_not_compiled() {
 
 #[test]
 fn there_is_one_sqlite() {
-    let copies: Vec<String> = packages().iter().map(|package| text(package, "name").to_owned()).filter(|name| name == "libsqlite3-sys").collect();
+    let copies: Vec<String> =
+        packages().iter().map(|package| text(package, "name").to_owned()).filter(|name| name == "libsqlite3-sys").collect();
     assert_eq!(copies.len(), 1, "exactly one libsqlite3-sys");
 }
 
@@ -123,7 +124,9 @@ fn the_client_library_is_pinned_and_its_crates_take_no_default_features() {
         let table: toml::Table = read(&format!("crates/{room}/Cargo.toml")).parse().expect("a manifest");
         for section in ["dependencies", "dev-dependencies"] {
             let Some(dependencies) = table.get(section).and_then(toml::Value::as_table) else { continue };
-            for (name, value) in dependencies.iter().filter(|(name, _)| name.starts_with("wacore") || *name == "whatsapp-rust" || *name == "waproto") {
+            for (name, value) in
+                dependencies.iter().filter(|(name, _)| name.starts_with("wacore") || *name == "whatsapp-rust" || *name == "waproto")
+            {
                 let version = value.as_str().or_else(|| value.get("version")?.as_str()).unwrap_or_default();
                 let defaults = value.get("default-features").and_then(toml::Value::as_bool).unwrap_or(true);
                 if !version.starts_with('=') || (defaults && name != "waproto") {

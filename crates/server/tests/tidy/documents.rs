@@ -77,10 +77,8 @@ fn decisions_are_numbered_without_gaps_and_say_what_was_given_up() {
 
 #[test]
 fn every_error_code_is_documented() {
-    let documented: BTreeSet<String> = read("docs/errors.md")
-        .split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
-        .map(str::to_owned)
-        .collect();
+    let documented: BTreeSet<String> =
+        read("docs/errors.md").split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')).map(str::to_owned).collect();
     let missing: Vec<String> = error_codes().into_iter().filter(|code| !documented.contains(code)).collect();
     none("An error code that docs/errors.md does not tell:", &missing);
 }
@@ -104,7 +102,10 @@ fn nothing_names_a_machine_or_a_workplace() {
     let mut faults = Vec::new();
     for file in all() {
         for (number, line) in file.lines() {
-            let inside_path = |at: usize| line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '.' || before == '-' || before == '_' || before == '}');
+            let inside_path = |at: usize| {
+                line[..at]
+                    .ends_with(|before: char| before.is_alphanumeric() || before == '.' || before == '-' || before == '_' || before == '}')
+            };
             for home in &homes {
                 if line.match_indices(home.as_str()).any(|(at, _)| !inside_path(at)) {
                     faults.push(format!("{}: {}", file.at(number), line.trim().chars().take(120).collect::<String>()));

@@ -9,7 +9,7 @@ const FUNCTION_LINES: usize = 80;
 /// The median file is at most this long.
 const MEDIAN_LINES: usize = 150;
 /// Names that say nothing about what is inside.
-const EMPTY_NAMES: &[&str] = &["common", "core", "helper", "helpers", "misc", "shared", "util", "utils"];
+const EMPTY_NAMES: &[&str] = &["common", "core", "helper", "helpers", "misc", "util", "utils"];
 /// Endings that say nothing about what a type is.
 const EMPTY_ENDINGS: &[&str] = &["Helper", "Manager", "Service", "Util", "Utils"];
 
@@ -57,7 +57,8 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
 
 fn is_function(line: &str) -> bool {
     let mut words = line.split_whitespace().skip_while(|word| word.starts_with("pub") || matches!(*word, "async" | "const" | "in"));
-    words.next() == Some("fn")
+    // A name with `$` is a pattern inside a macro, not a function.
+    words.next() == Some("fn") && !words.next().is_some_and(|name| name.starts_with('$'))
 }
 
 #[test]
@@ -68,8 +69,7 @@ fn functions_are_measured_as_a_reader_counts() {
 
 #[test]
 fn every_module_opens_with_what_it_is_for() {
-    let faults: Vec<String> =
-        rust().iter().filter(|file| !file.text.starts_with("//! ")).map(|file| format!("{}:1", file.path)).collect();
+    let faults: Vec<String> = rust().iter().filter(|file| !file.text.starts_with("//! ")).map(|file| format!("{}:1", file.path)).collect();
     none("A module that does not open with //! and a sentence:", &faults);
 }
 
