@@ -21,7 +21,7 @@ pub const DEFAULT_ENTRIES: usize = 200_000;
 
 /// Bytes kept before the oldest are dropped, whatever their number: a prekey upload
 /// alone is 30 kB, and the sandbox may live inside the product's process.
-const MAX_BYTES: usize = 256 * 1024 * 1024;
+const MAX_BYTES: usize = 128 * 1024 * 1024;
 
 /// Which way a stanza went, seen from the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

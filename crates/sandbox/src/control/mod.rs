@@ -80,11 +80,7 @@ impl Control {
     /// verify the certificate chain of the handshake.
     #[must_use]
     pub fn new(network: Network, phones: Phones, root_key: [u8; 32]) -> Self {
-        Self {
-            network,
-            phones,
-            root_key,
-        }
+        Self { network, phones, root_key }
     }
 
     /// Disconnects every phone, because the sandbox ends.
@@ -253,10 +249,7 @@ impl Control {
     /// How much of everything there is, and the key that clients verify it by.
     #[must_use]
     pub fn state(&self) -> SandboxState {
-        SandboxState {
-            counts: self.network.counts(),
-            root_key: hex::encode(self.root_key),
-        }
+        SandboxState { counts: self.network.counts(), root_key: hex::encode(self.root_key) }
     }
 }
 

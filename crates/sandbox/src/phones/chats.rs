@@ -60,8 +60,6 @@ pub(super) struct Outgoing {
     pub to: String,
     /// Between own devices; shown nowhere.
     pub peer: bool,
-    /// The network has answered.
-    pub settled: bool,
     /// The encoded message.
     #[serde(with = "hexed")]
     pub message: Vec<u8>,
@@ -212,33 +210,44 @@ impl ShownMessage {
 }
 
 impl Outgoing {
-    /// Where it is kept.
-    pub fn row(number: &str, id: &str) -> Vec<u8> {
+    /// Where it waits for the network's answer.
+    pub fn open_row(number: &str, id: &str) -> Vec<u8> {
         format!("{number}/outgoing/{id}").into_bytes()
+    }
+
+    /// Where it is kept afterwards, for who cannot read it. Apart, so that a phone that
+    /// connects looks through the open ones only.
+    fn settled_row(number: &str, id: &str) -> Vec<u8> {
+        format!("{number}/sent/{id}").into_bytes()
     }
 
     /// A sent message by its id.
     pub fn find(state: &State, number: &str, id: &str) -> Result<Option<Self>, Error> {
-        state.get(Room::Chats, &Self::row(number, id))
+        match state.get(Room::Chats, &Self::open_row(number, id))? {
+            Some(open) => Ok(Some(open)),
+            None => state.get(Room::Chats, &Self::settled_row(number, id)),
+        }
     }
 
     /// Those that the network has not answered, oldest first.
     pub fn unsettled(state: &State, number: &str) -> Result<Vec<Self>, Error> {
         let prefix = format!("{number}/outgoing/");
-        let mut open: Vec<Self> = state
-            .scan::<Self>(Room::Chats, prefix.as_bytes())?
-            .into_iter()
-            .map(|(_, outgoing)| outgoing)
-            .filter(|outgoing| !outgoing.settled)
-            .collect();
+        let found = state.scan::<Self>(Room::Chats, prefix.as_bytes())?;
+        let mut open: Vec<Self> = found.into_iter().map(|(_, outgoing)| outgoing).collect();
         open.sort_by_key(|outgoing| outgoing.at);
         Ok(open)
     }
 
-    /// Notes that the network has answered.
-    pub fn settle(mut self, state: &State, number: &str) -> Result<(), Error> {
-        self.settled = true;
-        state.put(Room::Chats, &Self::row(number, &self.id), &self)
+    /// Notes that the network has answered for a message; again is fine.
+    pub fn settle(state: &State, number: &str, id: &str) -> Result<(), Error> {
+        let row = Self::open_row(number, id);
+        let Some(open) = state.get_raw(Room::Chats, &row)? else {
+            return Ok(());
+        };
+        let mut batch = state.batch();
+        batch.put_raw(Room::Chats, &Self::settled_row(number, id), &open);
+        batch.delete(Room::Chats, &row);
+        batch.commit()
     }
 }
 

@@ -53,6 +53,11 @@ impl Link {
         self.tx.send(stanza).map_err(|_| closed())
     }
 
+    /// Whether the network has closed the connection.
+    pub fn is_closed(&self) -> bool {
+        self.tx.is_closed()
+    }
+
     /// Asks the network something and waits for the answer.
     ///
     /// # Errors

@@ -41,7 +41,6 @@ impl Phone {
             id: hex::encode_upper(clock.bytes::<16>()),
             to: chat,
             peer: false,
-            settled: false,
             message: waproto::codec::message_to_vec(&message),
             at: clock.unix_millis(),
         };
@@ -59,11 +58,10 @@ impl Phone {
             id: hex::encode_upper(clock.bytes::<16>()),
             to: companion.to_string(),
             peer: true,
-            settled: false,
             message: waproto::codec::message_to_vec(message),
             at: clock.unix_millis(),
         };
-        let row = Outgoing::row(&self.number, &outgoing.id);
+        let row = Outgoing::open_row(&self.number, &outgoing.id);
         self.state().put(Room::Chats, &row, &outgoing)?;
         if let Some(link) = self.link() {
             self.dispatch(&link, &outgoing).await;
@@ -77,15 +75,14 @@ impl Phone {
         let sent = if outgoing.peer { self.send_peer(link, outgoing).await } else { self.fan_out(link, outgoing).await };
         let Err(error) = sent else { return };
         tracing::debug!(phone = %self.own.pn, id = outgoing.id, %error, "not sent");
-        if self.link().is_some() && !matches!(error, Error::State(_)) {
+        if !link.is_closed() && !matches!(error, Error::State(_)) {
             self.settle(&outgoing.id, ShownStatus::Failed);
         }
     }
 
     /// Notes the network's answer to one of our messages.
     pub(super) fn settle(&self, id: &str, status: ShownStatus) {
-        let settled = Outgoing::find(self.state(), &self.number, id)
-            .and_then(|found| found.map_or(Ok(()), |outgoing| outgoing.settle(self.state(), &self.number)));
+        let settled = Outgoing::settle(self.state(), &self.number, id);
         let advanced = settled.and_then(|()| self.chats.lock().advance(self.state(), id, status));
         match advanced {
             Ok(true) => self.note_change(),
@@ -139,7 +136,7 @@ impl Phone {
         let mut batch = self.state().batch();
         chats.stage_seen(key, &mut batch);
         chats.stage_message(&shown, &mut batch)?;
-        let row = Outgoing::row(&self.number, &outgoing.id);
+        let row = Outgoing::open_row(&self.number, &outgoing.id);
         batch.put(Room::Chats, &row, outgoing)?;
         batch.commit()?;
         chats.note_seen(key);

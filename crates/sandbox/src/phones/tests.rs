@@ -70,6 +70,13 @@ impl World {
         assert!(has(&shown), "{id} is not {status:?} on {phone}: {shown:?}");
     }
 
+    /// How many rows of one kind the phone's Signal state has on disk.
+    fn rows(&self, phone: &str, kind: &str) -> usize {
+        let prefix = format!("{}/{kind}/", phone.trim_start_matches('+'));
+        let state = self.phones.0.network.state();
+        state.keys(Room::Signal, prefix.as_bytes()).unwrap().len()
+    }
+
     /// Waits until the network has this stanza of `phone` on record.
     async fn said(&self, phone: &str, filter: StanzaFilter) {
         let filter = filter.of(phone);
@@ -93,6 +100,18 @@ async fn a_text_arrives_and_its_ticks_come_back() {
     assert_eq!(world.control.read(&bob, Some(&ana), None).unwrap(), 1);
     assert_eq!(world.control.read(&bob, None, None).unwrap(), 0);
     world.ticks(&ana, &id, ShownStatus::Read).await;
+}
+
+#[tokio::test]
+async fn a_session_is_on_disk_with_the_message_that_moved_it() {
+    let world = World::new();
+    let (ana, bob) = (world.phone("Ana").await, world.phone("Bob").await);
+    assert_eq!((world.rows(&bob, "session"), world.rows(&bob, "prekey")), (0, 60));
+    world.send(&ana, &bob, "hi").await;
+    world.shows(&bob, &["hi"]).await;
+    // Bob has sent nothing: all this was written when he took the message in.
+    assert_eq!((world.rows(&bob, "session"), world.rows(&bob, "identity")), (1, 1));
+    assert_eq!(world.rows(&bob, "prekey"), 59, "a one-time prekey was kept");
 }
 
 #[tokio::test]
