@@ -1,9 +1,18 @@
 //! The engine: what all links of a process share, and how a link is opened.
 
+use crate::admission::Admission;
+use crate::build::Way;
+use crate::live::Live;
+use crate::supervisor::Supervisor;
+use crate::version::Versions;
 use crate::{Account, ClientVersion, EngineError, Link, SandboxDoor};
-use sanasend_model::Clock;
+use sanasend_model::{Clock, Network};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// What to wait when an account's rows could not be read.
+const AFTER_TROUBLE: Duration = Duration::from_secs(2);
 
 /// Settings of the engine.
 #[derive(Debug, Clone)]
@@ -16,11 +25,13 @@ pub struct Options {
     pub client_version: Option<ClientVersion>,
     /// The name of this device on the phone's list of linked devices.
     pub device_name: String,
+    /// Whether the history that a phone sends to a new device is left aside.
+    pub skip_history: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { handshakes_at_once: 32, prekeys: 812, client_version: None, device_name: "SanaSend".into() }
+        Self { handshakes_at_once: 32, prekeys: 812, client_version: None, device_name: "SanaSend".into(), skip_history: true }
     }
 }
 
@@ -31,32 +42,51 @@ pub struct Engine {
 }
 
 struct Inner {
-    version: watch::Sender<Option<ClientVersion>>,
+    options: Options,
+    door: Option<SandboxDoor>,
+    clock: Arc<dyn Clock>,
+    admission: Admission,
+    versions: Arc<Versions>,
 }
 
 impl Engine {
     /// An engine. Without a `door` sandbox accounts can't be opened.
     pub fn new(options: Options, door: Option<SandboxDoor>, clock: Arc<dyn Clock>) -> Self {
-        let _ = (door, clock);
-        Self { inner: Arc::new(Inner { version: watch::Sender::new(options.client_version) }) }
+        Self::with(options, door, clock, Live::new())
+    }
+
+    pub(crate) fn with(options: Options, door: Option<SandboxDoor>, clock: Arc<dyn Clock>, live: Live) -> Self {
+        let admission = Admission::new(options.handshakes_at_once, Arc::clone(&clock));
+        let versions = Arc::new(Versions::new(options.client_version, Arc::new(live)));
+        Self { inner: Arc::new(Inner { options, door, clock, admission, versions }) }
     }
 
     /// Opens a link of an account. Must be called inside a tokio runtime; at most one link per account may
     /// be open, since two would corrupt its keys.
     ///
-    /// It returns at once; what happens is told by `account.events`, the last word is always
-    /// [`crate::LinkEvent::Ended`], unless [`Link::close`] or [`Link::log_out`] was called.
+    /// It returns when the account's rows were read; what happens then is told by `account.events`. The last
+    /// word is always [`crate::LinkEvent::Ended`], unless [`Link::close`] or [`Link::log_out`] was called.
     ///
     /// # Errors
     /// `Rejected` when a sandbox account has no door, `RetryAfter` when its rows could not be read.
     pub async fn open(&self, account: Account) -> Result<Link, EngineError> {
-        let _ = account;
-        Err(EngineError::Offline)
+        let way = match account.network {
+            Network::Live => Way::Live(Arc::clone(&self.inner.versions)),
+            Network::Sandbox => {
+                Way::Sandbox(self.inner.door.clone().ok_or_else(|| EngineError::Rejected("the sandbox is not switched on".into()))?)
+            }
+        };
+        let supervisor = Supervisor::prepare(account, way, &self.inner.admission, &self.inner.options, &self.inner.clock);
+        let supervisor = supervisor.await.map_err(|error| {
+            tracing::warn!(%error, "an account's rows could not be read");
+            EngineError::RetryAfter(AFTER_TROUBLE)
+        })?;
+        Ok(Link::over(supervisor))
     }
 
     /// The client version in use, for the caller to remember; changes when a newer one was fetched.
     pub fn client_version(&self) -> watch::Receiver<Option<ClientVersion>> {
-        self.inner.version.subscribe()
+        self.inner.versions.watch()
     }
 
     /// Asks WhatsApp for its current client version; takes at most 10 s. Only for live accounts, after
@@ -65,6 +95,9 @@ impl Engine {
     /// # Errors
     /// `RetryAfter` when it can't be fetched; the last good one stays.
     pub async fn refresh_version(&self) -> Result<ClientVersion, EngineError> {
-        Err(EngineError::Offline)
+        self.inner.versions.refresh().await.map_err(|error| {
+            tracing::warn!(error, "WhatsApp's client version could not be fetched");
+            EngineError::RetryAfter(Duration::from_secs(60))
+        })
     }
 }

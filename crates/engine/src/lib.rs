@@ -9,13 +9,27 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod admission;
+mod attempt;
 mod backend;
+mod build;
+mod content;
 mod dial;
 mod engine;
 mod error;
 mod event;
+mod events;
+mod hook;
+mod jid;
 mod link;
+mod live;
 mod message_id;
+mod passkey;
+mod runtime;
+mod sandbox;
+mod supervisor;
+#[cfg(test)]
+mod tests;
 mod version;
 mod wall;
 

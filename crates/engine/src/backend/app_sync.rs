@@ -1,6 +1,6 @@
 //! Keys, versions and authentication codes of the app state that an account's devices share.
 
-use super::{Backend, decode, encode, prefix, storage};
+use super::{Backend, encode, prefix, storage};
 use async_trait::async_trait;
 use sanasend_store::{SignalChange, SignalKind};
 use std::collections::HashMap;
@@ -80,6 +80,7 @@ fn mac_key(name: &str, index_mac: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::decode;
     use super::*;
 
     #[test]

@@ -15,6 +15,8 @@ mod msg_secret;
 mod protocol;
 mod signal;
 mod tc_token;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use sanasend_store::{SignalChange, SignalKind, SignalState};
 use serde::Serialize;

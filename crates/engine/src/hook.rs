@@ -1,0 +1,88 @@
+//! The way in of messages: they are handed to the [`Inbox`] and only then acknowledged to WhatsApp.
+
+use crate::{Inbox, content, jid};
+use async_trait::async_trait;
+use sanasend_model::{Content, Jid, Timestamp};
+use sanasend_store::{Incoming, Peer};
+use std::sync::Arc;
+use whatsapp_rust::types::durability_hook::{InboundDurabilityHook, InboundMessage};
+use whatsapp_rust::wacore::types::message::MessageSource;
+use whatsapp_rust::wacore_binary::{Jid as WireJid, JidExt};
+use whatsapp_rust::{Client, waproto};
+
+/// Called by the client library for every decrypted batch, before it acknowledges it.
+pub(crate) struct Hook(pub(crate) Arc<dyn Inbox>);
+
+#[async_trait]
+impl InboundDurabilityHook for Hook {
+    async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
+        commit(&client, self.0.as_ref(), batch).await.map_err(anyhow::Error::msg)
+    }
+}
+
+/// Commits what of a batch is for people. What is not is acknowledged without a trace.
+pub(crate) async fn commit(client: &Client, inbox: &dyn Inbox, batch: &[InboundMessage]) -> Result<(), String> {
+    let mut incoming = Vec::with_capacity(batch.len());
+    for message in batch {
+        incoming.extend(read(client, message).await);
+    }
+    if incoming.is_empty() { Ok(()) } else { inbox.commit(incoming).await }
+}
+
+async fn read(client: &Client, inbound: &InboundMessage) -> Option<Incoming> {
+    let (info, message) = (&inbound.info, inbound.message.as_ref());
+    let source = &info.source;
+    // Status updates and channels are broadcast to whoever follows; nobody wrote them to this account.
+    if source.chat.is_status_broadcast() || source.chat.is_newsletter() {
+        return None;
+    }
+    let content = content::read(message)?;
+    let raw = matches!(content, Content::Other { .. }).then(|| waproto::codec::message_to_vec(message));
+    let name = Some(info.push_name.clone()).filter(|name| !name.is_empty());
+    Some(Incoming {
+        wa_message_id: info.id.clone(),
+        chat: chat(client, source).await?,
+        sender: sender(client, source).await,
+        sender_name: name.filter(|_| !source.is_from_me),
+        from_me: source.is_from_me,
+        content,
+        quoted: content::quoted(message),
+        at: Timestamp(info.timestamp.timestamp_millis()),
+        raw,
+    })
+}
+
+/// The conversation; one with a person goes by its number wherever that is known, so that it is the same
+/// conversation whichever id the two sides happened to use.
+async fn chat(client: &Client, source: &MessageSource) -> Option<Jid> {
+    if !source.chat.is_lid() {
+        return jid::from_wire(&source.chat);
+    }
+    let alt = if source.is_from_me { &source.recipient_alt } else { &source.sender_alt };
+    match alt.as_ref().filter(|alt| alt.is_pn()) {
+        Some(number) => jid::from_wire(number),
+        None => canonical(client, &source.chat).await,
+    }
+}
+
+async fn sender(client: &Client, source: &MessageSource) -> Peer {
+    if source.is_from_me {
+        let own = client.persistence_manager().get_device_snapshot();
+        return jid::peer([&own.pn, &own.lid].into_iter().flatten().filter_map(jid::from_wire));
+    }
+    let mut ids: Vec<Jid> = [Some(&source.sender), source.sender_alt.as_ref()].into_iter().flatten().filter_map(jid::from_wire).collect();
+    ids.extend(other_id(client, &source.sender).await);
+    jid::peer(ids)
+}
+
+/// The number of a hidden id where it is known, else the id as it is.
+pub(crate) async fn canonical(client: &Client, jid: &WireJid) -> Option<Jid> {
+    let number = if jid.is_lid() { other_id(client, jid).await } else { None };
+    number.or_else(|| jid::from_wire(jid))
+}
+
+/// The hidden id of a number, or the number of a hidden id.
+async fn other_id(client: &Client, id: &WireJid) -> Option<Jid> {
+    let entry = client.get_lid_pn_entry(id).await.ok().flatten()?;
+    jid::from_wire(&if id.is_lid() { WireJid::pn(&*entry.phone_number) } else { WireJid::lid(&*entry.lid) })
+}

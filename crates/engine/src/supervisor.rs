@@ -1,0 +1,442 @@
+//! One task per link that sees it through from the first connection to the end.
+//!
+//! Apart from [`crate::Link`], which is what the caller holds: the supervisor owns the client, hears what
+//! happens to it, tells it on, and takes everything down at the end. "Ended" is told when nothing runs any
+//! more, so that the next link over the same rows can be opened at once.
+
+use crate::admission::{Admission, Turn};
+use crate::backend::Backend;
+use crate::build::{self, Way};
+use crate::engine::Options;
+use crate::events::{Handler, ReceiptNews, Signal};
+use crate::runtime::LinkRuntime;
+use crate::{Account, Inbox, LinkEvent, hook, jid};
+use sanasend_model::session::LinkEnd;
+use sanasend_model::{Clock, Network, SessionId, Timestamp};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
+use whatsapp_rust::Client;
+use whatsapp_rust::store::error::StoreError;
+use whatsapp_rust::store::persistence_manager::PersistenceManager;
+use whatsapp_rust::types::durability_hook::InboundMessage;
+use whatsapp_rust::wacore::runtime::Runtime;
+use whatsapp_rust::wacore::types::events::{PairSuccess, Subscription};
+use whatsapp_rust::wacore_binary::Jid as WireJid;
+
+/// How long somebody who wants to link waits for the first code before it is called a failure.
+const FIRST_CODE: Duration = Duration::from_secs(20);
+/// How long what waited while the account was offline may take; then the connection is made anew, since an
+/// interrupted hand-over would leave its rest behind.
+const OFFLINE_DELIVERY: Duration = Duration::from_secs(90);
+/// How long a pairing code can be used.
+const PAIR_CODE: Duration = Duration::from_secs(180);
+/// How often the client library is asked whether it still saves the device; it gives up after ten failures.
+const SAVING_CHECK: Duration = Duration::from_secs(30);
+/// How long a client may take to say good-bye, flush and close.
+const GOODBYE: Duration = Duration::from_secs(15);
+/// How long its loop may take to notice.
+const LOOP_END: Duration = Duration::from_secs(2);
+/// How often at most WhatsApp is asked about its limit on cold contacts.
+const LIMIT_ASKED: Duration = Duration::from_secs(60);
+
+/// What link and supervisor share.
+pub(crate) struct Shared {
+    /// There once the connection is being made.
+    pub(crate) client: OnceLock<Arc<Client>>,
+    /// Whether codes are being shown, so that a pairing code can be asked for.
+    pub(crate) pairing: watch::Sender<bool>,
+    /// Set by the link when it is closed or dropped.
+    pub(crate) stop: watch::Sender<bool>,
+    /// Set when nothing more is to be told.
+    pub(crate) hushed: AtomicBool,
+    /// Becomes true when nothing of the link runs any more.
+    pub(crate) over: watch::Sender<bool>,
+}
+
+impl Shared {
+    fn new() -> Self {
+        Self {
+            client: OnceLock::new(),
+            pairing: watch::Sender::new(false),
+            stop: watch::Sender::new(false),
+            hushed: AtomicBool::new(false),
+            over: watch::Sender::new(false),
+        }
+    }
+}
+
+/// Says that the link is over even if its supervisor broke.
+struct OverAtTheEnd(Arc<Shared>);
+
+impl Drop for OverAtTheEnd {
+    fn drop(&mut self) {
+        self.0.over.send_replace(true);
+    }
+}
+
+pub(crate) struct Supervisor {
+    pub(crate) shared: Arc<Shared>,
+    session_id: SessionId,
+    way: Way,
+    device: Arc<PersistenceManager>,
+    runtime: Arc<LinkRuntime>,
+    turn: Arc<Turn>,
+    inbox: Arc<dyn Inbox>,
+    tell: mpsc::UnboundedSender<LinkEvent>,
+    signals: mpsc::UnboundedReceiver<Signal>,
+    handler: Option<Arc<Handler<Now>>>,
+    running: Option<JoinHandle<()>>,
+    options: Options,
+    /// What the caller believes, and what the rows hold.
+    expected_linked: bool,
+    linked: bool,
+    named: Option<String>,
+    limit_asked: Option<Instant>,
+    code_by: Option<Instant>,
+    delivered_by: Option<Instant>,
+    delivered: bool,
+}
+
+type Now = Box<dyn Fn() -> Timestamp + Send + Sync>;
+
+impl Supervisor {
+    /// Reads the account's rows and makes ready what can be made without a connection.
+    pub(crate) async fn prepare(
+        account: Account,
+        way: Way,
+        admission: &Admission,
+        options: &Options,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        let device = Arc::new(PersistenceManager::new(Arc::new(Backend::new(account.signal))).await?);
+        let linked = device.get_device_snapshot().account.is_some();
+        let (sender, signals) = mpsc::unbounded_channel();
+        let turn = admission.turn(sender.clone());
+        let handler = Handler { signals: sender, advanced: advanced(&turn), own: own(&device), now: now(clock) };
+        let named = account.push_name.filter(|name| !name.is_empty());
+        build::dress(&device, options, named.as_deref()).await;
+        Ok(Self {
+            shared: Arc::new(Shared::new()),
+            session_id: account.session_id,
+            way,
+            device,
+            runtime: Arc::new(LinkRuntime::new()),
+            turn,
+            inbox: account.inbox,
+            tell: account.events,
+            signals,
+            handler: Some(Arc::new(handler)),
+            running: None,
+            options: options.clone(),
+            expected_linked: account.linked,
+            linked,
+            named,
+            limit_asked: None,
+            code_by: None,
+            delivered_by: None,
+            delivered: false,
+        })
+    }
+
+    /// Sees the link through. Returns when nothing of it runs any more.
+    pub(crate) async fn run(mut self) {
+        let _over = OverAtTheEnd(Arc::clone(&self.shared));
+        let end = self.live().await;
+        self.take_down().await;
+        if let Some(end) = end {
+            tracing::info!(session = %self.session_id, ?end, "link ended");
+            self.say(LinkEvent::Ended(end));
+        }
+    }
+
+    /// The life of the link; `None` when the caller closed it.
+    async fn live(&mut self) -> Option<LinkEnd> {
+        let mut stop = self.shared.stop.subscribe();
+        if self.expected_linked && !self.linked {
+            return Some(LinkEnd::LoggedOut { code: None });
+        }
+        if self.linked && !self.expected_linked {
+            self.tell_paired(String::new());
+        }
+        let begun = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return None,
+            begun = self.begin() => begun,
+        };
+        match begun {
+            Ok(_listening) => tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => None,
+                end = self.watch() => Some(end),
+            },
+            Err(end) => Some(end),
+        }
+    }
+
+    /// Builds the client and starts it. The subscription has to be kept as long as events are wanted.
+    async fn begin(&mut self) -> Result<Subscription, LinkEnd> {
+        let lost = |reason| LinkEnd::Lost { reason };
+        let (turn, inbox, runtime) = (Arc::clone(&self.turn), Arc::clone(&self.inbox), self.runtime.clone());
+        let client = build::client(&self.way, &self.device, turn, inbox, runtime, &self.options).await.map_err(lost)?;
+        let handler = self.handler.take().ok_or_else(|| lost("the link was begun twice".into()))?;
+        let listening = client.subscribe_handler(handler);
+        let _ = self.shared.client.set(Arc::clone(&client));
+        self.turn.admitted().await;
+        if !self.linked {
+            self.code_by = Some(Instant::now() + FIRST_CODE);
+        }
+        self.running = self.runtime.start(Box::pin(async move { client.run().await }));
+        Ok(listening)
+    }
+
+    /// Hears what happens until the link is over.
+    async fn watch(&mut self) -> LinkEnd {
+        let mut check = tokio::time::interval(SAVING_CHECK);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let end = tokio::select! {
+                biased;
+                Some(signal) = self.signals.recv() => self.hear(signal).await,
+                () = ended(&mut self.running) => Some(LinkEnd::Lost { reason: "the client stopped".into() }),
+                () = until(self.code_by) => Some(self.code_is_late()),
+                () = until(self.delivered_by) => { self.connect_anew().await; None }
+                _ = check.tick() => self.device.is_saver_halted().then(|| LinkEnd::Lost { reason: "its keys could not be saved".into() }),
+            };
+            if let Some(end) = end {
+                return end;
+            }
+        }
+    }
+
+    /// One signal; `Some` when the link is over.
+    async fn hear(&mut self, signal: Signal) -> Option<LinkEnd> {
+        tracing::debug!(session = %self.session_id, ?signal, "link");
+        match signal {
+            Signal::Tell(event) => self.pass_on(event),
+            Signal::Receipt { chat, by, wa_message_ids, kind, at } => self.receipt(&chat, by.as_ref(), wa_message_ids, kind, at).await,
+            Signal::Named(name) => self.name(name),
+            Signal::Paired(paired) => return self.paired(paired).await,
+            Signal::Connected => self.connected().await,
+            Signal::OfflineDelivered => self.delivered = self.delivered_by.take().is_none(),
+            Signal::Recovered(batch) => self.recovered(&batch).await,
+            Signal::Lost(reason) => {
+                self.turn.lost();
+                self.offline(reason);
+            }
+            Signal::DialFailed(reason) if !self.linked => return Some(LinkEnd::Lost { reason }),
+            Signal::DialFailed(reason) => self.offline(reason),
+            Signal::HandshakeFailed => return self.handshake_failed(),
+            Signal::OnlyPairCodeLeft => self.code_by = Some(Instant::now() + PAIR_CODE),
+            Signal::End(end) => return Some(end),
+        }
+        None
+    }
+
+    fn pass_on(&mut self, event: LinkEvent) {
+        match &event {
+            LinkEvent::Code(_) => {
+                self.code_by = None;
+                self.shared.pairing.send_replace(true);
+            }
+            LinkEvent::PasskeyRequested { .. } | LinkEvent::PairCode { .. } => self.code_by = None,
+            LinkEvent::Ack { error: Some(code), .. } if code == "463" => self.ask_for_the_limit(),
+            _ => {}
+        }
+        self.say(event);
+    }
+
+    /// The credentials have to be on disk before anybody hears that the account is linked.
+    async fn paired(&mut self, paired: PairSuccess) -> Option<LinkEnd> {
+        if let Err(error) = self.device.flush().await {
+            return Some(LinkEnd::PairingFailed { reason: format!("the credentials could not be saved ({error})") });
+        }
+        self.linked = true;
+        self.code_by = None;
+        self.shared.pairing.send_replace(false);
+        self.tell_paired(paired.business_name);
+        None
+    }
+
+    fn tell_paired(&mut self, business: String) {
+        let device = self.device.get_device_snapshot();
+        let Some(jid) = device.pn.as_ref().and_then(jid::from_wire) else { return };
+        let push_name = Some(device.push_name.clone()).filter(|name| !name.is_empty());
+        self.named.clone_from(&push_name);
+        self.say(LinkEvent::Paired {
+            phone: device.pn.as_ref().and_then(jid::phone),
+            jid,
+            lid: device.lid.as_ref().and_then(jid::from_wire),
+            push_name,
+            business: Some(business).filter(|name| !name.is_empty()),
+        });
+    }
+
+    async fn connected(&mut self) {
+        if !std::mem::take(&mut self.delivered) {
+            self.delivered_by = Some(Instant::now() + OFFLINE_DELIVERY);
+        }
+        self.name(self.device.get_device_snapshot().push_name.clone());
+        self.say(LinkEvent::Connected);
+        let Some(client) = self.shared.client.get() else { return };
+        // Senders see a second tick only from devices that are there. Without a name there is no presence to
+        // send, so the receipts are told to say so by themselves.
+        if client.push_name().is_empty() {
+            client.set_force_active_delivery_receipts(true);
+        } else if let Err(error) = client.presence().set_available().await {
+            tracing::debug!(session = %self.session_id, %error, "presence was not sent");
+        }
+    }
+
+    fn name(&mut self, name: String) {
+        if !name.is_empty() && self.named.as_ref() != Some(&name) {
+            self.named = Some(name.clone());
+            self.say(LinkEvent::Named { push_name: name });
+        }
+    }
+
+    async fn receipt(&self, chat: &WireJid, by: Option<&WireJid>, wa_message_ids: Vec<String>, kind: ReceiptNews, at: Timestamp) {
+        let Some(client) = self.shared.client.get() else { return };
+        let Some(chat) = hook::canonical(client, chat).await else { return };
+        let by = match by {
+            Some(by) => hook::canonical(client, by).await,
+            None => None,
+        };
+        self.say(match kind {
+            ReceiptNews::Reached(status) => LinkEvent::Receipt { wa_message_ids, chat, by, status, at },
+            ReceiptNews::RetryAsked => LinkEvent::RetryAsked { wa_message_ids, chat },
+        });
+    }
+
+    async fn recovered(&self, batch: &[InboundMessage]) {
+        let Some(client) = self.shared.client.get() else { return };
+        if let Err(error) = hook::commit(client, self.inbox.as_ref(), batch).await {
+            // WhatsApp was told already; the message can't be had again.
+            tracing::error!(session = %self.session_id, error, "a recovered message was lost");
+        }
+    }
+
+    /// Without the right key on the other side a sandbox link is over. WhatsApp itself changes its keys, and
+    /// the client library then takes the handshake that checks certificates.
+    fn handshake_failed(&mut self) -> Option<LinkEnd> {
+        let reason = match self.way.network() {
+            Network::Sandbox => "the sandbox did not prove its key",
+            Network::Live => "the connection to WhatsApp broke before it was secured",
+        };
+        if self.linked && self.way.network() == Network::Live {
+            self.offline(reason.into());
+            return None;
+        }
+        Some(LinkEnd::Lost { reason: reason.into() })
+    }
+
+    fn offline(&mut self, reason: String) {
+        self.delivered = false;
+        self.delivered_by = None;
+        self.shared.pairing.send_replace(false);
+        self.say(LinkEvent::Offline { reason });
+    }
+
+    fn code_is_late(&self) -> LinkEnd {
+        if *self.shared.pairing.borrow() {
+            LinkEnd::CodesExhausted
+        } else {
+            LinkEnd::Lost { reason: format!("WhatsApp gave no code within {} s", FIRST_CODE.as_secs()) }
+        }
+    }
+
+    async fn connect_anew(&mut self) {
+        self.delivered_by = None;
+        tracing::warn!(session = %self.session_id, "what waited for the account did not come to an end; connecting anew");
+        if let Some(client) = self.shared.client.get() {
+            client.reconnect_immediately().await;
+        }
+    }
+
+    /// Asks until when WhatsApp limits messages to people who never wrote to the account, and tells it.
+    fn ask_for_the_limit(&mut self) {
+        if self.limit_asked.is_some_and(|asked| asked.elapsed() < LIMIT_ASKED) {
+            return;
+        }
+        self.limit_asked = Some(Instant::now());
+        let Some(client) = self.shared.client.get().cloned() else { return };
+        let tell = self.tell.clone();
+        self.runtime.spawn_detached(Box::pin(async move {
+            let limit = client.mex().fetch_reachout_timelock().await.ok();
+            let until = limit.and_then(|limit| limit.time_enforcement_ends).and_then(|ends| moment(&ends));
+            let _ = tell.send(LinkEvent::ReachoutLimited { until });
+        }));
+    }
+
+    /// Good-bye, flush, close, and every task stopped.
+    async fn take_down(&mut self) {
+        let client = self.shared.client.get();
+        if let Some(client) = client
+            && tokio::time::timeout(GOODBYE, client.disconnect()).await.is_err()
+        {
+            tracing::warn!(session = %self.session_id, "the client did not close in time");
+        }
+        // Its loop ends by itself; one that hangs in a connect is stopped with the other tasks.
+        let _ = tokio::time::timeout(LOOP_END, ended(&mut self.running)).await;
+        self.runtime.stop().await;
+        // A save may have been stopped half-way, so the device is saved whether it looks changed or not. One
+        // that never had a client holds nothing worth keeping.
+        if client.is_some() {
+            self.device.modify_device(|_| ()).await;
+            if let Err(error) = self.device.flush().await {
+                tracing::warn!(session = %self.session_id, %error, "the device could not be saved at the end");
+            }
+        }
+    }
+
+    fn say(&self, event: LinkEvent) {
+        // Who closed the link wants to hear no more; who dropped the receiver neither.
+        if !self.shared.hushed.load(Ordering::Acquire) {
+            let _ = self.tell.send(event);
+        }
+    }
+}
+
+fn advanced(turn: &Arc<Turn>) -> Box<dyn Fn() + Send + Sync> {
+    let turn = Arc::clone(turn);
+    Box::new(move || turn.advanced())
+}
+
+fn own(device: &Arc<PersistenceManager>) -> Box<dyn Fn(&WireJid) -> bool + Send + Sync> {
+    let device = Arc::clone(device);
+    Box::new(move |id| {
+        let own = device.get_device_snapshot();
+        [&own.pn, &own.lid].into_iter().flatten().any(|own| own.is_same_chat_as(id))
+    })
+}
+
+fn now(clock: &Arc<dyn Clock>) -> Now {
+    let clock = Arc::clone(clock);
+    Box::new(move || clock.now())
+}
+
+/// A time as WhatsApp's GraphQL writes it: RFC 3339, or unix seconds.
+fn moment(text: &str) -> Option<Timestamp> {
+    text.parse::<i64>().map(Timestamp::from_secs).ok().or_else(|| Timestamp::parse(text))
+}
+
+/// Waits for the client's loop to end; for ever when there is none.
+async fn ended(running: &mut Option<JoinHandle<()>>) {
+    match running {
+        Some(task) => {
+            let _ = task.await;
+            *running = None;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
