@@ -54,7 +54,7 @@ pub async fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
     if args.json {
         out::line(&serde_json::to_string_pretty(&message)?);
     } else {
-        out::line(&format!("{} {} {}", field("id"), field("status"), field("error_message")).trim_end());
+        out::line(format!("{} {} {}", field("id"), field("status"), field("error_message")).trim_end());
     }
     let failed = matches!(field("status"), "failed" | "canceled");
     Ok(ExitCode::from(u8::from(failed)))

@@ -167,14 +167,17 @@ pub async fn run(args: ServeArgs, places: &Places) -> anyhow::Result<()> {
     } else {
         out::text(&super::welcome::page(&ready, &data_dir));
     }
+    let broken = tokio::select! {
+        () = signals.any() => false,
+        () = node.broken() => true,
+    };
+    out::note("stopping; a signal now stops at once");
     tokio::select! {
-        () = signals.any() => out::note("stopping; a second signal stops at once"),
-        () = node.broken() => {}
-    }
-    tokio::select! {
-        () = node.stop() => Ok(()),
+        () = node.stop() => {}
         () = signals.any() => anyhow::bail!("stopped at once, before everything was finished"),
     }
+    anyhow::ensure!(!broken, "the HTTP server ended by itself; the log says why");
+    Ok(())
 }
 
 /// The signals that mean "stop".

@@ -153,7 +153,7 @@ async fn link(client: &Client, name: &str, phone: Option<String>) -> anyhow::Res
 /// What there is to scan or type now; empty while there is nothing.
 fn code_of(session: &Value) -> String {
     let of = |pointer: &str| session.pointer(pointer).and_then(Value::as_str);
-    let found = of("/pairing_code/code").or_else(|| of("/pairing_code")).or_else(|| of("/qr_code/text"));
+    let found = of("/pairing_code/code").or_else(|| of("/qr_code/text"));
     found.unwrap_or_default().to_owned()
 }
 
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn the_code_is_found_in_either_way_of_linking() {
         assert_eq!(code_of(&json!({"qr_code": {"text": "2@x"}})), "2@x");
-        assert_eq!(code_of(&json!({"qr_code": null, "pairing_code": "ABCD1234"})), "ABCD1234");
+        assert_eq!(code_of(&json!({"qr_code": null, "pairing_code": {"code": "ABCD1234"}})), "ABCD1234");
         assert_eq!(code_of(&json!({"qr_code": null})), "");
     }
 }

@@ -12,8 +12,9 @@ const HEAD: &str = "# Configuration
 SanaSend reads one TOML file (`--config FILE`, or `SANASEND_CONFIG=FILE`), then environment variables, then flags of the
 command line; the later wins. Without any of them it starts with the defaults below.
 
-- The environment variable of a setting is `SANASEND_` and its name in capitals; where the name has a dot, the variable has two
-  underscores: `http.body_limit_kib` is `SANASEND_HTTP__BODY_LIMIT_KIB`, `data_dir` is `SANASEND_DATA_DIR`. Lists are separated by commas.
+- The environment variable of a setting is `SANASEND_` and its name in capitals; where the name has a dot, the variable has one
+  underscore or two: `http.body_limit_kib` is `SANASEND_HTTP__BODY_LIMIT_KIB` or `SANASEND_HTTP_BODY_LIMIT_KIB`, `data_dir` is
+  `SANASEND_DATA_DIR`. Lists are separated by commas.
 - Unknown settings and bad values stop the start; all of them are named at once, each with the place it came from.
 - `sanasend config` shows the settings in force and where each came from, with secrets hidden; `sanasend config --check` only
   says whether they are sound.

@@ -61,7 +61,7 @@ pub fn load(sources: Sources) -> Result<Loaded, Problems> {
     if let Some(file) = sources.file {
         figment = figment.merge(Toml::file_exact(file));
     }
-    for value in read::from_environment(sources.environment) {
+    for value in read::from_environment(sources.environment, &defaults(Profile::Development).rows) {
         figment = figment.merge(value);
     }
     for (path, raw) in sources.flags {

@@ -181,12 +181,15 @@ impl Provider for TextValue {
     }
 }
 
-/// Turns the environment into values; variables of the command line itself are left out.
-pub fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> Vec<TextValue> {
+/// Turns the environment into values; variables of the command line itself are left out. The dots of the `known` names
+/// may be written as one underscore or as two; what is not known keeps its name, so that it can be refused.
+pub fn from_environment(variables: impl IntoIterator<Item = (String, String)>, known: &[Row]) -> Vec<TextValue> {
     let ours = variables.into_iter().filter(|(name, _)| !ENV_OF_THE_COMMAND_LINE.contains(&name.as_str()));
     let mut values: Vec<TextValue> = ours
         .filter_map(|(name, raw)| {
-            let path = name.strip_prefix(ENV_PREFIX)?.to_lowercase().replace("__", ".");
+            let bare = name.strip_prefix(ENV_PREFIX)?.to_lowercase();
+            let flat = known.iter().map(|row| &row.path).find(|path| path.replace('.', "_") == bare);
+            let path = flat.cloned().unwrap_or_else(|| bare.replace("__", "."));
             Some(TextValue { path, raw, origin: format!("environment variable {name}") })
         })
         .collect();

@@ -80,6 +80,18 @@ fn text_from_the_environment_may_look_like_a_number_or_be_a_list() {
 }
 
 #[test]
+fn the_dot_of_a_name_is_one_underscore_or_two() {
+    for name in ["SANASEND_AUTH__PASSWORD_PASSES", "SANASEND_AUTH_PASSWORD_PASSES"] {
+        assert_eq!(from_text("", &[(name, "7")], &[]).expect("sound").config.auth.password_passes, 7, "{name}");
+    }
+    let mut flat: Vec<String> = defaults(Profile::Development).rows.iter().map(|row| row.path.replace('.', "_")).collect();
+    let count = flat.len();
+    flat.sort();
+    flat.dedup();
+    assert_eq!(flat.len(), count, "two settings would share a variable");
+}
+
+#[test]
 fn variables_of_the_command_line_are_no_settings() {
     let environment = [("SANASEND_URL", "http://x"), ("SANASEND_API_KEY", "k"), ("SANASEND_CONFIG", "f"), ("SANASEND_PASSWORD", "p")];
     assert!(from_text("", &environment, &[]).is_ok());

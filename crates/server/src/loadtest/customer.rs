@@ -84,7 +84,7 @@ impl Customer {
         let begun = Instant::now();
         let answer = self.ask(&mut api, "POST", "/api/v1/sessions/init/", &json!({"session": name})).await?;
         let qr_ms = millis(begun);
-        let code = json_text(&answer, "/data/qr_code").or_else(|_| json_text(&answer, "/data/qr_code/text"))?;
+        let code = json_text(&answer, "/data/qr_code/text")?;
         let scan = format!("/admin/mock-phone/scan-qr?phone={}", phone.replace('+', "%2B"));
         let scanned = Instant::now();
         succeeded(&phones.ask("POST", &scan, "", code.as_bytes()).await?, &scan)?;

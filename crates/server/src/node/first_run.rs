@@ -9,7 +9,7 @@ use crate::config::Config;
 use anyhow::Context;
 use sanasend_model::{Clock, Scope};
 use sanasend_sandbox::Sandbox;
-use sanasend_store::{NewApiKey, NewUser, Store};
+use sanasend_store::{NewApiKey, NewUser, Page, Store, StoreError, UserFilter};
 
 /// Name of the user that the sandbox's examples belong to.
 pub const DEMO_USER: &str = "demo";
@@ -51,13 +51,14 @@ pub struct FirstRun {
 /// When the database does not answer.
 pub async fn prepare(config: &Config, store: &Store, auth: &Auth, clock: &dyn Clock) -> anyhow::Result<FirstRun> {
     let in_sandbox = config.sandbox.enabled || config.sandbox.connect.is_some();
-    if store.count_users().await? > 0 {
+    let admins = UserFilter { is_admin: Some(true), ..UserFilter::default() };
+    if store.list_users(&admins, Page { page: 1, page_size: 1 }).await?.count > 0 {
         let known = async |name: &str| anyhow::Ok(store.user_credentials(name).await?.map(|(user, _)| ShownOnce { username: user.username, secret: None }));
         let admin = known(&config.first_admin.username).await?;
         let demo = if in_sandbox { known(DEMO_USER).await? } else { None };
         return Ok(FirstRun { admin, demo });
     }
-    // The demo user comes first: an admin in the database means that this was done.
+    // The demo user comes first: an admin in the database means that all of this was done, whenever a start was cut off.
     let demo = if in_sandbox { Some(make_demo(store, auth, clock).await?) } else { None };
     let admin = make_admin(config, store, auth, clock).await?;
     Ok(FirstRun { admin: Some(admin), demo })
@@ -83,7 +84,12 @@ async fn make_demo(store: &Store, auth: &Auth, clock: &dyn Clock) -> anyhow::Res
         max_sessions: DEMO_SESSIONS,
         ..new_user(DEMO_USER, false, hash)
     };
-    let user = store.create_user(new).await.context("the demo user could not be made")?;
+    let user = match store.create_user(new).await {
+        // A start that was cut off made it and showed its key to nobody: it gets another.
+        Err(StoreError::Conflict { .. }) => store.user_credentials(DEMO_USER).await?.map(|(user, _)| user),
+        made => Some(made.context("the demo user could not be made")?),
+    };
+    let user = user.context("the demo user could not be made: its e-mail address is taken")?;
     let NewKey { plain, prefix, digest } = auth.keys.issue();
     let new = NewApiKey {
         user_id: user.id,
