@@ -16,7 +16,7 @@ pub mod state;
 pub mod transcript;
 mod wire;
 
-pub use control::{Control, DeviceView, Linked, SandboxState};
+pub use control::{Control, DeviceView, Linked};
 pub use error::Error;
 pub use network::{Counts, Fault};
 pub use phones::{Auto, MessageKind, PhoneView, ShownMessage, ShownStatus};

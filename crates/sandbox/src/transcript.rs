@@ -111,6 +111,8 @@ pub struct StanzaRecord {
     pub connection: u64,
     /// The device at the other end, when it is known.
     pub jid: Option<String>,
+    /// Tag of the stanza.
+    pub tag: String,
     /// The stanza: `{tag, attrs, children | text | bytes}`; byte contents are given
     /// by length only, and an `enc` carries `header` with what its unencrypted part
     /// says: `{type, ratchet_key_hash, counter}`.
@@ -287,6 +289,7 @@ impl<'a> Matcher<'a> {
             direction: entry.direction,
             connection: entry.connection,
             jid: entry.device.as_ref().map(ToString::to_string),
+            tag: node.tag.to_string(),
             node: render::node(node),
         })
     }

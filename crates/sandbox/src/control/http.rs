@@ -7,8 +7,9 @@
 
 mod bodies;
 
-use super::{Control, DeviceView, Linked, SandboxState};
+use super::{Control, DeviceView, Linked};
 use crate::Error;
+use crate::network::Counts;
 use crate::phones::{Auto, PhoneView, ShownMessage};
 use crate::transcript::StanzaRecord;
 use axum::body::Bytes;
@@ -156,8 +157,16 @@ async fn transcript(State(control): State<Control>, RawQuery(raw): RawQuery) -> 
     Ok(Json(control.transcript(&filter)))
 }
 
-async fn state(State(control): State<Control>) -> Json<SandboxState> {
-    Json(control.state())
+/// Counts, and the key that clients verify the handshake by.
+#[derive(serde::Serialize)]
+struct Glance {
+    #[serde(flatten)]
+    counts: Counts,
+    root_key: String,
+}
+
+async fn state(State(control): State<Control>) -> Json<Glance> {
+    Json(Glance { counts: control.state(), root_key: control.root_key() })
 }
 
 async fn no_such_path() -> Response {

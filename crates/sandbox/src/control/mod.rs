@@ -46,16 +46,6 @@ pub struct Linked {
     pub lid: String,
 }
 
-/// The sandbox at a glance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SandboxState {
-    /// How much of everything there is.
-    #[serde(flatten)]
-    pub counts: Counts,
-    /// Public root of the Noise certificate chain, 64 hexadecimal digits.
-    pub root_key: String,
-}
-
 /// A device of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeviceView {
@@ -246,10 +236,16 @@ impl Control {
         self.network.transcript().wait_for(filter, patience).await
     }
 
-    /// How much of everything there is, and the key that clients verify it by.
+    /// How much of everything there is.
     #[must_use]
-    pub fn state(&self) -> SandboxState {
-        SandboxState { counts: self.network.counts(), root_key: hex::encode(self.root_key) }
+    pub fn state(&self) -> Counts {
+        self.network.counts()
+    }
+
+    /// Public root of the handshake's certificate chain, 64 hexadecimal digits.
+    #[must_use]
+    pub fn root_key(&self) -> String {
+        hex::encode(self.root_key)
     }
 }
 
