@@ -67,8 +67,9 @@ pub(crate) async fn connect_readers(path: &Path, count: u32) -> Result<Pool, Sto
     pool.connect_with(options(path).read_only(true)).await.map_err(unavailable)
 }
 
-/// Sizes in which rows are written by one statement: few, so that every statement stays prepared.
-const SIZES: [usize; 4] = [64, 16, 4, 1];
+/// Sizes in which rows are written by one statement: so few that every statement stays prepared, and so many that a batch of
+/// any size up to the largest takes three statements at most.
+const SIZES: [usize; 12] = [64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1];
 
 /// Cuts rows into pieces that [`Rows::sql`] has a statement for.
 pub(crate) fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
@@ -190,8 +191,15 @@ mod tests {
     fn pieces_hold_all_rows_in_order() {
         let rows: Vec<u32> = (0..87).collect();
         let sizes: Vec<usize> = pieces(&rows).map(<[u32]>::len).collect();
-        assert_eq!(sizes, [64, 16, 4, 1, 1, 1]);
+        assert_eq!(sizes, [64, 16, 6, 1]);
         assert_eq!(pieces(&rows).flatten().copied().collect::<Vec<_>>(), rows);
+    }
+
+    #[test]
+    fn a_batch_takes_three_statements_at_most() {
+        for rows in 1..=64 {
+            assert!(pieces(&vec![(); rows]).count() <= 3, "{rows}");
+        }
     }
 
     #[test]

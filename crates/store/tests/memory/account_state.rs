@@ -51,6 +51,17 @@ pub async fn changes_are_made_all_or_none<B: Backend>(w: World<B>) {
     assert!(matches!(w.signal(account).apply(changes).await, Err(StoreError::Unavailable(_))));
     assert_eq!(w.signal(account).get(SignalKind::Session, b"a1").await, Ok(Some(b"a1".to_vec())));
     assert_eq!(w.signal(account).get(SignalKind::Session, b"a2").await, Ok(Some(b"a2".to_vec())));
+    // The same among others that share the transaction.
+    let signal = w.signal(account);
+    let many = join_all((0..40_u8).map(|n| {
+        let kind = if n % 2 == 0 { SignalKind::PreKey } else { SignalKind::Identity };
+        // The removal stands between them, so that they are two statements, of which the second is refused.
+        let between = SignalChange::Delete { kind: SignalKind::Session, key: b"none".to_vec() };
+        signal.apply(vec![put(SignalKind::SenderKey, &[n], b"first"), between, put(kind, &[n], b"second")])
+    }));
+    let refused = many.await.iter().filter(|answer| answer.is_err()).count();
+    let kept = signal.list_keys(SignalKind::SenderKey, b"").await.expect("read");
+    assert_eq!((refused, kept), (20, (0..40).filter(|n| n % 2 == 1).map(|n| vec![n]).collect::<Vec<_>>()));
 }
 
 pub async fn an_owner_sees_its_own_writes<B: Backend>(w: World<B>) {
