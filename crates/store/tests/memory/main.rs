@@ -8,6 +8,7 @@ mod accepting;
 mod account_state;
 mod accounts;
 mod back;
+mod crash;
 mod lists;
 mod out;
 mod people;
@@ -119,6 +120,9 @@ macro_rules! on {
                     what_the_owner_wrote_elsewhere_is_outbound,
                     the_original_of_an_incoming_message_is_sealed,
                     a_crash_between_commit_and_acknowledgement_doubles_nothing,
+                ],
+                crash: [
+                    what_was_answered_survives_a_killed_process,
                 ],
                 lists: [
                     messages_are_filtered_by_everything_a_person_would_want,

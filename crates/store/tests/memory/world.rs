@@ -43,6 +43,8 @@ impl Clock for StillClock {
 
 /// A database that the suite runs on, with back doors that the store itself does not have.
 pub trait Backend: Clone + Send + Sync + 'static {
+    /// Its module in this suite.
+    const NAME: &'static str;
     /// Runs statements behind the store's back.
     fn tamper(&self, path: &Path, sql: &str) -> impl Future<Output = ()> + Send;
     /// A number that a query behind the store's back answers.
@@ -62,6 +64,8 @@ impl Sqlite {
 }
 
 impl Backend for Sqlite {
+    const NAME: &'static str = "sqlite";
+
     async fn tamper(&self, path: &Path, sql: &str) {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut Self::connect(path).await).await.expect("tampering");
     }
@@ -113,6 +117,18 @@ impl<B: Backend> World<B> {
 
     pub async fn reopen_with(&self, key: SealKey, older: Vec<SealKey>) -> Store {
         Store::open(Self::options(self.folder.path(), key, older), self.clock.clone()).await.expect("opened again")
+    }
+
+    /// A store on a file elsewhere.
+    pub async fn open_at(&self, path: &Path) -> Store {
+        let options = Options { path: path.into(), seal_key: SealKey::new(1, [7; 32]), older_keys: Vec::new(), readers: 4 };
+        Store::open(options, self.clock.clone()).await.expect("opened elsewhere")
+    }
+
+    /// Makes all later ids and numbers differ from those of a world with another seed.
+    pub fn set_seed(&self, seed: u64) {
+        self.clock.state.store(seed << 40, Ordering::SeqCst);
+        self.counter.store(seed << 40, Ordering::SeqCst);
     }
 
     pub async fn tamper(&self, sql: &str) {
