@@ -84,7 +84,8 @@ fn lock(path: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// Makes a folder that only its owner can enter, or checks that the one there is so.
+/// Makes a folder that only its owner can enter, or checks that the one there is so. An empty one is closed to others:
+/// there is nothing in it that they could have read.
 ///
 /// # Errors
 /// When it can't be made, is no folder, or others can enter it.
@@ -99,6 +100,10 @@ pub fn make_private(path: &Path) -> anyhow::Result<()> {
     }
     let mode = found.permissions().mode();
     if mode & 0o077 != 0 {
+        if fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none()) {
+            let closed = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
+            return closed.with_context(|| format!("can't close the folder {} to others", path.display()));
+        }
         bail!("the folder {0} can be entered by others (mode {1:o}); run `chmod 700 {0}`", path.display(), mode & 0o777);
     }
     Ok(())
@@ -118,9 +123,18 @@ mod tests {
     #[test]
     fn a_folder_that_others_can_enter_is_refused() {
         let parent = tempfile::tempdir().expect("folder");
+        fs::write(parent.path().join("a"), "").expect("written");
         fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o755)).expect("changed");
         let refusal = DataDir::open(parent.path()).expect_err("refused").to_string();
         assert!(refusal.contains("chmod 700"), "{refusal}");
+    }
+
+    #[test]
+    fn an_empty_folder_is_closed_to_others() {
+        let parent = tempfile::tempdir().expect("folder");
+        fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o755)).expect("changed");
+        DataDir::open(parent.path()).expect("opened");
+        assert_eq!(fs::metadata(parent.path()).expect("folder").permissions().mode() & 0o777, 0o700);
     }
 
     #[test]

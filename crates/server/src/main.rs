@@ -3,7 +3,8 @@
 
 use std::process::ExitCode;
 
-/// glibc keeps the memory of a burst of password hashes; this one gives it back.
+/// glibc keeps the memory of a burst of password hashes; this one gives it back. Built without transparent huge pages
+/// (cargo feature `no_thp`): with them an empty process is 17 MB larger.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

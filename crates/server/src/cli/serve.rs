@@ -7,6 +7,7 @@ use crate::node::{FirstRun, Node, listen};
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -171,7 +172,9 @@ pub async fn run(args: ServeArgs, places: &Places) -> anyhow::Result<()> {
         () = signals.any() => false,
         () = node.broken() => true,
     };
-    out::note("stopping; a signal now stops at once");
+    if !args.json {
+        out::note("stopping; a signal now stops at once");
+    }
     tokio::select! {
         () = node.stop() => {}
         () = signals.any() => anyhow::bail!("stopped at once, before everything was finished"),
@@ -209,7 +212,7 @@ impl Signals {
 pub fn start_logging(config: &Config) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_new(&config.log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let started = match config.log.format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

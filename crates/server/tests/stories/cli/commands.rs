@@ -11,7 +11,7 @@ fn a_folder_is_prepared_without_a_server() {
     assert!(answer(&data, &["migrate", "--check"]).contains("up to date"));
     let made = answer(&data, &["createsuperuser", "--username", "Root", "--random-password"]);
     assert!(made.starts_with("admin root ") && made.contains("\npassword "), "{made}");
-    assert!(complaint(&data, &["createsuperuser", "--username", "root", "--random-password"]).contains("username"));
+    assert!(complaint(&data, &["createsuperuser", "--username", "root", "--random-password"]).contains("already taken"));
     let listed = answer(&data, &["user", "list"]);
     assert!(listed.contains("root") && listed.contains("yes"), "{listed}");
     assert!(complaint(&data, &["user", "deactivate", "root"]).contains("last active admin"));
