@@ -273,9 +273,12 @@ impl Store {
 
     /// How many messages there are in each status, of one user or of all, for people (it reads all of them).
     pub async fn message_counts(&self, user: Option<UserId>) -> Result<Vec<(MessageStatus, u64)>, StoreError> {
-        let sql = "SELECT status, COUNT(*) FROM messages WHERE ? IS NULL OR user_id = ? GROUP BY status ORDER BY status";
-        let user = user.map(|id| id.0);
-        let rows = sqlx::query_as::<_, (String, i64)>(sql).bind(user).bind(user).fetch_all(&self.inner.readers);
+        let all = "SELECT status, COUNT(*) FROM messages GROUP BY status ORDER BY status";
+        let of_user = "SELECT status, COUNT(*) FROM messages WHERE user_id = ? GROUP BY status ORDER BY status";
+        let rows = match user {
+            Some(user) => sqlx::query_as::<_, (String, i64)>(of_user).bind(user.0).fetch_all(&self.inner.readers),
+            None => sqlx::query_as::<_, (String, i64)>(all).fetch_all(&self.inner.readers),
+        };
         let place = Place { table: "messages", row: &"any" };
         let counted = rows.await.map_err(refused)?.into_iter().map(|(status, count)| {
             let status = place.name("status", &status)?;
