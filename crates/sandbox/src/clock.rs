@@ -16,7 +16,7 @@ impl Clock {
     /// Milliseconds since 1970-01-01 UTC.
     #[must_use]
     pub fn unix_millis(self) -> i64 {
-        #[allow(clippy::disallowed_methods, reason = "this module is the one reader of the wall clock")]
+        #[expect(clippy::disallowed_methods, reason = "this module is the one reader of the wall clock")]
         let now = SystemTime::now();
         now.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
@@ -30,7 +30,6 @@ impl Clock {
     /// A cryptographic generator, seeded by the operating system.
     #[must_use]
     pub fn random(self) -> StdRng {
-        #[allow(clippy::disallowed_methods, reason = "this module is the one source of randomness")]
         rand::make_rng::<StdRng>()
     }
 

@@ -7,13 +7,14 @@ use crate::network::Network;
 use crate::phones::Phones;
 use crate::state::State;
 use crate::transcript::Transcript;
-use crate::wire::{Pipe, Port, open_port, pipe, serve};
+use crate::wire::{Pipe, Port, pipe, serve};
 use crate::{Error, keys};
 use axum::Router;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 /// How long [`Sandbox::stop`] waits for connections to end.
@@ -66,6 +67,9 @@ impl Sandbox {
     /// When the folder cannot be used, is held by another process, or an address cannot
     /// be listened on.
     pub async fn start(config: Config) -> Result<Sandbox, Error> {
+        // Ports first: what is taken by somebody else should be known before anything runs.
+        let plain = bind(config.listen).await?;
+        let secure = bind(config.tls_listen).await?;
         let clock = Clock;
         keys::make_private_folder(&config.data_dir)?;
         let keys = Arc::new(Keys::load_or_create(&config.data_dir.join("keys"), clock)?);
@@ -75,17 +79,14 @@ impl Sandbox {
         let control = Control::new(network.clone(), phones, keys.root);
         let (stop, stopped) = watch::channel(false);
         let port = Port { network: network.clone(), keys: keys.clone(), stop: stopped };
-        let plain = match config.listen {
-            Some(address) => {
-                let router = control::router(control.clone());
-                Some(open_port(port.clone(), address, false, router).await?)
-            }
-            None => None,
-        };
-        let secure = match config.tls_listen {
-            Some(address) => Some(open_port(port, address, true, Router::new()).await?),
-            None => None,
-        };
+        let plain = plain.map(|(listener, at)| {
+            port.open(listener, false, control::router(control.clone()));
+            at
+        });
+        let secure = secure.map(|(listener, at)| {
+            port.open(listener, true, Router::new());
+            at
+        });
         let media = secure.or(plain).map(reachable);
         let addresses = Addresses {
             ws: plain.map(|at| format!("ws://{}/ws/chat", reachable(at))),
@@ -151,6 +152,25 @@ impl Sandbox {
             tracing::error!(%error, "the sandbox's state was not flushed");
         }
     }
+}
+
+impl Drop for Running {
+    /// Without this the phones would keep the network, and the network its files.
+    fn drop(&mut self) {
+        self.control.stop();
+        self.network.close_all();
+    }
+}
+
+/// Takes an address, if there is one to take.
+async fn bind(address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, Error> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let fail = |source| Error::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(fail)?;
+    let bound = listener.local_addr().map_err(fail)?;
+    Ok(Some((listener, bound)))
 }
 
 /// An address that can be dialled: "everywhere" becomes this machine.

@@ -87,13 +87,8 @@ impl Network {
             state: Mutex::default(),
         });
         let inner = &self.0;
-        let mut until = Instant::now() + FIRST_SHOWN + GRACE;
-        let mut references = Vec::new();
-        for _ in 0..REFERENCES {
-            let reference = inner.invite(&stranger, until);
-            references.push(reference);
-            until += NEXT_SHOWN;
-        }
+        let turns = turns(Instant::now());
+        let references: Vec<_> = turns.iter().map(|until| inner.invite(&stranger, *until)).collect();
         let offers = references.iter().map(|r| holding("ref", r.as_bytes()));
         stranger.link.send(
             NodeBuilder::new("iq")
@@ -105,7 +100,7 @@ impl Network {
                 .build(),
         );
         stranger.state.lock().references = references;
-        let last = until;
+        let last = turns.last().copied().unwrap_or_else(Instant::now);
         let waiting = Arc::downgrade(&stranger);
         tokio::spawn(async move {
             tokio::time::sleep_until(last).await;
@@ -140,7 +135,10 @@ impl Network {
         let signed = match tokio::time::timeout(ANSWER_WITHIN, answer).await {
             Ok(Ok(answer)) => answer?,
             Ok(Err(_)) => return Err(Error::Refused("the device is gone".into())),
-            Err(_) => return Err(Error::Refused("the device does not answer".into())),
+            Err(_) => {
+                stranger.state.lock().signing = None;
+                return Err(Error::Refused("the device does not answer".into()));
+            }
         };
         inner.finish_linking(&account, linking.device, signed, linking.signed)?;
         let link = stranger.link.clone();
@@ -151,6 +149,18 @@ impl Network {
         });
         Ok(account.pn(linking.device_id))
     }
+}
+
+impl Invitation {
+    fn is_good(&self, now: Instant) -> bool {
+        now < self.until
+    }
+}
+
+/// When each reference stops being good: clients show one after the other.
+fn turns(start: Instant) -> Vec<Instant> {
+    let later = (0..REFERENCES).map(|turn| FIRST_SHOWN + NEXT_SHOWN * turn + GRACE);
+    later.map(|after| start + after).collect()
 }
 
 /// A linking under way.
@@ -181,7 +191,7 @@ impl Inner {
         let by_reference = self.waiting.by_reference.lock();
         let invitation = by_reference.get(reference)?;
         let stranger = invitation.stranger.upgrade()?;
-        let good = invitation.until > Instant::now() && !stranger.state.lock().over;
+        let good = invitation.is_good(Instant::now()) && !stranger.state.lock().over;
         good.then_some(stranger)
     }
 
@@ -341,5 +351,27 @@ async fn show_out(waiting: &Weak<Stranger>) {
 impl Stage {
     fn code_until(&self) -> Option<Instant> {
         self.code.as_ref().map(|code| code.until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn references_expire_one_after_the_other() {
+        let start = Instant::now();
+        let turns = turns(start);
+        let good_at = |seconds: u64| {
+            let now = start + Duration::from_secs(seconds);
+            let invitations = turns.iter().map(|until| Invitation { stranger: Weak::new(), until: *until });
+            invitations.map(|invitation| invitation.is_good(now)).collect::<Vec<_>>()
+        };
+        assert_eq!(good_at(0), [true; 6]);
+        assert_eq!(good_at(60), [true; 6], "the first is shown for a minute");
+        assert_eq!(good_at(66), [false, true, true, true, true, true]);
+        assert_eq!(good_at(100), [false, false, true, true, true, true]);
+        assert_eq!(good_at(160), [false, false, false, false, false, true]);
+        assert_eq!(good_at(166), [false; 6]);
     }
 }

@@ -9,5 +9,5 @@ mod noise;
 mod ports;
 
 pub use connection::Pipe;
-pub(crate) use connection::{Drain, Source, pipe, serve};
-pub(crate) use ports::{Port, open_port};
+pub(crate) use connection::{pipe, serve};
+pub(crate) use ports::Port;

@@ -2,7 +2,6 @@
 //! whatever router the caller brings.
 
 use super::connection::{Drain, Source, serve};
-use crate::Error;
 use crate::keys::Keys;
 use crate::network::Network;
 use axum::Router;
@@ -17,7 +16,6 @@ use futures::{SinkExt, StreamExt};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -34,26 +32,20 @@ pub(crate) struct Port {
     pub stop: watch::Receiver<bool>,
 }
 
-/// Listens on `address`, with TLS if `tls`, and serves the WebSocket and `beside` until
-/// told to stop. Answers the address that was bound.
-///
-/// # Errors
-/// `Error::Listen` when the address cannot be had.
-pub(crate) async fn open_port(port: Port, address: SocketAddr, tls: bool, beside: Router) -> Result<SocketAddr, Error> {
-    let fail = |source| Error::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(fail)?;
-    let bound = listener.local_addr().map_err(fail)?;
-    let acceptor = tls.then(|| TlsAcceptor::from(port.keys.tls.clone()));
-    let stop = port.stop.clone();
-    let router = router(port).merge(beside);
-    tokio::spawn(async move {
-        let mut ended = stop.clone();
-        tokio::select! {
-            () = accept(&listener, acceptor.as_ref(), &router, &stop) => {}
-            _ = ended.changed() => {}
-        }
-    });
-    Ok(bound)
+impl Port {
+    /// Serves the WebSocket and `beside` on a listener, with TLS if `tls`, until told to stop.
+    pub(crate) fn open(&self, listener: TcpListener, tls: bool, beside: Router) {
+        let acceptor = tls.then(|| TlsAcceptor::from(self.keys.tls.clone()));
+        let stop = self.stop.clone();
+        let router = router(self.clone()).merge(beside);
+        tokio::spawn(async move {
+            let mut ended = stop.clone();
+            tokio::select! {
+                () = accept(&listener, acceptor.as_ref(), &router, &stop) => {}
+                _ = ended.changed() => {}
+            }
+        });
+    }
 }
 
 async fn accept(listener: &TcpListener, acceptor: Option<&TlsAcceptor>, router: &Router, stop: &watch::Receiver<bool>) {

@@ -1,0 +1,10 @@
+//! The network as a client meets it, at the level of stanzas: greeting, linking, keys,
+//! messages, queues, and what happens after a restart.
+
+mod client;
+mod greeting;
+mod keys;
+mod linking;
+mod messages;
+mod ports;
+mod world;
