@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use std::sync::Arc;
 
@@ -119,6 +119,11 @@ pub fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D)
 /// # Errors
 /// `MALFORMED_JSON`, `UNKNOWN_FIELD` or `VALIDATION_ERROR`.
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // Serde would read a list as the fields of a struct in their order.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| malformed(&error))?;
+        return Err(ApiError::field("body", "must be an object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
@@ -241,7 +246,9 @@ mod tests {
             ("", ErrorCode::MalformedJson, ""),
             ("{\"name\":\"\u{1}\"}", ErrorCode::MalformedJson, ""),
             ("{\"name\":\"x\"} {}", ErrorCode::MalformedJson, ""),
-            ("[]", ErrorCode::ValidationError, "name"),
+            ("[]", ErrorCode::ValidationError, "body"),
+            ("[\"x\", 1, []]", ErrorCode::ValidationError, "body"),
+            ("[", ErrorCode::MalformedJson, ""),
             ("\"secret\"", ErrorCode::ValidationError, "body"),
             ("{}", ErrorCode::ValidationError, "name"),
             ("{\"name\":7}", ErrorCode::ValidationError, "name"),

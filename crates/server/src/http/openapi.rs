@@ -82,11 +82,16 @@ fn complete(collected: &utoipa::openapi::OpenApi) -> String {
     // A document of strings and maps has no way not to be JSON.
     let mut document = serde_json::to_value(collected).unwrap_or_default();
     document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
+    if let Some(info) = document["info"].as_object_mut() {
+        // The owner has chosen no licence yet, and an empty name is not one.
+        info.remove("license");
+    }
     document["servers"] = json!([{"url": "/", "description": "This server"}]);
     document["components"]["securitySchemes"] = json!({
         "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
         "bearer": {"type": "http", "scheme": "bearer", "description": "An access token from `POST /api/v1/auth/login/`, or an API key."},
     });
+    document["components"]["examples"] = ErrorCode::ALL.iter().map(|code| (code.as_str().to_owned(), example(*code))).collect();
     document["security"] = json!([{"apiKey": []}, {"bearer": []}]);
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     for operation in paths.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut()).filter(|value| value.is_object()) {
@@ -96,6 +101,7 @@ fn complete(collected: &utoipa::openapi::OpenApi) -> String {
 }
 
 fn complete_operation(operation: &mut Value) {
+    sort_extensions(operation);
     let is_public = operation["security"] == json!([{}]);
     let wants_login = operation["x-login"] == json!(true) || operation["x-admin"] == json!(true);
     if wants_login {
@@ -115,6 +121,18 @@ fn complete_operation(operation: &mut Value) {
     }
     for (status, codes) in by_status(&codes_of(operation, is_public)) {
         operation["responses"][status.to_string()] = error_answer(&codes);
+    }
+}
+
+/// Extensions come out of a hash map; the document must be the same every time.
+fn sort_extensions(operation: &mut Value) {
+    let Some(fields) = operation.as_object_mut() else { return };
+    let mut names: Vec<String> = fields.keys().filter(|name| name.starts_with("x-")).cloned().collect();
+    names.sort();
+    for name in names {
+        if let Some(value) = fields.shift_remove(&name) {
+            fields.insert(name, value);
+        }
     }
 }
 
@@ -148,25 +166,25 @@ fn by_status(codes: &[ErrorCode]) -> BTreeMap<u16, Vec<ErrorCode>> {
 }
 
 fn error_answer(codes: &[ErrorCode]) -> Value {
-    let description: Vec<String> = codes.iter().map(|code| format!("`{}`: {}", code.as_str(), code.sentence())).collect();
-    let examples: serde_json::Map<String, Value> = codes
-        .iter()
-        .map(|code| {
-            let errors = match code {
-                ErrorCode::ValidationError => json!({"name": ["is required"]}),
-                ErrorCode::UnknownField => json!({"nmae": ["is not a field of this request"]}),
-                _ => json!({}),
-            };
-            let value = json!({"success": false, "message": code.sentence(), "errors": errors, "error_code": code.as_str()});
-            (code.as_str().to_owned(), json!({ "value": value }))
-        })
-        .collect();
+    let names: Vec<String> = codes.iter().map(|code| format!("`{}`", code.as_str())).collect();
+    let example = |code: &ErrorCode| (code.as_str().to_owned(), json!({"$ref": format!("#/components/examples/{}", code.as_str())}));
+    let examples: serde_json::Map<String, Value> = codes.iter().map(example).collect();
     let mut answer = json!({
-        "description": description.join("\n\n"),
+        "description": names.join(", "),
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}, "examples": examples}},
     });
     if codes.iter().any(|code| matches!(code.status().as_u16(), 429 | 503)) {
         answer["headers"] = json!({"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}});
     }
     answer
+}
+
+fn example(code: ErrorCode) -> Value {
+    let errors = match code {
+        ErrorCode::ValidationError => json!({"name": ["is required"]}),
+        ErrorCode::UnknownField => json!({"nmae": ["is not a field of this request"]}),
+        _ => json!({}),
+    };
+    let value = json!({"success": false, "message": code.sentence(), "errors": errors, "error_code": code.as_str()});
+    json!({"summary": code.sentence(), "value": value})
 }
