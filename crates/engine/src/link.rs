@@ -181,7 +181,8 @@ impl Link {
             None => false,
         };
         self.close().await;
-        Ok(told)
+        // WhatsApp ends the connection in the same breath, and its answer may be lost in that.
+        Ok(told || self.shared.unlinked.load(Ordering::Acquire))
     }
 
     /// Ends the link: what is in memory is flushed, the connection closed, every task stopped. No event is

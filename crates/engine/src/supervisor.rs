@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) stop: watch::Sender<bool>,
     /// Set when nothing more is to be told.
     pub(crate) hushed: AtomicBool,
+    /// Set when WhatsApp said that the account is not linked any more.
+    pub(crate) unlinked: AtomicBool,
     /// Becomes true when nothing of the link runs any more.
     pub(crate) over: watch::Sender<bool>,
 }
@@ -64,6 +66,7 @@ impl Shared {
             pairing: watch::Sender::new(false),
             stop: watch::Sender::new(false),
             hushed: AtomicBool::new(false),
+            unlinked: AtomicBool::new(false),
             over: watch::Sender::new(false),
         }
     }
@@ -231,7 +234,10 @@ impl Supervisor {
             Signal::DialFailed(reason) => self.offline(reason),
             Signal::HandshakeFailed => return self.handshake_failed(),
             Signal::OnlyPairCodeLeft => self.code_by = Some(Instant::now() + PAIR_CODE),
-            Signal::End(end) => return Some(end),
+            Signal::End(end) => {
+                self.shared.unlinked.store(matches!(end, LinkEnd::LoggedOut { .. }), Ordering::Release);
+                return Some(end);
+            }
         }
         None
     }
@@ -380,7 +386,9 @@ impl Supervisor {
             tracing::warn!(session = %self.session_id, "the client did not close in time");
         }
         // Its loop ends by itself; one that hangs in a connect is stopped with the other tasks.
-        let _ = tokio::time::timeout(LOOP_END, ended(&mut self.running)).await;
+        if self.running.is_some() {
+            let _ = tokio::time::timeout(LOOP_END, ended(&mut self.running)).await;
+        }
         self.runtime.stop().await;
         // A save may have been stopped half-way, so the device is saved whether it looks changed or not. One
         // that never had a client holds nothing worth keeping.

@@ -39,6 +39,8 @@ const HEALTH_EVERY: Duration = Duration::from_secs(5);
 const DEAD_FOR: Duration = Duration::from_secs(20);
 /// How long a logout may wait for a connection, so that WhatsApp can be told.
 const LOGOUT_WAIT: Duration = Duration::from_secs(10);
+/// How long sends may take to notice that their link is gone.
+const HEAR_OUT: Duration = Duration::from_secs(1);
 /// How long a graceful stop waits for acknowledgements that are on their way.
 const LANDING_WAIT: Duration = Duration::from_millis(1500);
 
@@ -81,6 +83,8 @@ pub(super) struct Driver<'a> {
     connected: bool,
     /// Since when nothing answers.
     silent_since: Option<Instant>,
+    /// Whether the silence is about acknowledgements.
+    unanswered: bool,
     health: Instant,
     leaving: Option<Leaving>,
     closing: Option<Closing>,
@@ -148,6 +152,7 @@ impl<'a> Driver<'a> {
             news_wait: None,
             connected: false,
             silent_since: None,
+            unanswered: false,
             health: Instant::now(),
             leaving: None,
             closing: None,
@@ -224,6 +229,7 @@ impl<'a> Driver<'a> {
     /// Carries out the next step after the end of a link.
     async fn after(&mut self, end: LinkEnd) -> Result<(), Exit> {
         self.failures = self.failures.saturating_add(1);
+        self.hear_out_tasks().await;
         let now = self.now();
         self.flights.ground(now);
         let outcome = step(&end, self.session.linked, self.failures, now.at);
@@ -296,6 +302,7 @@ impl<'a> Driver<'a> {
         let now = self.now();
         let unanswered = self.flights.give_up_waiting(now);
         if unanswered > 0 && self.connected {
+            self.unanswered = true;
             self.fell_silent(now, "Connected, but WhatsApp does not acknowledge messages.").await?;
         }
         if self.due.is_some_and(|due| due <= now.instant) {

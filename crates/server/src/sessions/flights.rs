@@ -139,10 +139,11 @@ impl Flights {
         self.land(wa_message_id, &AttemptError::Nack { code }, now)
     }
 
-    /// A device of the recipient reports. It proves that the server took the message, acknowledged or not.
-    pub fn receipt(&mut self, wa_message_ids: Vec<String>, chat: Jid, by: Option<Jid>, status: MessageStatus, at: Timestamp) {
-        for id in &wa_message_ids {
-            self.by_wa.remove(id);
+    /// A device of the recipient reports. It proves that the server took the message, so the acknowledgement that
+    /// it overtook is told with it.
+    pub fn receipt(&mut self, wa_message_ids: Vec<String>, chat: Jid, by: Option<Jid>, status: MessageStatus, now: Now, at: Timestamp) {
+        for id in wa_message_ids.iter().filter(|id| self.by_wa.contains_key(*id)).cloned().collect::<Vec<_>>() {
+            self.acked(id, at, now);
         }
         self.push(News::Receipt { wa_message_ids, chat, by, status, at });
     }
@@ -261,3 +262,6 @@ fn sentence(error: &AttemptError) -> String {
         AttemptError::NotOnWhatsApp => "The number is not on WhatsApp.".into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,13 @@
 //!
 //! One binary for all of them: linking the product takes longer than running them.
 
+mod account;
 mod api_keys;
 mod auth;
 mod contract;
+mod events;
+mod messages;
+mod sessions;
 mod throttle;
 mod users;
 mod world;

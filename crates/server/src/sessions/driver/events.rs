@@ -33,7 +33,7 @@ impl Driver<'_> {
                 self.sign_of_life().await?;
             }
             LinkEvent::Receipt { wa_message_ids, chat, by, status, at } => {
-                self.flights.receipt(wa_message_ids, chat, by, status, at);
+                self.flights.receipt(wa_message_ids, chat, by, status, now, at);
                 self.hungry = true;
                 self.sign_of_life().await?;
             }

@@ -5,7 +5,7 @@
 //! can be claimed in the very commit that settles the one before. Rounds follow one another as fast as the store
 //! answers; the faster messages come, the more of them share a round.
 
-use super::{Driver, Exit, Flow, Link, Now};
+use super::{Driver, Exit, Flow, HEAR_OUT, Link, Now};
 use crate::inbox;
 use crate::sessions::book::Address;
 use crate::sessions::flights::landed;
@@ -266,6 +266,15 @@ impl Driver<'_> {
             // The message stays in the air until its answer is overdue, and is then judged as unanswered.
             Err(error) => tracing::error!(session = %self.session.id, %error, "a send broke down"),
         }
+    }
+
+    /// Lets the tasks of a link that has ended report: whether a message was written decides what may be said of it.
+    pub(super) async fn hear_out_tasks(&mut self) {
+        let until = Instant::now() + HEAR_OUT;
+        while let Ok(Some(landing)) = tokio::time::timeout_at(until, self.tasks.join_next()).await {
+            self.on_landing_while_down(landing);
+        }
+        self.tasks.abort_all();
     }
 
     /// The last news go to the store before the driver ends, so that a message that was acknowledged is not sent

@@ -107,6 +107,7 @@ impl Driver<'_> {
     /// Something came from WhatsApp: the link is what it says.
     pub(super) async fn sign_of_life(&mut self) -> Result<(), Exit> {
         self.seat.touch();
+        self.unanswered = false;
         if self.silent_since.take().is_some() && self.connected {
             let (status, reason) = self.standing();
             self.show_and_save(status, reason).await?;
@@ -127,17 +128,20 @@ impl Driver<'_> {
         if !self.connected {
             return Ok(());
         }
-        if !link.is_alive() {
+        let alive = link.is_alive();
+        if !alive {
             self.fell_silent(now, "Connected, but the connection is dead.").await?;
-            if self.silent_since.is_some_and(|since| now.instant.duration_since(since) >= DEAD_FOR) {
-                tracing::warn!(session = %self.session.id, "link is dead; building a new one");
-                link.close().await;
-                return Err(Turn::Ended(LinkEnd::Lost { reason: "nothing answered".into() }));
-            }
-            return Ok(());
         }
-        let live = self.seat.live();
-        if live.limited_until.is_some_and(|until| until <= now.at) {
+        if self.silent_since.is_some_and(|since| now.instant.duration_since(since) >= DEAD_FOR) {
+            tracing::warn!(session = %self.session.id, "nothing answers; building a new link");
+            link.close().await;
+            return Err(Turn::Ended(LinkEnd::Lost { reason: "nothing answered".into() }));
+        }
+        if alive && !self.unanswered && self.silent_since.is_some() {
+            // It was dead and is not any more; what waits for acknowledgements waits for those.
+            self.sign_of_life().await?;
+        }
+        if self.seat.limited_until().is_some_and(|until| until <= now.at) {
             self.limited(None).await?;
             let (status, reason) = self.standing();
             self.show_and_save(status, reason).await?;
