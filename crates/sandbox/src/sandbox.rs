@@ -151,6 +151,7 @@ impl Sandbox {
         if let Err(error) = self.0.network.state().flush() {
             tracing::error!(%error, "the sandbox's state was not flushed");
         }
+        self.0.network.state().close();
     }
 }
 

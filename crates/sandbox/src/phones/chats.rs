@@ -109,12 +109,12 @@ impl Chats {
     }
 
     /// Stages that this message was taken in.
-    pub fn stage_seen(&self, key: Key<'_>, batch: &mut Batch<'_>) {
+    pub fn stage_seen(&self, key: Key<'_>, batch: &mut Batch) {
         batch.put_raw(Room::Chats, self.seen_row(key).as_bytes(), &[]);
     }
 
     /// Stages a message as the next one on the screen.
-    pub fn stage_message(&self, message: &ShownMessage, batch: &mut Batch<'_>) -> Result<(), Error> {
+    pub fn stage_message(&self, message: &ShownMessage, batch: &mut Batch) -> Result<(), Error> {
         let row = self.message_row(self.messages.len());
         batch.put(Room::Chats, &row, message)
     }

@@ -83,7 +83,7 @@ impl SignalState {
     }
 
     /// Makes one-time prekeys numbered from `first` and adds them to `batch`.
-    pub fn make_prekeys(&self, first: u32, count: u32, clock: Clock, batch: &mut Batch<'_>) -> Vec<(u32, PublicKey)> {
+    pub fn make_prekeys(&self, first: u32, count: u32, clock: Clock, batch: &mut Batch) -> Vec<(u32, PublicKey)> {
         let inner = self.0.lock();
         let mut random = clock.random();
         let mut made = Vec::with_capacity(count as usize);
@@ -157,7 +157,7 @@ impl SignalState {
     }
 
     /// Adds everything that changed since the last call to `batch`.
-    pub fn stage(&self, batch: &mut Batch<'_>) -> Result<(), Error> {
+    pub fn stage(&self, batch: &mut Batch) -> Result<(), Error> {
         let mut inner = self.0.lock();
         for address in std::mem::take(&mut inner.changed_sessions) {
             if let Some(record) = inner.sessions.get(&address) {
