@@ -1,0 +1,16 @@
+//! Whole stories: the real server, the simulated network, virtual phones, and what a customer sees over HTTP.
+//!
+//! Apart from the tests of single rooms because nothing is replaced here. Most stories run the server in this
+//! process; those that kill it run the binary, with the network living on in this process.
+#![expect(clippy::expect_used, reason = "a story stops at the first thing that is not as it should be")]
+
+mod bad_input;
+mod cli;
+mod codes;
+mod first_message;
+mod idempotency;
+mod kills;
+mod offline;
+mod restart;
+mod walls;
+mod world;

@@ -1,0 +1,82 @@
+//! Linked accounts survive what is not an unlink, and an unlink is seen.
+
+use crate::world::{World, qr_text};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn linked_accounts_come_back_by_themselves() {
+    let mut world = World::start().await;
+    let shop = world.linked_shop().await;
+    let friend = world.friend("Friend").await;
+    shop.send_text(&friend, "before").await;
+    friend.sees("before").await;
+    world.restart().await;
+    let shop = world.shop();
+    let session = shop.status_becomes("connected").await;
+    assert!(session["qr_code"].is_null(), "no new code is asked for");
+    shop.send_text(&friend, "after").await;
+    friend.sees("after").await;
+    assert_eq!(friend.shows(), ["before", "after"]);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remote_unlink_is_seen_and_a_new_link_works() {
+    let world = World::start().await;
+    let mut shop = world.linked_shop().await;
+    let devices = world.control().devices(&shop.number).expect("devices");
+    let companion = devices.iter().find(|device| device.id != 0).expect("the companion");
+    world.control().unlink(&shop.number, companion.id).expect("unlinked");
+    let session = shop.status_becomes("logged_out").await;
+    assert!(session["reason"].as_str().is_some_and(|reason| reason.contains("unlinked")), "{session}");
+    let refused = shop.api.post("/messages/send-text/", &json!({"recipient": "+12025550123", "content": "hi"})).await;
+    assert_eq!((refused.status, refused.code()), (409, "SESSION_NOT_LINKED"), "{}", refused.body);
+    shop.link().await;
+    let friend = world.friend("Friend").await;
+    shop.send_text(&friend, "linked anew").await;
+    friend.sees("linked anew").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logging_out_unlinks_the_device_at_whatsapp_too() {
+    let world = World::start().await;
+    let shop = world.linked_shop().await;
+    shop.api.post("/sessions/disconnect/", &json!({})).await.expect(200);
+    shop.status_becomes("logged_out").await;
+    let devices = world.control().devices(&shop.number).expect("devices");
+    assert_eq!(devices.len(), 1, "only the phone is left: {devices:?}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_offline_keeps_the_link() {
+    let world = World::start().await;
+    let shop = world.linked_shop().await;
+    let friend = world.friend("Friend").await;
+    shop.api.post("/sessions/disconnect/", &json!({"logout": false})).await.expect(200);
+    shop.status_becomes("disconnected").await;
+    let waiting = shop.send_text(&friend, "for later").await;
+    friend.says(&shop, "are you there?").await;
+    assert_eq!(shop.message(&waiting["id"]).await["status"], "pending");
+    shop.api.post("/sessions/reconnect/", &json!({})).await.expect(200);
+    shop.status_becomes("connected").await;
+    friend.sees("for later").await;
+    shop.receives("are you there?").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_in_the_making_survives_nothing_and_leaves_nothing() {
+    let mut world = World::start().await;
+    let shop = world.shop();
+    let answer = shop.api.post("/sessions/init/", &json!({})).await;
+    let old = qr_text(&answer.body["data"]);
+    world.restart().await;
+    let mut shop = world.shop();
+    let session = shop.session().await;
+    assert_ne!(session["status"], "connected");
+    assert!(world.control().scan(&old, None).await.is_err(), "the old code is worthless");
+    shop.link().await;
+    world.stop().await;
+}

@@ -1,0 +1,87 @@
+//! The checker of the fault stories. It knows nothing of our code: it reads what the API answered, what phones show,
+//! and what the network recorded.
+
+use sanasend_sandbox::{Control, Direction, StanzaFilter, StanzaRecord};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Each of `sent` is shown exactly once, and in this order.
+#[track_caller]
+pub fn shown_once_in_order(sent: &[String], shown: &[String]) {
+    let lost: Vec<&String> = sent.iter().filter(|text| !shown.contains(text)).collect();
+    assert!(lost.is_empty(), "lost: {lost:?}");
+    let doubled: Vec<&String> = sent.iter().filter(|text| shown.iter().filter(|other| other == text).count() > 1).collect();
+    assert!(doubled.is_empty(), "shown twice: {doubled:?}");
+    let order: Vec<&String> = shown.iter().filter(|text| sent.contains(text)).collect();
+    assert_eq!(order, sent.iter().collect::<Vec<_>>(), "out of order");
+}
+
+/// What the network recorded of one account's companions.
+pub struct Transcript(Vec<StanzaRecord>);
+
+impl Transcript {
+    /// Everything of the devices of `number`.
+    pub fn of(control: &Control, number: &str) -> Self {
+        let filter = StanzaFilter { jid: Some(number.to_owned()), limit: Some(usize::MAX), ..StanzaFilter::default() };
+        let companion = |record: &StanzaRecord| record.jid.as_deref().is_some_and(|jid| jid.contains(':'));
+        Self(control.transcript(&filter).into_iter().filter(companion).collect())
+    }
+
+    /// Invariant I5: no message key is used for two different messages. A key is named by the two devices, the
+    /// sender's ratchet key and the counter.
+    #[track_caller]
+    pub fn no_counter_is_reused(&self) -> usize {
+        let mut used: BTreeMap<(String, String, u64), String> = BTreeMap::new();
+        let mut seen = 0;
+        for record in self.0.iter().filter(|record| record.direction == Direction::In) {
+            let sender = record.jid.clone().unwrap_or_default();
+            for (recipient, header) in encrypted(&record.node) {
+                let ratchet = header["ratchet_key_hash"].as_str().unwrap_or_default();
+                let key = (format!("{sender} -> {recipient}"), ratchet.to_owned(), header["counter"].as_u64().unwrap_or_default());
+                let payload = header["payload_hash"].as_str().unwrap_or_default().to_owned();
+                seen += 1;
+                if let Some(other) = used.insert(key.clone(), payload.clone()) {
+                    assert_eq!(other, payload, "message key used twice: {key:?}");
+                }
+            }
+        }
+        seen
+    }
+
+    /// Ids of messages that the account's companion told the network it has (`ack` or `receipt`).
+    pub fn acknowledged(&self) -> Vec<String> {
+        let told = self.0.iter().filter(|record| record.direction == Direction::In);
+        let told = told.filter(|record| match record.node["tag"].as_str() {
+            Some("ack") => record.node["attrs"]["class"] == "message",
+            Some("receipt") => record.node["attrs"]["type"] != "retry",
+            _ => false,
+        });
+        told.filter_map(|record| record.node["attrs"]["id"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// How often the companion wrote a message with this id.
+    pub fn writes_of(&self, id: &str) -> usize {
+        let written = |record: &&StanzaRecord| {
+            record.direction == Direction::In && record.node["tag"] == "message" && record.node["attrs"]["id"] == id
+        };
+        self.0.iter().filter(written).count()
+    }
+}
+
+/// Every encrypted part of a stanza with the device it is for.
+fn encrypted(stanza: &Value) -> Vec<(String, &Value)> {
+    let mut found = Vec::new();
+    let to = stanza["attrs"]["to"].as_str().unwrap_or_default();
+    collect(stanza, to, &mut found);
+    found
+}
+
+fn collect<'a>(node: &'a Value, recipient: &str, found: &mut Vec<(String, &'a Value)>) {
+    let recipient = if node["tag"] == "to" { node["attrs"]["jid"].as_str().unwrap_or(recipient) } else { recipient };
+    if node["tag"] == "enc" && node["header"].get("ratchet_key_hash").is_some() {
+        found.push((recipient.to_owned(), &node["header"]));
+    }
+    for child in node["children"].as_array().into_iter().flatten() {
+        collect(child, recipient, found);
+    }
+}

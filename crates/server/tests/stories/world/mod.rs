@@ -1,0 +1,153 @@
+//! The world of a story: a server in this process with its own folder and network, a shop that is its customer, and
+//! friends who are virtual phones.
+
+mod api;
+mod checker;
+mod friend;
+mod process;
+mod shop;
+
+pub use api::Api;
+pub use checker::{Transcript, shown_once_in_order};
+pub use friend::Friend;
+pub use process::{Process, Split};
+pub use shop::{Shop, qr_text, text_of};
+
+use sanasend::clock::SystemClock;
+use sanasend::config::{self, Config, Profile};
+use sanasend::node::Node;
+use sanasend_model::Timestamp;
+use sanasend_sandbox::Control;
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long a story waits for what must come; it only bounds a failure.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks `probe` until it answers something; fails with `what` when it never does.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut probe: impl FnMut() -> F) -> T {
+    let found = settled(|| {
+        let asked = probe();
+        async {
+            let found = asked.await;
+            (found.is_some(), found)
+        }
+    });
+    found.await.ok().flatten().unwrap_or_else(|| panic!("never came: {what}"))
+}
+
+/// Asks `probe` until it says that it is satisfied, and answers what it saw; the last of it as the error otherwise.
+pub async fn settled<T, F: Future<Output = (bool, T)>>(mut probe: impl FnMut() -> F) -> Result<T, T> {
+    let until = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let (satisfied, seen) = probe().await;
+        if satisfied {
+            return Ok(seen);
+        }
+        if tokio::time::Instant::now() > until {
+            return Err(seen);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A server with the sandbox inside, as `serve --sandbox` starts it.
+pub struct World {
+    node: Option<Node>,
+    folder: TempDir,
+    /// The demo user's key, shown at the first start.
+    key: String,
+    /// The first admin's password.
+    pub admin_password: String,
+}
+
+impl World {
+    /// A new server in a new folder.
+    pub async fn start() -> Self {
+        Self::start_with(|_| ()).await
+    }
+
+    /// The same, with settings of its own.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = settings(folder.path());
+        change(&mut config);
+        let node = Node::start(config, Arc::new(SystemClock)).await.expect("the server starts");
+        let secret = |shown: &Option<sanasend::node::ShownOnce>| shown.as_ref().and_then(|shown| shown.secret.clone());
+        let key = secret(&node.first_run.demo).unwrap_or_default();
+        let admin_password = secret(&node.first_run.admin).expect("an admin at the first start");
+        Self { node: Some(node), folder, key, admin_password }
+    }
+
+    /// Stops the server in order and starts it again on the same folder.
+    pub async fn restart(&mut self) {
+        self.node.take().expect("running").stop().await;
+        self.node = Some(Node::start(settings(self.folder.path()), Arc::new(SystemClock)).await.expect("the server starts again"));
+    }
+
+    /// Stops the server in order.
+    pub async fn stop(mut self) {
+        self.node.take().expect("running").stop().await;
+    }
+
+    fn node(&self) -> &Node {
+        self.node.as_ref().expect("running")
+    }
+
+    /// What the server takes for now.
+    pub fn now(&self) -> Timestamp {
+        self.node().app.clock.now()
+    }
+
+    /// The sandbox's control.
+    pub fn control(&self) -> Control {
+        self.node().app.sandbox.as_ref().expect("a sandbox").control()
+    }
+
+    /// The API without credentials.
+    pub fn api(&self) -> Api {
+        Api::new(&format!("http://{}", self.node().api))
+    }
+
+    /// The demo user.
+    pub fn shop(&self) -> Shop {
+        Shop::new(self.api().with_key(&self.key), self.control())
+    }
+
+    /// The demo user with its account linked to a new phone.
+    pub async fn linked_shop(&self) -> Shop {
+        let mut shop = self.shop();
+        shop.link().await;
+        shop
+    }
+
+    /// The admin, logged in.
+    pub async fn admin(&self) -> Api {
+        let login = serde_json::json!({"username": "admin", "password": self.admin_password});
+        let answer = self.api().post("/auth/login/", &login).await;
+        self.api().with_token(answer.expect(200)["access"].as_str().expect("an access token"))
+    }
+
+    /// A new virtual phone.
+    pub async fn friend(&self, name: &str) -> Friend {
+        Friend::new(self.control(), name).await
+    }
+}
+
+/// Settings of a server in `folder`: free ports, the cheapest password hash allowed.
+pub fn settings(folder: &Path) -> Config {
+    let free = "127.0.0.1:0".parse().expect("an address");
+    let mut config = config::defaults(Profile::Development).config;
+    config.general.data_dir = folder.join("data");
+    config.general.listen = free;
+    config.sandbox.enabled = true;
+    config.sandbox.listen = free;
+    config.sandbox.tls_listen = free;
+    config.sessions.sandbox_prekeys = 30;
+    config.auth.password_memory_kib = 8192;
+    config.auth.password_passes = 1;
+    config
+}
