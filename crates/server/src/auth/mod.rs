@@ -19,7 +19,7 @@ use std::time::Duration;
 /// How often the times of last use of API keys are written down.
 const TOUCH_EVERY: Duration = Duration::from_secs(5);
 /// How often expired logins are removed.
-const SWEEP_EVERY: Duration = Duration::from_secs(3600);
+const SWEEP_EVERY: Duration = Duration::from_hours(1);
 
 /// The long-lived parts of authentication.
 #[derive(Debug)]

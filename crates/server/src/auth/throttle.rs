@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The window in which an address is counted.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// First lock of a user name; each further failure doubles it.
 const FIRST_LOCK: Duration = Duration::from_secs(1);
 /// A user name without failures for so long starts anew.
-const FORGIVEN_AFTER: Duration = Duration::from_secs(24 * 3600);
+const FORGIVEN_AFTER: Duration = Duration::from_hours(24);
 /// User names and addresses that are remembered.
 const REMEMBERED: u64 = 100_000;
 
@@ -161,7 +161,7 @@ mod tests {
 
     fn throttle() -> (Throttle, Arc<Still>) {
         let clock = Arc::new(Still(AtomicI64::new(1_000_000)));
-        let bounds = Bounds { bad_per_minute: 10, failures_before_lock: 5, longest_lock: Duration::from_secs(900) };
+        let bounds = Bounds { bad_per_minute: 10, failures_before_lock: 5, longest_lock: Duration::from_mins(15) };
         (Throttle::new(bounds, clock.clone()), clock)
     }
 
@@ -206,7 +206,7 @@ mod tests {
             throttle.bad_key(address(1)).expect("key");
             let _ = throttle.begin(&format!("name{n}"), address(1)).expect("password");
         }
-        assert_eq!(throttle.bad_key(address(1)), Err(Wait(Duration::from_secs(60))));
+        assert_eq!(throttle.bad_key(address(1)), Err(Wait(Duration::from_mins(1))));
         assert!(throttle.begin("anna", address(1)).is_err());
         throttle.bad_key(address(2)).expect("others are not concerned");
         clock.0.fetch_add(60_000, Ordering::Relaxed);

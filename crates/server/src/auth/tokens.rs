@@ -181,7 +181,7 @@ mod tests {
 
     fn tokens() -> (Tokens, Arc<Still>) {
         let clock = Arc::new(Still((NOW * 1000).into()));
-        (Tokens::new(Secret([1; 32]), Duration::from_secs(900), Duration::from_secs(86_400), clock.clone()), clock)
+        (Tokens::new(Secret([1; 32]), Duration::from_mins(15), Duration::from_hours(24), clock.clone()), clock)
     }
 
     fn encode(text: &str) -> String {

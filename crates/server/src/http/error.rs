@@ -176,7 +176,7 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict { what } => Self::new(ErrorCode::Conflict).with_field(what, "is already taken"),
             StoreError::Unavailable(_) => Self::unavailable(error),
             StoreError::Fenced => Self::unavailable("another owner has taken over the account"),
-            error => Self::internal(error),
+            StoreError::Corrupt { .. } => Self::internal(error),
         }
     }
 }

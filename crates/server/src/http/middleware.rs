@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::auth::limiter::{Counted, Standing};
 use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, Request, State};
 use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -124,7 +125,7 @@ impl FromRequestParts<Arc<App>> for Origin {
 }
 
 fn host(parts: &Parts, uri: &Uri) -> String {
-    let named = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok()).or_else(|| uri.authority().map(|a| a.as_str()));
+    let named = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok()).or_else(|| uri.authority().map(Authority::as_str));
     let sound = |text: &&str| {
         !text.is_empty()
             && text.len() <= 255

@@ -32,8 +32,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 /// The whole API as a service. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that
 /// addresses are known.
-#[must_use]
 pub fn router(app: Arc<App>) -> Router {
+    let origins = app.config.http.cors_origins.clone();
     let (routes, document) = openapi::collect(v1::routes()).split_for_parts();
     let routes = routes
         .merge(openapi::routes(&document))
@@ -41,10 +41,10 @@ pub fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(async || ApiError::new(ErrorCode::MethodNotAllowed))
         .with_state(app.clone());
     // The middleware mends the path, so it must run before the routes are looked at: a router around the router.
-    let front = axum::middleware::from_fn_with_state(middleware::Front::new(app.clone()), middleware::around);
+    let front = axum::middleware::from_fn_with_state(middleware::Front::new(app), middleware::around);
     let mut outer = Router::new().fallback_service(routes).layer(front);
-    if !app.config.http.cors_origins.is_empty() {
-        outer = outer.layer(cors(&app.config.http.cors_origins));
+    if !origins.is_empty() {
+        outer = outer.layer(cors(&origins));
     }
     outer
 }
@@ -59,5 +59,5 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers(own.into_iter().chain([header::AUTHORIZATION, header::CONTENT_TYPE]).collect::<Vec<_>>())
         .expose_headers(told)
-        .max_age(Duration::from_secs(600))
+        .max_age(Duration::from_mins(10))
 }

@@ -16,6 +16,13 @@ use utoipa_axum::router::OpenApiRouter;
 /// Everything under `/api/v1`, and the health checks beside it.
 #[must_use]
 pub fn routes() -> OpenApiRouter<Arc<App>> {
-    let v1 = OpenApiRouter::default().merge(auth::routes()).merge(users::routes()).merge(api_keys::routes()).merge(sessions::routes()).merge(messages::routes()).merge(events::routes()).merge(health::routes());
+    let v1 = OpenApiRouter::default()
+        .merge(auth::routes())
+        .merge(users::routes())
+        .merge(api_keys::routes())
+        .merge(sessions::routes())
+        .merge(messages::routes())
+        .merge(events::routes())
+        .merge(health::routes());
     OpenApiRouter::default().merge(health::probes()).nest("/api/v1", v1)
 }
