@@ -65,10 +65,11 @@ export class Seen {
 
 /** `sanasend serve --sandbox` on free ports in a folder of its own. */
 export class Product {
-    static async start(folder = mkdtempSync(join(tmpdir(), 'sanasend-interop-'))) {
+    static async start() {
+        const folder = mkdtempSync(join(tmpdir(), 'sanasend-interop-'))
         const program = process.env.SANASEND ?? fileURLToPath(new URL('../target/debug/sanasend', import.meta.url))
         const free = '127.0.0.1:0'
-        const child = spawn(program, ['serve', '--sandbox', '--json', '--data-dir', folder, '--listen', free,
+        const child = spawn(program, ['serve', '--sandbox', '--json', '--data-dir', join(folder, 'data'), '--listen', free,
             '--sandbox-listen', free, '--sandbox-tls-listen', free], { stdio: ['ignore', 'pipe', 'pipe'] })
         const product = new Product(child, folder)
         product.ready = await product.#readyLine()
@@ -98,12 +99,12 @@ export class Product {
     }
 
     /** Asks the child to end, kills it (this one process) if it does not, and removes its folder. */
-    async stop({ keep = false } = {}) {
+    async stop() {
         this.child.kill('SIGTERM')
         const killer = setTimeout(() => this.child.kill('SIGKILL'), 10_000)
         const how = await this.ended
         clearTimeout(killer)
-        if (!keep) rmSync(this.folder, { recursive: true, force: true })
+        rmSync(this.folder, { recursive: true, force: true })
         return how
     }
 
@@ -111,7 +112,7 @@ export class Product {
     async api(method, path, body, headers = {}) {
         const answer = await fetch(`${this.ready.api}/api/v1${path}`, {
             method,
-            headers: { 'X-API-Key': this.key, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), ...headers },
+            headers: { 'X-API-Key': this.ready.demo.api_key, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), ...headers },
             body: body === undefined ? undefined : JSON.stringify(body),
             signal: AbortSignal.timeout(STEP_LIMIT)
         })
@@ -119,9 +120,6 @@ export class Product {
         if (!envelope.success) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(envelope)}`)
         return envelope.data
     }
-
-    /** The demo user's key; on a second start in the same folder it is not told again, so the first is kept. */
-    get key() { return this.keptKey ?? this.ready.demo.api_key }
 
     /** One call of the sandbox's control API. */
     async control(method, path, body) {
@@ -158,17 +156,15 @@ export class Product {
     /** Links the demo user's account to a new virtual phone and waits until it is connected. */
     async link() {
         const session = await this.api('POST', '/sessions/init/', {})
-        const qr = session.qr_code?.text ?? session.qr_code
-        if (typeof qr !== 'string') throw new Error(`sessions/init answered no QR text: ${JSON.stringify(session).slice(0, 300)}`)
-        const scanned = await this.scan(qr)
+        const scanned = await this.scan(session.qr_code.text)
         await until('the session to be connected', async () => (await this.api('GET', '/sessions/status/')).status === 'connected')
         return scanned.phone
     }
 
     /** Sends a text; answers the message. */
-    async sendText(recipient, content) { return unwrap(await this.api('POST', '/messages/send-text/', { recipient, content })) }
+    sendText(recipient, content) { return this.api('POST', '/messages/send-text/', { recipient, content }) }
 
-    async message(id) { return unwrap(await this.api('GET', `/messages/${id}/`)) }
+    message(id) { return this.api('GET', `/messages/${id}/`) }
 
     /** Waits until the message has this status. */
     reaches(id, status) {
@@ -183,29 +179,22 @@ export class Product {
     async receives(text) {
         const message = await until(`the API to list ${JSON.stringify(text)}`, async () => {
             const { results } = await this.api('GET', '/messages/list/?direction=inbound&page_size=100')
-            return results.find(entry => textOf(entry.content) === text)
+            return results.find(entry => entry.content === text)
         })
-        const events = await this.events()
-        const told = events.filter(event => (event.type ?? event.kind ?? event.event) === 'message.received' && JSON.stringify(event).includes(text))
+        const told = (await this.events()).filter(event => event.type === 'message.received' && event.message === message.id)
         if (told.length !== 1) throw new Error(`the event log tells ${told.length} times of ${JSON.stringify(text)}`)
         return message
     }
 
     /** The event log from its beginning. */
-    async events() {
-        const answer = await this.api('GET', '/events/?after=0')
-        return answer.results ?? answer.events ?? answer
-    }
+    async events() { return (await this.api('GET', '/events/?after=0&limit=1000')).results }
 }
-
-const unwrap = data => data.message ?? data
-const textOf = content => (typeof content === 'string' ? content : content?.text)
 
 /** Runs a script's story with a hard limit; always stops the product it started, prints its log on failure. */
 export async function story(name, limit, tell) {
     const products = []
-    const start = async folder => {
-        const product = await Product.start(folder)
+    const start = async () => {
+        const product = await Product.start()
         products.push(product)
         return product
     }

@@ -5,7 +5,9 @@ import { DisconnectReason, makeWASocket, useMultiFileAuthState } from 'baileys'
 import pino from 'pino'
 import { expected, Seen } from '../product.mjs'
 
-console.info = () => {} // its Signal library prints whole sessions there, keys and all
+// Its Signal library prints whole sessions there, keys and all.
+console.info = () => {}
+console.warn = () => {}
 const textOf = message => message?.conversation ?? message?.extendedTextMessage?.text
 
 /** One Baileys client; its credentials live in a folder, as in a real bot. */
