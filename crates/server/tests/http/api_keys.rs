@@ -47,7 +47,7 @@ async fn the_last_use_is_told_at_once_and_written_later() {
 async fn a_key_ends_by_date_by_revocation_and_by_address() {
     let world = World::start().await;
     let admin = world.admin().await;
-    let soon = sanasend_model::Clock::now(&*world.clock).plus(Duration::from_secs(3600)).to_string();
+    let soon = sanasend_model::Clock::now(&*world.clock).plus(Duration::from_hours(1)).to_string();
     let (_, short) = world.key(&admin, json!({"expires_at": soon})).await;
     let (id, revoked) = world.key(&admin, json!({})).await;
     let (_, bound) = world.key(&admin, json!({"allowed_ips": ["203.0.113.0/24", "2001:db8::1"]})).await;
@@ -70,7 +70,7 @@ async fn a_key_ends_by_date_by_revocation_and_by_address() {
     world.get("/auth/me/", As::Key(&revoked)).await.is(401, "API_KEY_REVOKED");
     world.call(Method::DELETE, &format!("/api-keys/{id}/"), As::Token(&admin), Value::Null).await.is(200, "");
 
-    world.clock.pass(Duration::from_secs(3600));
+    world.clock.pass(Duration::from_hours(1));
     world.get("/auth/me/", As::Key(&short)).await.is(401, "API_KEY_EXPIRED");
 }
 
@@ -93,7 +93,7 @@ async fn the_old_key_lives_on_for_the_grace_period() {
     for key in [&old, &new] {
         world.get("/auth/me/", As::Key(key)).await.is(200, "");
     }
-    world.clock.pass(Duration::from_secs(24 * 3600));
+    world.clock.pass(Duration::from_hours(24));
     world.get("/auth/me/", As::Key(&old)).await.is(401, "API_KEY_REVOKED");
     world.get("/auth/me/", As::Key(&new)).await.is(200, "");
 

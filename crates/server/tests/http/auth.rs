@@ -109,11 +109,11 @@ async fn forged_tokens_are_refused() {
 async fn tokens_end_by_the_clock() {
     let world = World::start().await;
     let login = world.login(ADMIN, PASSWORD).await;
-    world.clock.pass(Duration::from_secs(15 * 60));
+    world.clock.pass(Duration::from_mins(15));
     world.get("/auth/me/", As::Token(&text(&login["access"]))).await.is(401, "TOKEN_EXPIRED");
     let refreshed = world.post("/auth/refresh/", As::Nobody, json!({"refresh": login["refresh"]})).await;
     refreshed.is(200, "");
-    world.clock.pass(Duration::from_secs(31 * 86_400));
+    world.clock.pass(Duration::from_hours(31 * 24));
     world.post("/auth/refresh/", As::Nobody, json!({"refresh": refreshed.body["data"]["refresh"]})).await.is(401, "TOKEN_EXPIRED");
 }
 
