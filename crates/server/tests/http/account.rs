@@ -138,7 +138,8 @@ impl Stream {
             while let Some((block, rest)) = self.text.split_once("\n\n") {
                 let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(|text| text.trim().to_owned());
                 let event = field("data:").map(|data| (field("event:").unwrap_or_default(), field("id:").unwrap_or_default(), data));
-                rest.clone_into(&mut self.text);
+                let rest = rest.to_owned();
+                self.text = rest;
                 if let Some((name, id, data)) = event {
                     return Some((name, id, serde_json::from_str(&data).expect("JSON")));
                 }
