@@ -53,12 +53,9 @@ impl Inner {
                 self.save_account(&account.record)?;
                 result(node).build()
             }
-            ("disappearing_mode", _)
-            | ("urn:xmpp:whatsapp:dirty", _)
-            | ("w:stats", _)
-            | ("w", _)
-            | ("urn:xmpp:whatsapp:push", _)
-            | ("w:web", _) => result(node).build(),
+            ("disappearing_mode" | "urn:xmpp:whatsapp:dirty" | "w:stats" | "w" | "urn:xmpp:whatsapp:push" | "w:web", _) => {
+                result(node).build()
+            }
             ("w:m", "media_conn") => result(node).children([self.media_conn()]).build(),
             ("w:profile:picture", "picture") if !set => picture(node),
             ("w:biz", "business_profile") => {
