@@ -88,7 +88,16 @@ async fn list(data: &Data, user: Option<String>, json: bool) -> anyhow::Result<(
         let scopes = if key.scopes.len() == Scope::ALL.len() { "all".to_owned() } else { joined(&key.scopes) };
         let networks = if key.allowed_ips.is_empty() { "all".to_owned() } else { joined(&key.allowed_ips) };
         let active = yes_no(key.is_active).to_owned();
-        table.add_row([key.prefix.clone(), owner, key.name.clone(), active, scopes, networks, time(key.expires_at), time(key.last_used_at)]);
+        table.add_row([
+            key.prefix.clone(),
+            owner,
+            key.name.clone(),
+            active,
+            scopes,
+            networks,
+            time(key.expires_at),
+            time(key.last_used_at),
+        ]);
     }
     out::line(&table.to_string());
     Ok(())

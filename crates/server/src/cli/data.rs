@@ -39,7 +39,10 @@ impl Data {
         let config = places.load(Vec::new())?.config;
         let folder = config.general.data_dir.clone();
         if !database(&folder).exists() {
-            bail!("there is no database in {}; start the server once, run `sanasend migrate`, or name another folder with --data-dir", folder.display());
+            bail!(
+                "there is no database in {}; start the server once, run `sanasend migrate`, or name another folder with --data-dir",
+                folder.display()
+            );
         }
         data_dir::make_private(&folder)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

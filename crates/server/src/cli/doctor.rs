@@ -104,11 +104,17 @@ fn files(folder: &Path, config: &Config) -> Finding {
         return found("data folder", Verdict::Warning, format!("{} is not there yet; the first start makes it", folder.display()));
     }
     let verdict = data_dir::make_private(folder).and_then(|()| {
-        if database(folder).exists() { Secrets::open(folder, &SystemClock, false).map(|secrets| 1 + secrets.older_seal_keys.len()) } else { Ok(0) }
+        if database(folder).exists() {
+            Secrets::open(folder, &SystemClock, false).map(|secrets| 1 + secrets.older_seal_keys.len())
+        } else {
+            Ok(0)
+        }
     });
     match verdict {
         Ok(0) => found("data folder", Verdict::Warning, format!("{} holds no database yet", config.general.data_dir.display())),
-        Ok(keys) => found("data folder", Verdict::Good, format!("{}: for its owner only; secrets are whole, {keys} seal key(s)", folder.display())),
+        Ok(keys) => {
+            found("data folder", Verdict::Good, format!("{}: for its owner only; secrets are whole, {keys} seal key(s)", folder.display()))
+        }
         Err(error) => found("data folder", Verdict::Bad, format!("{error:#}")),
     }
 }
@@ -136,7 +142,11 @@ fn ports(config: &Config, server_runs: bool) -> Vec<Finding> {
 fn exposure(config: &Config) -> Finding {
     let outside = !config.general.listen.ip().is_loopback();
     if outside && config.general.trusted_proxies.is_empty() {
-        return found("exposure", Verdict::Warning, format!("{} is reachable from outside without TLS; put a reverse proxy in front", config.general.listen));
+        return found(
+            "exposure",
+            Verdict::Warning,
+            format!("{} is reachable from outside without TLS; put a reverse proxy in front", config.general.listen),
+        );
     }
     if config.general.profile == Profile::Production && config.general.public_url.is_none() {
         return found("exposure", Verdict::Warning, "public_url is not set: links in answers are made from the request".into());
@@ -181,7 +191,11 @@ async fn stored(config: &Config, folder: &Path) -> Vec<Finding> {
                 found("migrations", Verdict::Warning, format!("{} to apply; the next start does it: {}", pending.len(), pending.join(", ")))
             });
             if let Ok(0) = users {
-                findings.push(found("users", Verdict::Warning, "there are none; run `sanasend createsuperuser` or start the server once".into()));
+                findings.push(found(
+                    "users",
+                    Verdict::Warning,
+                    "there are none; run `sanasend createsuperuser` or start the server once".into(),
+                ));
             }
             findings
         }

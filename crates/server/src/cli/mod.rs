@@ -14,10 +14,10 @@ pub mod sandbox;
 pub mod send;
 pub mod serve;
 pub mod session;
-pub mod users;
-pub mod welcome;
 #[cfg(test)]
 mod tests;
+pub mod users;
+pub mod welcome;
 
 use crate::config::{Loaded, Sources};
 use clap::{CommandFactory, Parser, Subcommand};

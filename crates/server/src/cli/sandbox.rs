@@ -58,7 +58,11 @@ pub async fn run(args: SandboxArgs, places: &Places) -> anyhow::Result<()> {
         out::line(&ready.to_string());
     } else {
         out::line(&serde_json::to_string_pretty(&ready)?);
-        out::line(&format!("sanasend serve --sandbox-connect {} --sandbox-key-file {}", addresses.ws.as_deref().unwrap_or_default(), key_file.display()));
+        out::line(&format!(
+            "sanasend serve --sandbox-connect {} --sandbox-key-file {}",
+            addresses.ws.as_deref().unwrap_or_default(),
+            key_file.display()
+        ));
     }
     signals.any().await;
     sandbox.stop().await;

@@ -130,7 +130,12 @@ impl Ready {
             (Some(sandbox), _) => {
                 let addresses = sandbox.addresses().clone();
                 let plain = |url: Option<String>| url.unwrap_or_default();
-                Some(ReadySandbox { ws: plain(addresses.ws), wss: addresses.wss, admin: plain(addresses.admin), ca_file: Some(addresses.ca_file) })
+                Some(ReadySandbox {
+                    ws: plain(addresses.ws),
+                    wss: addresses.wss,
+                    admin: plain(addresses.admin),
+                    ca_file: Some(addresses.ca_file),
+                })
             }
             (None, Some(ws)) => {
                 let admin = crate::config::check::loopback_url(ws).map_or_else(String::new, |(address, _)| format!("http://{address}"));

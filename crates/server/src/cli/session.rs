@@ -77,12 +77,7 @@ pub async fn run(args: SessionArgs) -> anyhow::Result<()> {
         SessionCommand::List { json } => list(&client, json).await,
         SessionCommand::Show { name } => show(&client, &name).await,
         SessionCommand::Link { name, phone } => link(&client, &name, phone).await,
-        SessionCommand::Disconnect { name, keep } => {
-            let body = json!({"logout": !keep});
-            let session = client.ask(Method::POST, "/sessions/disconnect/", &[("session", &name)], Some(&body)).await?;
-            say_status(&session);
-            Ok(())
-        }
+        SessionCommand::Disconnect { name, keep } => disconnect(&client, &name, keep).await,
         SessionCommand::Reconnect { name } => {
             let session = client.ask(Method::POST, "/sessions/reconnect/", &[("session", &name)], None).await?;
             say_status(&session);
@@ -137,7 +132,9 @@ async fn link(client: &Client, name: &str, phone: Option<String>) -> anyhow::Res
                 return Ok(());
             }
             "disconnected" | "failed" | "logged_out" => bail!("it was not linked: {}", text(&session, "reason")),
-            "passkey_required" => bail!("WhatsApp asks for a passkey; see the guide for the two calls that this takes: {}", text(&session, "reason")),
+            "passkey_required" => {
+                bail!("WhatsApp asks for a passkey; see the guide for the two calls that this takes: {}", text(&session, "reason"))
+            }
             _ => {}
         }
         let code = code_of(&session);
@@ -148,6 +145,16 @@ async fn link(client: &Client, name: &str, phone: Option<String>) -> anyhow::Res
         tokio::time::sleep(POLL).await;
         session = client.ask(Method::GET, "/sessions/status/", &[("session", name)], None).await?;
     }
+}
+
+async fn disconnect(client: &Client, name: &str, keep: bool) -> anyhow::Result<()> {
+    let left = client.ask(Method::POST, "/sessions/disconnect/", &[("session", name)], Some(&json!({"logout": !keep}))).await?;
+    let is = |field: &str| left.get(field).and_then(Value::as_bool).unwrap_or_default();
+    if is("unlinked") && !is("unlinked_at_whatsapp") {
+        out::note("WhatsApp could not be told: remove the device on the phone, under Linked devices.");
+    }
+    say_status(left.get("session").unwrap_or(&Value::Null));
+    Ok(())
 }
 
 /// What there is to scan or type now; empty while there is nothing.

@@ -14,16 +14,15 @@ fn the_definition_of_the_command_line_holds_together() {
 
 #[test]
 fn serve_takes_the_flags_of_the_contract_as_settings() {
-    let cli = parse("sanasend serve --sandbox --json --data-dir d --listen 127.0.0.1:0 --sandbox-listen 127.0.0.1:1 --sandbox-tls-listen 127.0.0.1:2");
+    let cli = parse(
+        "sanasend serve --sandbox --json --data-dir d --listen 127.0.0.1:0 --sandbox-listen 127.0.0.1:1 --sandbox-tls-listen 127.0.0.1:2",
+    );
     let Command::Serve(args) = cli.command else { panic!("another command") };
     assert!(args.json);
     let settings = args.as_settings();
-    for expected in [
-        ("sandbox.enabled", "true"),
-        ("listen", "127.0.0.1:0"),
-        ("sandbox.listen", "127.0.0.1:1"),
-        ("sandbox.tls_listen", "127.0.0.1:2"),
-    ] {
+    for expected in
+        [("sandbox.enabled", "true"), ("listen", "127.0.0.1:0"), ("sandbox.listen", "127.0.0.1:1"), ("sandbox.tls_listen", "127.0.0.1:2")]
+    {
         assert!(settings.iter().any(|(path, value)| (*path, value.as_str()) == expected), "{expected:?} in {settings:?}");
     }
     assert_eq!(cli.data_dir.as_deref(), Some(std::path::Path::new("d")));
@@ -34,7 +33,10 @@ fn every_flag_of_serve_is_a_setting_that_exists() {
     let cli = parse("sanasend serve --listen 127.0.0.1:0 --sandbox-connect ws://127.0.0.1:1/ws/chat --sandbox-key-file k");
     let Command::Serve(args) = cli.command else { panic!("another command") };
     let loaded = crate::config::load(Sources { flags: args.as_settings(), ..Sources::default() });
-    assert_eq!(loaded.map(|loaded| loaded.config.sandbox.connect).map_err(|problems| problems.to_string()), Ok(Some("ws://127.0.0.1:1/ws/chat".into())));
+    assert_eq!(
+        loaded.map(|loaded| loaded.config.sandbox.connect).map_err(|problems| problems.to_string()),
+        Ok(Some("ws://127.0.0.1:1/ws/chat".into()))
+    );
 }
 
 #[test]
@@ -100,7 +102,10 @@ fn the_line_for_scripts_has_the_shape_that_was_promised() {
 #[test]
 fn secrets_are_absent_on_a_second_start() {
     let line = serde_json::to_value(ready(None)).expect("json");
-    assert_eq!((line["admin"].clone(), line["demo"].clone()), (serde_json::json!({"username": "admin"}), serde_json::json!({"username": "demo"})));
+    assert_eq!(
+        (line["admin"].clone(), line["demo"].clone()),
+        (serde_json::json!({"username": "admin"}), serde_json::json!({"username": "demo"}))
+    );
     assert!(!format!("{:?}", ready(Some("hunter2"))).contains("hunter2"));
 }
 

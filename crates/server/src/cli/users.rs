@@ -219,7 +219,10 @@ async fn set_password(data: &Data, username: &str, source: &PasswordArgs) -> any
 async fn set_active(data: &Data, username: &str, is_active: bool) -> anyhow::Result<()> {
     let user = find(data, username).await?;
     if !is_active && data.server.is_some() {
-        bail!("a server is running on this folder and may be sending for {username}: use its API (POST /api/v1/users/{}/deactivate/)", user.id);
+        bail!(
+            "a server is running on this folder and may be sending for {username}: use its API (POST /api/v1/users/{}/deactivate/)",
+            user.id
+        );
     }
     let patch = UserPatch { is_active: Some(is_active), ..UserPatch::default() };
     match data.store.update_user(user.id, patch).await? {

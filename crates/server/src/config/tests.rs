@@ -71,8 +71,11 @@ fn a_file_that_is_no_toml_or_not_there_is_a_problem() {
 
 #[test]
 fn text_from_the_environment_may_look_like_a_number_or_be_a_list() {
-    let environment =
-        [("SANASEND_SESSIONS__DEVICE_NAME", "42"), ("SANASEND_TRUSTED_PROXIES", "10.0.0.0/8, 192.168.1.7"), ("SANASEND_HTTP__CORS_ORIGINS", "https://a.example")];
+    let environment = [
+        ("SANASEND_SESSIONS__DEVICE_NAME", "42"),
+        ("SANASEND_TRUSTED_PROXIES", "10.0.0.0/8, 192.168.1.7"),
+        ("SANASEND_HTTP__CORS_ORIGINS", "https://a.example"),
+    ];
     let loaded = from_text("", &environment, &[]).expect("sound");
     assert_eq!(loaded.config.sessions.device_name, "42");
     assert_eq!(loaded.config.general.trusted_proxies.len(), 2);

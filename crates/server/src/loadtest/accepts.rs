@@ -68,5 +68,8 @@ async fn client(customer: &Customer, session: &str, number: usize, start: Instan
 /// Numbers of the same length, in an area code that was never given to phones of this length by accident: they are
 /// never sent to, since the account is offline.
 fn body(session: &str, recipient: usize) -> String {
-    format!(r#"{{"session":"{session}","recipient":"+1303555{:04}","content":"Your order is on its way. Thank you!"}}"#, 1000 + recipient % 9000)
+    format!(
+        r#"{{"session":"{session}","recipient":"+1303555{:04}","content":"Your order is on its way. Thank you!"}}"#,
+        1000 + recipient % 9000
+    )
 }

@@ -30,7 +30,8 @@ pub struct Linked {
 /// # Errors
 /// When an account can't be linked.
 pub async fn measure(place: &Temporary, count: usize, progress: &ProgressBar) -> anyhow::Result<(Memory, Linked)> {
-    let network = Process::start(&["sandbox", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"], &place.folder("network")?, &[]).await?;
+    let network =
+        Process::start(&["sandbox", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"], &place.folder("network")?, &[]).await?;
     let (ws, key) = (network.text("/ws")?, network.text("/key_file")?);
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--sandbox-connect", &ws, "--sandbox-key-file", &key];
     let server = Process::start(&arguments, &place.folder("memory")?, SETTINGS).await?;

@@ -58,7 +58,8 @@ impl Process {
     /// Where the system does not tell it.
     pub fn resident_kib(&self) -> anyhow::Result<u64> {
         let pid = self.child.id().context("the process has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("resident memory is read from /proc, which Linux has")?;
+        let status =
+            std::fs::read_to_string(format!("/proc/{pid}/status")).context("resident memory is read from /proc, which Linux has")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         line.trim().trim_end_matches("kB").trim().parse().context("VmRSS is no number")
     }

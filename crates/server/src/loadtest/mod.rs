@@ -124,7 +124,9 @@ async fn accept_stage(args: &LoadtestArgs, place: &Temporary, time: Duration, st
     let raw_folder = place.folder("raw")?;
     let raw_time = time / 3;
     let for_disk = raw_folder.clone();
-    let fsync_per_s = tokio::task::spawn_blocking(move || disk::measure(&for_disk, raw_time)).await.context("the measurement of the disk broke down")??;
+    let fsync_per_s = tokio::task::spawn_blocking(move || disk::measure(&for_disk, raw_time))
+        .await
+        .context("the measurement of the disk broke down")??;
     let bare = sanasend_store::raw::measure(&raw_folder.join("raw.db"), raw_time).await?;
     stage("accepts with many clients");
     let many = accepts::measure(&customer, &account, usize::try_from(args.clients)?, time).await?;

@@ -117,7 +117,12 @@ pub fn quantile(samples: &mut [f64], share: f64) -> f64 {
         return 0.0;
     }
     samples.sort_unstable_by(f64::total_cmp);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index into a list in memory")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index into a list in memory"
+    )]
     let index = ((samples.len() - 1) as f64 * share).round() as usize;
     samples[index.min(samples.len() - 1)]
 }

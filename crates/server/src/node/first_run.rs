@@ -53,31 +53,29 @@ pub async fn prepare(config: &Config, store: &Store, auth: &Auth, clock: &dyn Cl
     let in_sandbox = config.sandbox.enabled || config.sandbox.connect.is_some();
     let admins = UserFilter { is_admin: Some(true), ..UserFilter::default() };
     if store.list_users(&admins, Page { page: 1, page_size: 1 }).await?.count > 0 {
-        let known = async |name: &str| anyhow::Ok(store.user_credentials(name).await?.map(|(user, _)| ShownOnce { username: user.username, secret: None }));
+        let known = async |name: &str| {
+            anyhow::Ok(store.user_credentials(name).await?.map(|(user, _)| ShownOnce { username: user.username, secret: None }))
+        };
         let admin = known(&config.first_admin.username).await?;
         let demo = if in_sandbox { known(DEMO_USER).await? } else { None };
         return Ok(FirstRun { admin, demo });
     }
+    let password = config.first_admin.password.as_ref().map_or_else(|| make_password(clock), |password| password.0.clone());
+    // Nobody logs in as the demo user: its password is made and forgotten. Both are hashed at once, since a first
+    // start waits for little else.
+    let hash_for_demo = async { if in_sandbox { auth.passwords.hash(make_password(clock)).await.map(Some) } else { Ok(None) } };
+    let (hash, demo_hash) = tokio::try_join!(auth.passwords.hash(password.clone()), hash_for_demo)?;
     // The demo user comes first: an admin in the database means that all of this was done, whenever a start was cut off.
-    let demo = if in_sandbox { Some(make_demo(store, auth, clock).await?) } else { None };
-    let admin = make_admin(config, store, auth, clock).await?;
-    Ok(FirstRun { admin: Some(admin), demo })
-}
-
-async fn make_admin(config: &Config, store: &Store, auth: &Auth, clock: &dyn Clock) -> anyhow::Result<ShownOnce> {
-    let username = sanasend_model::user::username(&config.first_admin.username)?;
-    let password = match &config.first_admin.password {
-        Some(password) => password.0.clone(),
-        None => make_password(clock),
+    let demo = match demo_hash {
+        Some(hash) => Some(make_demo(store, auth, hash).await?),
+        None => None,
     };
-    let new = new_user(&username, true, auth.passwords.hash(password.clone()).await?);
-    store.create_user(new).await.context("the first admin could not be made")?;
-    Ok(ShownOnce { username, secret: Some(password) })
+    let username = sanasend_model::user::username(&config.first_admin.username)?;
+    store.create_user(new_user(&username, true, hash)).await.context("the first admin could not be made")?;
+    Ok(FirstRun { admin: Some(ShownOnce { username, secret: Some(password) }), demo })
 }
 
-async fn make_demo(store: &Store, auth: &Auth, clock: &dyn Clock) -> anyhow::Result<ShownOnce> {
-    // Nobody logs in as the demo user: its password is made and forgotten.
-    let hash = auth.passwords.hash(make_password(clock)).await?;
+async fn make_demo(store: &Store, auth: &Auth, hash: String) -> anyhow::Result<ShownOnce> {
     let new = NewUser {
         max_messages_per_day: DEMO_MESSAGES,
         max_messages_per_minute: DEMO_MESSAGES,

@@ -56,10 +56,8 @@ impl Node {
         }
         let shutdown = CancellationToken::new();
         let auth = Auth::new(&config, &ground.secrets, &clock);
-        let (sandbox, first_run) = tokio::try_join!(
-            start_sandbox(&config, &ground),
-            first_run::prepare(&config, &ground.store, &auth, &*clock),
-        )?;
+        let (sandbox, first_run) =
+            tokio::try_join!(start_sandbox(&config, &ground), first_run::prepare(&config, &ground.store, &auth, &*clock),)?;
         if let Some(sandbox) = &sandbox {
             first_run::make_friend(sandbox).await?;
         }

@@ -54,7 +54,12 @@ impl Dial for OtherProcess {
 }
 
 /// Carries frames both ways until one side closes.
-async fn carry(address: SocketAddr, path: &str, mut from_client: mpsc::Receiver<Bytes>, to_client: mpsc::Sender<Bytes>) -> anyhow::Result<()> {
+async fn carry(
+    address: SocketAddr,
+    path: &str,
+    mut from_client: mpsc::Receiver<Bytes>,
+    to_client: mpsc::Sender<Bytes>,
+) -> anyhow::Result<()> {
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
     let (socket, _) = tokio_tungstenite::client_async(format!("ws://{address}{path}"), socket).await?;
