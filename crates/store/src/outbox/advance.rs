@@ -76,6 +76,7 @@ impl Tx {
         let from = message.status;
         let Some(to) = from.advance(to) else { return Ok(None) };
         let usage = difference(&message, to);
+        let at = at.max(latest(&message));
         date(&mut message, to, at);
         let detail = cause.as_ref().map(|(failure, text)| format!("{}: {text}", failure.as_str()));
         (message.error_code, message.error_message) = cause.unzip();
@@ -119,6 +120,12 @@ impl Tx {
         let sql = "UPDATE outbox SET head = TRUE WHERE seq = (SELECT MIN(seq) FROM outbox WHERE session_id = ? AND chat = ?)";
         sqlx::query(sql).bind(session.0).bind(chat).execute(&mut self.conn).await.map(drop).map_err(refused)
     }
+}
+
+/// The latest moment that a message tells of. WhatsApp's times are whole seconds: without it a message could have
+/// been sent before it was accepted.
+fn latest(message: &Message) -> Timestamp {
+    [message.sent_at, message.delivered_at, message.read_at].into_iter().flatten().fold(message.created_at, Timestamp::max)
 }
 
 /// Fills in the dates that a status proves: what was delivered was sent, what was read was delivered.
