@@ -6,7 +6,7 @@ use sanasend_model::{Content, Jid, Timestamp};
 use sanasend_store::{Incoming, Peer};
 use std::sync::Arc;
 use whatsapp_rust::types::durability_hook::{InboundDurabilityHook, InboundMessage};
-use whatsapp_rust::wacore::types::message::MessageSource;
+use whatsapp_rust::wacore::types::message::{MessageInfo, MessageSource};
 use whatsapp_rust::wacore_binary::{Jid as WireJid, JidExt};
 use whatsapp_rust::{Client, waproto};
 
@@ -41,7 +41,7 @@ async fn read(client: &Client, inbound: &InboundMessage) -> Option<Incoming> {
     let name = Some(info.push_name.clone()).filter(|name| !name.is_empty());
     Some(Incoming {
         wa_message_id: info.id.clone(),
-        chat: chat(client, source).await?,
+        chat: chat(client, info).await?,
         sender: sender(client, source).await,
         sender_name: name.filter(|_| !source.is_from_me),
         from_me: source.is_from_me,
@@ -54,12 +54,13 @@ async fn read(client: &Client, inbound: &InboundMessage) -> Option<Incoming> {
 
 /// The conversation; one with a person goes by its number wherever that is known, so that it is the same
 /// conversation whichever id the two sides happened to use.
-async fn chat(client: &Client, source: &MessageSource) -> Option<Jid> {
+async fn chat(client: &Client, info: &MessageInfo) -> Option<Jid> {
+    let source = &info.source;
     if !source.chat.is_lid() {
         return jid::from_wire(&source.chat);
     }
-    let alt = if source.is_from_me { &source.recipient_alt } else { &source.sender_alt };
-    match alt.as_ref().filter(|alt| alt.is_pn()) {
+    let numbers = if source.is_from_me { [&source.recipient_alt, &info.peer_recipient_pn] } else { [&source.sender_alt, &None] };
+    match numbers.into_iter().flatten().find(|number| number.is_pn()) {
         Some(number) => jid::from_wire(number),
         None => canonical(client, &source.chat).await,
     }

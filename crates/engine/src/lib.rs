@@ -27,6 +27,8 @@ mod message_id;
 mod passkey;
 mod runtime;
 mod sandbox;
+#[cfg(test)]
+mod stories;
 mod supervisor;
 #[cfg(test)]
 mod tests;

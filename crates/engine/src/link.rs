@@ -181,7 +181,8 @@ impl Link {
             None => false,
         };
         self.close().await;
-        // WhatsApp ends the connection in the same breath, and its answer may be lost in that.
+        // WhatsApp ends the connection in the same breath, and its answer may be lost in that; what the link heard
+        // last then says it.
         Ok(told || self.shared.unlinked.load(Ordering::Acquire))
     }
 

@@ -150,6 +150,7 @@ impl Supervisor {
         let _over = OverAtTheEnd(Arc::clone(&self.shared));
         let end = self.live().await;
         self.take_down().await;
+        self.note_unlinking(end.as_ref());
         if let Some(end) = end {
             tracing::info!(session = %self.session_id, ?end, "link ended");
             self.say(LinkEvent::Ended(end));
@@ -234,10 +235,7 @@ impl Supervisor {
             Signal::DialFailed(reason) => self.offline(reason),
             Signal::HandshakeFailed => return self.handshake_failed(),
             Signal::OnlyPairCodeLeft => self.code_by = Some(Instant::now() + PAIR_CODE),
-            Signal::End(end) => {
-                self.shared.unlinked.store(matches!(end, LinkEnd::LoggedOut { .. }), Ordering::Release);
-                return Some(end);
-            }
+            Signal::End(end) => return Some(end),
         }
         None
     }
@@ -398,6 +396,16 @@ impl Supervisor {
                 tracing::warn!(session = %self.session_id, %error, "the device could not be saved at the end");
             }
         }
+    }
+
+    /// Whether WhatsApp said that the account is unlinked, be it the end or something nobody heard any more.
+    fn note_unlinking(&mut self, end: Option<&LinkEnd>) {
+        let unlinked = |end: &LinkEnd| matches!(end, LinkEnd::LoggedOut { code: Some(_) });
+        let mut noted = end.is_some_and(unlinked);
+        while let Ok(signal) = self.signals.try_recv() {
+            noted |= matches!(signal, Signal::End(end) if unlinked(&end));
+        }
+        self.shared.unlinked.fetch_or(noted, Ordering::AcqRel);
     }
 
     fn say(&self, event: LinkEvent) {

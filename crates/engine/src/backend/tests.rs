@@ -76,6 +76,12 @@ impl Bench {
         backend.save(&device).await.expect("saved");
     }
 
+    /// Forgets the account's credentials, as after a log-out.
+    pub(crate) async fn erase(&self) {
+        let generation = self.store.take_session(self.session).await.expect("generation");
+        self.store.erase_credentials(self.session, generation).await.expect("erased");
+    }
+
     async fn backend(&self) -> Backend {
         Backend::new(self.rows().await)
     }
