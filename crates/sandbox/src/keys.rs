@@ -101,7 +101,6 @@ fn noise_keys(folder: &Path, clock: Clock) -> Result<(KeyPair, Vec<u8>, [u8; 32]
     let chain = CertChain {
         intermediate: certificate(&root, &intermediate, (1, 0), (from, until), clock)?,
         leaf: certificate(&intermediate, &fixed, (2, 1), (from, until), clock)?,
-        ..Default::default()
     };
     Ok((fixed, chain.encode_to_vec(), public_bytes(&root)))
 }
@@ -120,11 +119,10 @@ fn certificate(
         key: Some(public_bytes(subject).to_vec()),
         not_before: Some(validity.0),
         not_after: Some(validity.1),
-        ..Default::default()
     }
     .encode_to_vec();
     let signature = issuer.calculate_signature(&details, &mut clock.random()).map_err(|e| Error::Keys(e.to_string()))?;
-    Ok(MessageField::some(NoiseCertificate { details: Some(details), signature: Some(signature.to_vec()), ..Default::default() }))
+    Ok(MessageField::some(NoiseCertificate { details: Some(details), signature: Some(signature.to_vec()) }))
 }
 
 fn key_pair(private: &[u8; 32]) -> Result<KeyPair, Error> {

@@ -53,6 +53,9 @@ const MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
 /// Block cache.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Name of the empty file that says that the store was made to the end. `fjall` can't open what it was killed in making.
+const WHOLE: &str = "whole";
+
 /// A key with the raw value found under it.
 pub type RawEntry = (Vec<u8>, Vec<u8>);
 
@@ -73,13 +76,23 @@ impl std::fmt::Debug for State {
 }
 
 impl State {
-    /// Opens the store in `folder`, making it when absent.
+    /// Opens the store in `folder`, making it when absent. What a killed first start left half made is made anew: nothing
+    /// was ever written into it.
     ///
     /// # Errors
     /// `Error::State` when the folder cannot be used, or another process holds it.
     pub fn open(folder: &Path) -> Result<State, Error> {
+        let whole = folder.join(WHOLE);
+        let is_whole = whole.exists();
+        if !is_whole && folder.exists() {
+            std::fs::remove_dir_all(folder).map_err(|source| unusable(folder, source))?;
+        }
         let database = Database::builder(folder).cache_size(CACHE_BYTES).worker_threads(1).open()?;
         let tree = database.keyspace("rooms", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))?;
+        if !is_whole {
+            let mark = std::fs::File::create(&whole).and_then(|mark| mark.sync_all());
+            mark.and_then(|()| std::fs::File::open(folder)?.sync_all()).map_err(|source| unusable(folder, source))?;
+        }
         Ok(State(Arc::new(RwLock::new(Some(Arc::new(Files { database, tree }))))))
     }
 
@@ -191,6 +204,10 @@ impl State {
 
 fn closed() -> Error {
     Error::State("the sandbox has stopped".into())
+}
+
+fn unusable(folder: &Path, source: std::io::Error) -> Error {
+    Error::File { path: folder.display().to_string(), source }
 }
 
 /// Changes that are written as one by [`Batch::commit`]; dropped, they never were.

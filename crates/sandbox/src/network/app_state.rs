@@ -70,7 +70,7 @@ impl Inner {
                 return Ok((failed(name, 400, "bad-request"), None));
             };
             version += 1;
-            patch.version = MessageField::some(SyncdVersion { version: Some(version), ..Default::default() });
+            patch.version = MessageField::some(SyncdVersion { version: Some(version) });
             let key = patch_key(phone, name, version);
             batch.put_raw(Room::Extras, &key, &patch.encode_to_vec());
         }

@@ -38,7 +38,7 @@ impl Network {
 impl Inner {
     /// A device's list as usync gives it: `<device-list>` and, when there are
     /// companions, `<key-index-list>`.
-    pub(super) fn device_lists(&self, account: &Account) -> Vec<Node> {
+    pub(super) fn device_lists(account: &Account) -> Vec<Node> {
         let inner = account.lock();
         let devices = inner.published().map(|device| {
             let mut builder = NodeBuilder::new("device").attr("id", device.record.id);

@@ -18,7 +18,10 @@ impl Inner {
             "receipt" => self.on_receipt(session, node),
             "ack" => self.on_ack(session, node),
             "presence" => self.on_presence(session, node),
-            "chatstate" => self.on_chatstate(session, node),
+            "chatstate" => {
+                self.on_chatstate(session, node);
+                Ok(())
+            }
             // `ib` carries telemetry and hints about batches; nothing else is sent to a
             // server by itself.
             _ => Ok(()),

@@ -12,7 +12,7 @@ use wacore_binary::Node;
 /// What a connection takes from the network, in order.
 pub(crate) enum Item {
     /// A stanza to be sent.
-    Stanza(Out),
+    Stanza(Box<Out>),
     /// The end: send what came before, then close.
     Close,
 }
@@ -53,7 +53,7 @@ impl Link {
         let not_before = delay.map(|delay| Instant::now() + delay);
         let out = Out { node, bytes, not_before };
         // The receiver is gone when the connection ended: what is queued comes again.
-        let _ = self.tx.send(Item::Stanza(out));
+        let _ = self.tx.send(Item::Stanza(Box::new(out)));
     }
 
     /// Ends the connection after what was sent before.

@@ -57,7 +57,10 @@ impl Connection {
         let inner = &self.network.0;
         let done = match &self.who {
             Who::Device(session) => inner.on_stanza(session, node),
-            Who::Stranger(stranger) => inner.on_stranger(stranger, node),
+            Who::Stranger(stranger) => {
+                inner.on_stranger(stranger, node);
+                return true;
+            }
             Who::Nobody => return true,
         };
         if let Err(error) = &done {

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{CompactString, Jid, Node, NodeContent, SERVER_JID};
+use wacore_binary::{CompactString, Jid, Node, NodeContent, NodeValue, SERVER_JID};
 
 /// An attribute as text; empty when absent.
 pub(crate) fn text<'a>(node: &'a Node, key: &str) -> Cow<'a, str> {
@@ -12,7 +12,7 @@ pub(crate) fn text<'a>(node: &'a Node, key: &str) -> Cow<'a, str> {
 
 /// An attribute as jid.
 pub(crate) fn jid(node: &Node, key: &str) -> Option<Jid> {
-    node.attrs.get(key).and_then(|value| value.to_jid())
+    node.attrs.get(key).and_then(NodeValue::to_jid)
 }
 
 /// The content as bytes.

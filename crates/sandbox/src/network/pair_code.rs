@@ -14,7 +14,7 @@ use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node, SERVER_JID};
 
 /// A code is good for this long.
-const CODE_LIVES: Duration = Duration::from_secs(180);
+const CODE_LIVES: Duration = Duration::from_mins(3);
 /// A companion has this long to answer the phone's half.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -78,7 +78,7 @@ impl Inner {
     }
 
     /// A stage of linking by code, from the companion.
-    pub(super) fn on_code_stage(&self, stranger: &Arc<Stranger>, node: &Node) -> Result<(), Error> {
+    pub(super) fn on_code_stage(&self, stranger: &Arc<Stranger>, node: &Node) {
         let stage = node.get_optional_child("link_code_companion_reg");
         let done = match stage.map(|stage| (stage, text(stage, "stage"))) {
             Some((stage, name)) if name == "companion_hello" => self.on_hello(stranger, stage),
@@ -87,7 +87,6 @@ impl Inner {
         };
         let answer = done.map_or_else(|| refusal(node, 400, "bad-request"), |content| result(node).children(content).build());
         stranger.link.send(answer);
-        Ok(())
     }
 
     /// The companion leaves its sealed key for a phone; it gets a reference.

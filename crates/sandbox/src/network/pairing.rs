@@ -25,7 +25,7 @@ use waproto::whatsapp::ClientPayload;
 const REFERENCES: u32 = 6;
 /// How long the first is shown, and each of the others. A reference is good until its
 /// turn is over; later ones are good already.
-const FIRST_SHOWN: Duration = Duration::from_secs(60);
+const FIRST_SHOWN: Duration = Duration::from_mins(1);
 const NEXT_SHOWN: Duration = Duration::from_secs(20);
 /// A code typed at the last moment may come in this much later.
 const GRACE: Duration = Duration::from_secs(5);
@@ -36,6 +36,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const RESTART_AFTER: Duration = Duration::from_millis(30);
 /// `<stream:error code>`: connect again and log in.
 const RESTART: u16 = 515;
+
+/// A companion's answer to `<pair-success>`: its encoded `ADVSignedDeviceIdentity`, or why it said no.
+type Signature = Result<Vec<u8>, Error>;
 
 /// Someone who wants to be linked.
 pub(crate) struct Stranger {
@@ -53,7 +56,7 @@ pub(crate) struct Stranger {
 pub(crate) struct Stage {
     references: Vec<String>,
     /// Who waits for its answer to `<pair-success>`, and under which iq id.
-    signing: Option<(String, oneshot::Sender<Result<Vec<u8>, Error>>)>,
+    signing: Option<(String, oneshot::Sender<Signature>)>,
     /// What it left for a phone on which its code will be typed.
     pub code: Option<super::pair_code::Waiting>,
     /// Who waits for its answer to the phone's half of a code.
@@ -230,12 +233,7 @@ impl Inner {
     }
 
     /// Sends `<pair-success>`; what comes back resolves the receiver.
-    fn propose(
-        &self,
-        account: &Account,
-        stranger: &Stranger,
-        linking: &Linking,
-    ) -> Result<oneshot::Receiver<Result<Vec<u8>, Error>>, Error> {
+    fn propose(&self, account: &Account, stranger: &Stranger, linking: &Linking) -> Result<oneshot::Receiver<Signature>, Error> {
         let (tx, rx) = oneshot::channel();
         let id = self.next_id();
         {
@@ -281,17 +279,16 @@ impl Inner {
     }
 
     /// A stanza from someone who is not linked yet.
-    pub(super) fn on_stranger(&self, stranger: &Arc<Stranger>, node: &Node) -> Result<(), Error> {
+    pub(super) fn on_stranger(&self, stranger: &Arc<Stranger>, node: &Node) {
         if node.tag != "iq" {
-            return Ok(());
+            return;
         }
         match text(node, "type").as_ref() {
             "result" | "error" => on_signature(stranger, node),
-            "set" if text(node, "xmlns") == "md" => self.on_code_stage(stranger, node)?,
+            "set" if text(node, "xmlns") == "md" => self.on_code_stage(stranger, node),
             "get" if text(node, "xmlns") == "w:p" => stranger.link.send(result(node).build()),
             _ => stranger.link.send(refusal(node, 501, "feature-not-implemented")),
         }
-        Ok(())
     }
 
     /// The connection of someone who wanted to be linked has ended.
@@ -324,15 +321,12 @@ fn on_signature(stranger: &Stranger, node: &Node) {
         return;
     };
     let signed = node.get_optional_child("pair-device-sign").and_then(|sign| child_bytes(sign, "device-identity"));
-    let answer = match signed {
-        Some(identity) => {
-            stage.over = true;
-            Ok(identity.to_vec())
-        }
-        None => {
-            let why = first_child(node).map_or_else(String::new, |e| text(e, "text").into_owned());
-            Err(Error::Refused(format!("the device turned it down: {why}")))
-        }
+    let answer = if let Some(identity) = signed {
+        stage.over = true;
+        Ok(identity.to_vec())
+    } else {
+        let why = first_child(node).map_or_else(String::new, |e| text(e, "text").into_owned());
+        Err(Error::Refused(format!("the device turned it down: {why}")))
     };
     // Whoever waited may have given up meanwhile.
     let _ = waiting.send(answer);

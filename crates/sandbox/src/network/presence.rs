@@ -14,7 +14,10 @@ impl Inner {
     /// A presence from a device: its own, or a wish to know another's.
     pub(super) fn on_presence(&self, session: &Session, node: &Node) -> Result<(), Error> {
         match text(node, "type").as_ref() {
-            "subscribe" => self.subscribe(session, node),
+            "subscribe" => {
+                self.subscribe(session, node);
+                Ok(())
+            }
             "unsubscribe" => {
                 if let Some(other) = jid(node, "to").and_then(|to| self.accounts.find(&to)) {
                     other.lock().subscribers.remove(&session.account.phone);
@@ -49,9 +52,9 @@ impl Inner {
         Ok(())
     }
 
-    fn subscribe(&self, session: &Session, node: &Node) -> Result<(), Error> {
+    fn subscribe(&self, session: &Session, node: &Node) {
         let Some(to) = jid(node, "to") else {
-            return Ok(());
+            return;
         };
         if let Some(other) = self.accounts.find(&to) {
             let presence = {
@@ -62,7 +65,6 @@ impl Inner {
             let mut inner = session.account.lock();
             self.whisper(&mut inner, session.device, presence);
         }
-        Ok(())
     }
 
     /// Tells those who asked that an account came or went.
@@ -81,16 +83,15 @@ impl Inner {
     }
 
     /// Typing, to all devices of the other side that are there.
-    pub(super) fn on_chatstate(&self, session: &Session, node: &Node) -> Result<(), Error> {
+    pub(super) fn on_chatstate(&self, session: &Session, node: &Node) {
         let Some(to) = jid(node, "to") else {
-            return Ok(());
+            return;
         };
         if let Some(other) = self.accounts.find(&to) {
             let state =
                 NodeBuilder::new("chatstate").attr("from", session.account.like(&to, 0)).apply_content(node.content.clone()).build();
             self.whisper_to_all(&other, &state);
         }
-        Ok(())
     }
 
     fn whisper_to_all(&self, account: &Account, node: &Node) {

@@ -81,7 +81,7 @@ impl Inner {
             ("contact", None) => Some(contact("out", number)),
             ("devices", Some(account)) => {
                 self.watch(account, &session.account.phone)?;
-                let lists = self.device_lists(account);
+                let lists = Inner::device_lists(account);
                 Some(NodeBuilder::new("devices").children(lists).build())
             }
             ("devices", None) => {

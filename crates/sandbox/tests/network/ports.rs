@@ -37,7 +37,7 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(host: &str,
         while let Some(bytes) = to_send.recv().await {
             let length = u16::try_from(bytes.len()).unwrap().to_be_bytes();
             // A mask of zeros leaves the bytes as they are.
-            let head = [&[0x82, 0x80 | 126][..], &length, &[0; 4]].concat();
+            let head = [&[0x82, 0xfe][..], &length, &[0; 4]].concat();
             let sent = writer.write_all(&[&head[..], &bytes].concat()).await.is_ok() && writer.flush().await.is_ok();
             if !sent {
                 return;
