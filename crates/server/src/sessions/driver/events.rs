@@ -2,11 +2,14 @@
 
 use super::{Driver, Exit, Flow, Link, LinkEvent, Turn};
 use crate::sessions::live::{Code, Live};
-use sanasend_model::{Jid, PhoneNumber, SessionStatus};
+use sanasend_model::{Jid, PhoneNumber, SessionStatus, Timestamp};
 use sanasend_store::SessionPatch;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
+
+/// How far WhatsApp's time may be from ours for both to mean the same moment.
+const JUST_NOW: Duration = Duration::from_secs(3);
 
 impl Driver<'_> {
     /// One event and everything that is queued behind it: acknowledgements come in bunches, and go to the store
@@ -23,7 +26,7 @@ impl Driver<'_> {
         let now = self.now();
         match event {
             LinkEvent::Ack { wa_message_id, at, error: None } => {
-                self.flights.acked(wa_message_id, at, now);
+                self.flights.acked(wa_message_id, exact(at, now.at), now);
                 self.hungry = true;
                 self.sign_of_life().await?;
             }
@@ -33,7 +36,7 @@ impl Driver<'_> {
                 self.sign_of_life().await?;
             }
             LinkEvent::Receipt { wa_message_ids, chat, by, status, at } => {
-                self.flights.receipt(wa_message_ids, chat, by, status, now, at);
+                self.flights.receipt(wa_message_ids, chat, by, status, now, exact(at, now.at));
                 self.hungry = true;
                 self.sign_of_life().await?;
             }
@@ -135,6 +138,8 @@ impl Driver<'_> {
         self.silent_since = None;
         self.hungry = true;
         self.seat.touch();
+        let now = self.shared.clock.now();
+        self.seat.show(|live| live.connected_at = Some(now));
         if let Err(error) = self.shared.store.wake_offline(self.session.id).await {
             tracing::warn!(session = %self.session.id, %error, "messages that waited for the connection could not be woken");
         }
@@ -152,5 +157,23 @@ impl Driver<'_> {
             return Ok(());
         }
         self.show_and_save(SessionStatus::Connecting, Some(format!("Connection lost ({reason}); reconnecting."))).await
+    }
+}
+
+/// WhatsApp tells times in whole seconds. What it tells of this moment happened now; what it tells of earlier, then.
+fn exact(told: Timestamp, now: Timestamp) -> Timestamp {
+    if told.since(now).max(now.since(told)) < JUST_NOW { now } else { told }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_this_moment_are_exact_and_others_are_as_told() {
+        let now = Timestamp(100_700);
+        assert_eq!(exact(Timestamp(100_000), now), now, "cut to the second");
+        assert_eq!(exact(Timestamp(101_000), now), now, "another clock");
+        assert_eq!(exact(Timestamp(90_000), now), Timestamp(90_000), "from before");
     }
 }

@@ -13,13 +13,9 @@ const SAVE_AGAIN: Duration = Duration::from_secs(1);
 impl Driver<'_> {
     /// Shows a status and writes it down. Codes belong to `qr_pending` and `passkey_required` alone.
     pub(super) async fn show_and_save(&mut self, status: SessionStatus, reason: Option<String>) -> Result<(), Exit> {
-        let connected_at = (status == SessionStatus::Connected).then(|| self.shared.clock.now());
         self.seat.show(|live| {
             if !matches!(status, SessionStatus::QrPending | SessionStatus::PasskeyRequired) {
                 live.drop_codes();
-            }
-            if live.status != SessionStatus::Connected && connected_at.is_some() {
-                live.connected_at = connected_at;
             }
             live.status = status;
             live.reason.clone_from(&reason);
