@@ -29,8 +29,8 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let day = Duration::from_secs(24 * 3600);
-        Self { deadline: day, idempotency: day, longest_wait: Duration::from_secs(60) }
+        let day = Duration::from_hours(24);
+        Self { deadline: day, idempotency: day, longest_wait: Duration::from_mins(1) }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Most answers kept per account; when full, all are forgotten and asked for again.
 const CAPACITY: usize = 4096;
 /// How long an answer is believed: people leave and join.
-const GOOD_FOR: Duration = Duration::from_secs(24 * 3600);
+const GOOD_FOR: Duration = Duration::from_hours(24);
 
 /// One recipient's address.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -60,8 +60,8 @@ impl Sessions {
         tokio::time::sleep(delay).await;
         loop {
             match self.reconnect(&row).await {
-                Ok(_) => return,
-                Err(StoreError::Conflict { .. }) => return,
+                // Brought back, or gone meanwhile.
+                Ok(_) | Err(StoreError::Conflict { .. }) => return,
                 Err(error) => tracing::warn!(session = %row.id, %error, "account can't be started yet"),
             }
             tokio::time::sleep(TRY_AGAIN).await;

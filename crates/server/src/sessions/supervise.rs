@@ -17,7 +17,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 /// First wait after a break-down; doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// Longest wait after a break-down.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Runs drivers until one ends by its own will.
 pub(super) async fn supervise(shared: Arc<Shared>, seat: Arc<Seat>, mut commands: UnboundedReceiver<Command>, start: Start) {
@@ -26,23 +26,14 @@ pub(super) async fn supervise(shared: Arc<Shared>, seat: Arc<Seat>, mut commands
     let mut wait = FIRST_WAIT;
     while let Some(start) = next.take() {
         let driver = Driver::new(shared.clone(), seat.clone(), &mut commands, start);
-        match AssertUnwindSafe(driver.run()).catch_unwind().await {
-            Ok(Exit::Done) => {}
-            Ok(Exit::Fenced) => {
+        match guarded(session, driver.run()).await {
+            Some(Exit::Done) => {}
+            Some(Exit::Fenced) => {
                 tracing::warn!(%session, "another owner has taken over the account; this one stops");
-                seat.show(|live| {
-                    live.drop_codes();
-                    live.status = SessionStatus::Disconnected;
-                    live.reason = Some("Another server runs this account.".into());
-                });
+                rest(&seat, SessionStatus::Disconnected, "Another server runs this account.");
             }
-            Err(cause) => {
-                tracing::error!(%session, cause = what(cause.as_ref()), "driver broke down; starting it again");
-                seat.show(|live| {
-                    live.drop_codes();
-                    live.status = SessionStatus::Connecting;
-                    live.reason = Some("Something went wrong inside the server; starting the account again.".into());
-                });
+            None => {
+                rest(&seat, SessionStatus::Connecting, "Something went wrong inside the server; starting the account again.");
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
                 next = again(&shared, session, &mut commands).await;
@@ -51,6 +42,20 @@ pub(super) async fn supervise(shared: Arc<Shared>, seat: Arc<Seat>, mut commands
     }
     // From here on nobody hears: who sends, finds the door closed.
     commands.close();
+}
+
+/// Runs a driver to its end; `None` when it broke down.
+async fn guarded(session: SessionId, driver: impl Future<Output = Exit>) -> Option<Exit> {
+    let ended = AssertUnwindSafe(driver).catch_unwind().await;
+    ended.inspect_err(|cause| tracing::error!(%session, cause = what(cause.as_ref()), "driver broke down; starting it again")).ok()
+}
+
+fn rest(seat: &Seat, status: SessionStatus, reason: &str) {
+    seat.show(|live| {
+        live.drop_codes();
+        live.status = status;
+        live.reason = Some(reason.to_owned());
+    });
 }
 
 /// What a new driver starts with after a break-down; `None` when the session is gone or the server stops.
@@ -77,4 +82,16 @@ async fn take(shared: &Shared, id: SessionId) -> Result<Option<Start>, StoreErro
 /// The message of a panic, where it has one.
 fn what(cause: &(dyn Any + Send)) -> &str {
     cause.downcast_ref::<&str>().copied().or_else(|| cause.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_break_down_is_caught_and_told_from_an_end() {
+        let session: SessionId = "0190a000-0000-7000-8000-000000000001".parse().expect("id");
+        assert_eq!(guarded(session, async { panic!("deliberate") }).await, None);
+        assert_eq!(guarded(session, async { Exit::Done }).await, Some(Exit::Done));
+    }
 }

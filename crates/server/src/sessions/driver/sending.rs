@@ -198,7 +198,9 @@ impl Driver<'_> {
         let found = match answer {
             Ok(found) => found,
             Err(error) => {
-                waiting.iter().for_each(|claimed| refuse(self, claimed, &error));
+                for claimed in &waiting {
+                    refuse(self, claimed, &error);
+                }
                 return;
             }
         };

@@ -127,12 +127,7 @@ impl Follower {
 
     /// Reads on from the cursor. What was committed before this look is in the log, so the waiting events are old.
     async fn read_log(&mut self) {
-        loop {
-            match self.committed.try_recv() {
-                Ok(_) | Err(TryRecvError::Lagged(_)) => {}
-                Err(_) => break,
-            }
-        }
+        while let Ok(_) | Err(TryRecvError::Lagged(_)) = self.committed.try_recv() {}
         match self.app.store.events_after(self.caller.id(), self.cursor, BATCH).await {
             Ok(events) => {
                 self.caught_up = (events.len() as u64) < BATCH;

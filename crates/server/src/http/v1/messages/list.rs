@@ -82,24 +82,21 @@ pub(super) async fn list_messages(
     if let Some(session) = &asked.session {
         filter.session_id = Some(choose(&app, caller.id(), Some(session)).await?.id);
     }
-    let found = match asked.cursor.as_deref() {
-        Some(text) => {
-            let cursor = read_cursor(text)?;
-            let (messages, next) = app.store.list_messages_after(&filter, cursor, page.page_size).await?;
-            let next_cursor = next.map(|cursor| cursor.to_string());
-            MessagePage {
-                count: None,
-                next: next_cursor.as_deref().map(|cursor| origin.with_param("cursor", cursor)),
-                previous: None,
-                next_cursor,
-                results: messages.into_iter().map(MessageView::from).collect(),
-            }
+    let found = if let Some(text) = asked.cursor.as_deref() {
+        let cursor = read_cursor(text)?;
+        let (messages, next) = app.store.list_messages_after(&filter, cursor, page.page_size).await?;
+        let next_cursor = next.map(|cursor| cursor.to_string());
+        MessagePage {
+            count: None,
+            next: next_cursor.as_deref().map(|cursor| origin.with_param("cursor", cursor)),
+            previous: None,
+            next_cursor,
+            results: messages.into_iter().map(MessageView::from).collect(),
         }
-        None => {
-            let listed = app.store.list_messages(&filter, page).await?;
-            let paged = paged(listed, &page, &origin, MessageView::from);
-            MessagePage { count: Some(paged.count), next: paged.next, previous: paged.previous, next_cursor: None, results: paged.results }
-        }
+    } else {
+        let listed = app.store.list_messages(&filter, page).await?;
+        let paged = paged(listed, &page, &origin, MessageView::from);
+        MessagePage { count: Some(paged.count), next: paged.next, previous: paged.previous, next_cursor: None, results: paged.results }
     };
     Ok(Answer::ok("Messages.", found))
 }
@@ -123,12 +120,14 @@ pub(super) async fn get_message(
 
 fn filter(asked: &ListMessages) -> Result<MessageFilter, ApiError> {
     let mut errors = FieldErrors::default();
-    let mut filter = MessageFilter::default();
-    filter.status = read(&mut errors, "status", asked.status.as_deref(), |text| text.parse().ok(), &names(MessageStatus::ALL.iter()));
-    filter.direction =
-        read(&mut errors, "direction", asked.direction.as_deref(), |text| text.parse::<Direction>().ok(), "outbound, inbound");
-    filter.from = read(&mut errors, "from", asked.from.as_deref(), Timestamp::parse, "2026-11-21T08:30:00Z");
-    filter.to = read(&mut errors, "to", asked.to.as_deref(), Timestamp::parse, "2026-11-21T08:30:00Z");
+    let moment = "2026-11-21T08:30:00Z";
+    let mut filter = MessageFilter {
+        status: read(&mut errors, "status", asked.status.as_deref(), |text| text.parse().ok(), &names(MessageStatus::ALL.iter())),
+        direction: read(&mut errors, "direction", asked.direction.as_deref(), |text| text.parse::<Direction>().ok(), "outbound, inbound"),
+        from: read(&mut errors, "from", asked.from.as_deref(), Timestamp::parse, moment),
+        to: read(&mut errors, "to", asked.to.as_deref(), Timestamp::parse, moment),
+        ..MessageFilter::default()
+    };
     filter.recipient = asked.recipient.as_deref().and_then(|text| match Recipient::parse(text) {
         Ok(Recipient::Phone(phone)) => Some(phone.to_string()),
         Ok(other) => Some(other.jid().to_string()),
