@@ -9,8 +9,8 @@ use whatsapp_rust::socket::error::{EncryptSendError, EncryptSendErrorKind};
 use whatsapp_rust::{ErrorChainExt, SendError, ServerRejection};
 
 /// A send that came to nothing.
-pub(crate) fn sending(error: SendError) -> AttemptError {
-    match &error {
+pub(crate) fn sending(error: &SendError) -> AttemptError {
+    match error {
         SendError::NotLoggedIn => return AttemptError::Offline,
         SendError::InvalidRequest(reason) => return AttemptError::Impossible { reason: format!("The message can't be sent: {reason}.") },
         _ => {}
@@ -19,7 +19,7 @@ pub(crate) fn sending(error: SendError) -> AttemptError {
     let broke = error.sources().filter_map(|cause| cause.downcast_ref::<EncryptSendError>()).any(|write| {
         matches!(write.kind, EncryptSendErrorKind::Transport | EncryptSendErrorKind::ChannelClosed | EncryptSendErrorKind::Join)
     });
-    if broke { AttemptError::Unanswered } else { asking(&error) }
+    if broke { AttemptError::Unanswered } else { asking(error) }
 }
 
 /// A question that WhatsApp did not answer well.
@@ -40,7 +40,7 @@ pub(crate) fn pairing(error: &PairError) -> EngineError {
     };
     match (rejection.code, error.backoff()) {
         (_, Some(wait)) => EngineError::RetryAfter(wait),
-        (429, None) => EngineError::RetryAfter(Duration::from_secs(60)),
+        (429, None) => EngineError::RetryAfter(Duration::from_mins(1)),
         (452, None) => EngineError::Rejected("WhatsApp does not offer linking by code for this account; use the QR code".into()),
         // WhatsApp answers so both for numbers it does not take and for too many codes for one number.
         (400, None) => {
@@ -72,7 +72,7 @@ mod tests {
         IqError::ServerError { code, text: "x".into(), error_type: None, backoff }
     }
 
-    fn written(kind: EncryptSendErrorKind) -> SendError {
+    fn written(kind: &EncryptSendErrorKind) -> SendError {
         let source = anyhow::anyhow!("broken pipe");
         let error = match kind {
             EncryptSendErrorKind::Transport => EncryptSendError::transport(source),
@@ -83,18 +83,18 @@ mod tests {
 
     #[test]
     fn what_may_have_been_written_is_never_called_offline() {
-        assert_eq!(sending(written(EncryptSendErrorKind::Transport)), AttemptError::Unanswered);
-        assert!(matches!(sending(written(EncryptSendErrorKind::Crypto)), AttemptError::Transient { .. }));
-        assert_eq!(sending(SendError::Client(ClientError::NotConnected)), AttemptError::Offline);
-        assert_eq!(sending(SendError::NotLoggedIn), AttemptError::Offline);
-        assert_eq!(sending(SendError::Iq(IqError::NotConnected)), AttemptError::Offline);
-        assert!(matches!(sending(SendError::InvalidRequest("x".into())), AttemptError::Impossible { .. }));
+        assert_eq!(sending(&written(&EncryptSendErrorKind::Transport)), AttemptError::Unanswered);
+        assert!(matches!(sending(&written(&EncryptSendErrorKind::Crypto)), AttemptError::Transient { .. }));
+        assert_eq!(sending(&SendError::Client(ClientError::NotConnected)), AttemptError::Offline);
+        assert_eq!(sending(&SendError::NotLoggedIn), AttemptError::Offline);
+        assert_eq!(sending(&SendError::Iq(IqError::NotConnected)), AttemptError::Offline);
+        assert!(matches!(sending(&SendError::InvalidRequest("x".into())), AttemptError::Impossible { .. }));
     }
 
     #[test]
     fn patience_is_asked_for_in_whatsapps_own_measure() {
         let wait = Some(Duration::from_secs(7));
-        assert_eq!(sending(SendError::Iq(server(503, Some(7)))), AttemptError::Limited { wait });
+        assert_eq!(sending(&SendError::Iq(server(503, Some(7)))), AttemptError::Limited { wait });
         assert_eq!(asking(&server(429, None)), AttemptError::Limited { wait: None });
         assert!(matches!(asking(&server(500, None)), AttemptError::Transient { .. }));
         assert_eq!(pairing(&PairError::RequestFailed(server(400, Some(7)))), EngineError::RetryAfter(Duration::from_secs(7)));

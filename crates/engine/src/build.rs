@@ -22,7 +22,7 @@ use whatsapp_rust::waproto::whatsapp::device_props::PlatformType;
 use whatsapp_rust::{CacheConfig, Client};
 
 /// How often the device is saved at least, beside every change.
-const SAVE_EVERY: Duration = Duration::from_secs(60);
+const SAVE_EVERY: Duration = Duration::from_mins(1);
 /// Re-sends per chat that may come at once, and per minute: storms of them have got accounts locked.
 const RESENDS: (u32, u32) = (20, 10);
 /// Sent messages kept in memory for a re-send; older ones are on disk.

@@ -155,7 +155,7 @@ mod tests {
         let plain = Message::text("hi");
         let extended = Message::text_with_context("hi", ContextInfo::default());
         let disappearing = Message {
-            ephemeral_message: MessageField::some(FutureProofMessage { message: MessageField::some(plain.clone()), ..Default::default() }),
+            ephemeral_message: MessageField::some(FutureProofMessage { message: MessageField::some(plain.clone()) }),
             ..Default::default()
         };
         let from_the_phone = Message {

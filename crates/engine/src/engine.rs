@@ -97,7 +97,7 @@ impl Engine {
     pub async fn refresh_version(&self) -> Result<ClientVersion, EngineError> {
         self.inner.versions.refresh().await.map_err(|error| {
             tracing::warn!(error, "WhatsApp's client version could not be fetched");
-            EngineError::RetryAfter(Duration::from_secs(60))
+            EngineError::RetryAfter(Duration::from_mins(1))
         })
     }
 }

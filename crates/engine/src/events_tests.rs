@@ -103,10 +103,10 @@ fn a_pairing_that_failed_says_why_in_words() {
 
 #[test]
 fn codes_are_told_with_their_time() {
-    let qr = Event::PairingQrCode(wire::PairingQrCode::builder().code("2@x".into()).timeout(Duration::from_secs(60)).build());
-    assert_eq!(told(&qr), LinkEvent::Code(QrCode { text: "2@x".into(), expires_in: Duration::from_secs(60) }));
-    let typed = Event::PairingCode(wire::PairingCode::builder().code("ABCD1234".into()).timeout(Duration::from_secs(180)).build());
-    assert_eq!(told(&typed), LinkEvent::PairCode { code: "ABCD1234".into(), expires_in: Duration::from_secs(180) });
+    let qr = Event::PairingQrCode(wire::PairingQrCode::builder().code("2@x".into()).timeout(Duration::from_mins(1)).build());
+    assert_eq!(told(&qr), LinkEvent::Code(QrCode { text: "2@x".into(), expires_in: Duration::from_mins(1) }));
+    let typed = Event::PairingCode(wire::PairingCode::builder().code("ABCD1234".into()).timeout(Duration::from_mins(3)).build());
+    assert_eq!(told(&typed), LinkEvent::PairCode { code: "ABCD1234".into(), expires_in: Duration::from_mins(3) });
     let typed_code_left = Event::PairingQrCodesExhausted(wire::PairingQrCodesExhausted::builder().disconnected(false).build());
     assert!(matches!(hear(&typed_code_left), Some(Signal::OnlyPairCodeLeft)));
 }

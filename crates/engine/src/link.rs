@@ -86,7 +86,7 @@ impl Link {
             .ok_or_else(|| AttemptError::Impossible { reason: "The recipient is not an id of WhatsApp.".into() })?;
         let options = SendOptions::default().with_message_id(message.wa_message_id.as_str());
         let sent = client.send_message_with_options(to, compose(message), options).await;
-        sent.map(|_| ()).map_err(attempt::sending)
+        sent.map(|_| ()).map_err(|error| attempt::sending(&error))
     }
 
     /// Asks WhatsApp which of these numbers have an account, and their ids. Answers in the same order.

@@ -17,7 +17,7 @@ const DIAL_LIMIT: Duration = Duration::from_secs(10);
 /// Longest time for the page that names WhatsApp's client version.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
 /// Longest time for any other exchange.
-const HTTP_LIMIT: Duration = Duration::from_secs(120);
+const HTTP_LIMIT: Duration = Duration::from_mins(2);
 /// Largest answer that is read: more than WhatsApp takes as one file.
 const MAX_ANSWER: usize = 128 << 20;
 

@@ -33,7 +33,7 @@ const FIRST_CODE: Duration = Duration::from_secs(20);
 /// interrupted hand-over would leave its rest behind.
 const OFFLINE_DELIVERY: Duration = Duration::from_secs(90);
 /// How long a pairing code can be used.
-const PAIR_CODE: Duration = Duration::from_secs(180);
+const PAIR_CODE: Duration = Duration::from_mins(3);
 /// How often the client library is asked whether it still saves the device; it gives up after ten failures.
 const SAVING_CHECK: Duration = Duration::from_secs(30);
 /// How long a client may take to say good-bye, flush and close.
@@ -41,7 +41,7 @@ const GOODBYE: Duration = Duration::from_secs(15);
 /// How long its loop may take to notice.
 const LOOP_END: Duration = Duration::from_secs(2);
 /// How often at most WhatsApp is asked about its limit on cold contacts.
-const LIMIT_ASKED: Duration = Duration::from_secs(60);
+const LIMIT_ASKED: Duration = Duration::from_mins(1);
 
 /// What link and supervisor share.
 pub(crate) struct Shared {

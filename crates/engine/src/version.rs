@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 /// After this time a version is asked for again; WhatsApp's own client does so daily.
-const FRESH: Duration = Duration::from_secs(24 * 3600);
+const FRESH: Duration = Duration::from_hours(24);
 /// After a failed fetch nobody tries again for this long: a start with many accounts and no Internet must not
 /// wait for the same failure again and again.
 const AFTER_FAILURE: Duration = Duration::from_secs(30);

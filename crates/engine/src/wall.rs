@@ -58,21 +58,17 @@ fn forge(forger: &KeyPair, server: &KeyPair, forgery: Forgery) -> Result<Vec<u8>
             key: Some(key.public_key.public_key_bytes().to_vec()),
             not_before: Some(0),
             not_after: Some(u64::MAX),
-            ..Default::default()
         };
         let details = details.encode_to_vec();
         let signature = match forgery {
             Forgery::Zeroes => vec![0; 64],
             Forgery::Signed => sign(&forger.private_key, &details)?,
         };
-        Ok(NoiseCertificate { details: Some(details), signature: Some(signature), ..Default::default() })
+        Ok(NoiseCertificate { details: Some(details), signature: Some(signature) })
     };
     // Serial 0 is the root's, as in WhatsApp's own chains.
-    let chain = CertChain {
-        intermediate: MessageField::some(certificate(forger, 1, 0)?),
-        leaf: MessageField::some(certificate(server, 2, 1)?),
-        ..Default::default()
-    };
+    let chain =
+        CertChain { intermediate: MessageField::some(certificate(forger, 1, 0)?), leaf: MessageField::some(certificate(server, 2, 1)?) };
     Ok(chain.encode_to_vec())
 }
 
