@@ -1,6 +1,6 @@
 //! WhatsApp's codes as a table: what each makes of the session or of the message.
 
-use crate::world::{World, eventually};
+use crate::world::{Transcript, World, eventually};
 use sanasend_sandbox::Fault;
 
 /// How an account stands after a code, when the dust has settled.
@@ -49,7 +49,7 @@ async fn codes_at_login() {
 async fn stands(code: u16, after: After, faults: Vec<Fault>) {
     let world = World::start().await;
     let shop = world.linked_shop().await;
-    let before = shop.session().await["connected_at"].clone();
+    let before = Transcript::of(&world.control(), &shop.number).logins();
     for fault in faults {
         world.control().fault(&shop.number, fault).expect("fault");
     }
@@ -63,8 +63,8 @@ async fn stands(code: u16, after: After, faults: Vec<Fault>) {
         After::Returns => {
             let what = format!("code {code}: back");
             let back = eventually(&what, || async {
-                let session = shop.session().await;
-                (session["status"] == "connected" && session["connected_at"] != before).then_some(session)
+                let again = Transcript::of(&world.control(), &shop.number).logins() > before;
+                (again && shop.session().await["status"] == "connected").then_some(())
             });
             back.await;
             let friend = world.friend("Friend").await;

@@ -34,7 +34,7 @@ async fn a_key_is_remembered_over_a_restart_and_refuses_another_body() {
     let first = shop.api.post_with("/messages/send-text/", &body, &[("Idempotency-Key", "invoice-4")]).await;
     friend.sees("invoice 4").await;
     world.restart().await;
-    let shop = world.shop();
+    let (shop, friend) = (world.shop(), world.again(&friend));
     let again = shop.api.post_with("/messages/send-text/", &body, &[("Idempotency-Key", "invoice-4")]).await;
     assert_eq!(again.expect(202)["id"], first.expect(202)["id"]);
     let other = json!({"recipient": friend.number, "content": "invoice 5"});

@@ -11,7 +11,7 @@ async fn linked_accounts_come_back_by_themselves() {
     shop.send_text(&friend, "before").await;
     friend.sees("before").await;
     world.restart().await;
-    let shop = world.shop();
+    let (shop, friend) = (world.shop(), world.again(&friend));
     let session = shop.status_becomes("connected").await;
     assert!(session["qr_code"].is_null(), "no new code is asked for");
     shop.send_text(&friend, "after").await;

@@ -68,7 +68,7 @@ fn a_start_without_the_key_of_the_database_is_refused() {
 
 #[test]
 fn a_kill_at_any_moment_of_the_first_start_leaves_a_folder_that_starts() {
-    for wait_ms in [0, 5, 15, 30, 60, 120] {
+    for wait_ms in [0, 5, 10, 20, 40, 60, 80, 120, 200] {
         let folder = folder();
         let killed = Server::start(folder.path(), &["--sandbox", "--json"]);
         // Not a wait for something to happen: the moment of the kill is what is tried.

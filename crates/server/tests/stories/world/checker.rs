@@ -59,6 +59,11 @@ impl Transcript {
         told.filter_map(|record| record.node["attrs"]["id"].as_str().map(str::to_owned)).collect()
     }
 
+    /// How often the companion was let in.
+    pub fn logins(&self) -> usize {
+        self.0.iter().filter(|record| record.direction == Direction::Out && record.node["tag"] == "success").count()
+    }
+
     /// How often the companion wrote a message with this id.
     pub fn writes_of(&self, id: &str) -> usize {
         let written = |record: &&StanzaRecord| {

@@ -18,6 +18,11 @@ impl Friend {
         Self { control, number: phone.phone }
     }
 
+    /// The same phone, reached through another control.
+    pub fn in_network(&self, control: Control) -> Self {
+        Self { control, number: self.number.clone() }
+    }
+
     /// Waits until the phone shows a text, and answers that message.
     pub async fn sees(&self, text: &str) -> ShownMessage {
         let shown = self.control.wait_until(&self.number, PATIENCE, |shown| shown.iter().any(|message| message.text == text)).await;

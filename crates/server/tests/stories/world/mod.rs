@@ -131,6 +131,11 @@ impl World {
         self.api().with_token(answer.expect(200)["access"].as_str().expect("an access token"))
     }
 
+    /// A phone of before a restart: the network was restarted with the server.
+    pub fn again(&self, friend: &Friend) -> Friend {
+        friend.in_network(self.control())
+    }
+
     /// A new virtual phone.
     pub async fn friend(&self, name: &str) -> Friend {
         Friend::new(self.control(), name).await
