@@ -2,7 +2,7 @@
 //!
 //! Apart from the tests of single rooms because nothing is replaced here. Most stories run the server in this
 //! process; those that kill it run the binary, with the network living on in this process.
-#![expect(clippy::expect_used, reason = "a story stops at the first thing that is not as it should be")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a story stops at the first thing that is not as it should be")]
 
 mod bad_input;
 mod cli;
