@@ -125,7 +125,8 @@ impl Store {
         let lists = SqlxSqliteConnector::from_sqlx_sqlite_pool(readers.clone());
         let writer = writer::start(conn, parts);
         let store = Self { inner: Arc::new(Inner { path, readers, lists, writer, sealer, clock, written, changes }) };
-        if !store.applied_migrations().await?.is_empty() {
+        // A first start may have been killed between two migrations: then there is no log yet.
+        if store.pending_migrations().await?.is_empty() {
             store.inner.written.send_replace(store.last_event().await?);
         }
         Ok(store)
