@@ -92,15 +92,13 @@ mod tests {
         for _ in 0..3 {
             let kept = Arc::clone(&kept);
             runtime.spawn_detached(Box::pin(async move {
-                let _kept = kept;
                 std::future::pending::<()>().await;
+                drop(kept);
             }));
         }
         runtime.stop().await;
         assert_eq!(Arc::strong_count(&kept), 1, "all tasks are gone");
-        runtime.spawn_detached(Box::pin(async move {
-            let _kept = kept;
-        }));
+        runtime.spawn_detached(Box::pin(async move { drop(kept) }));
         runtime.stop().await;
     }
 }

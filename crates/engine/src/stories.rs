@@ -160,7 +160,7 @@ impl Open {
                     }
                 }
                 Ok(None) => panic!("nothing more is told after {past:?}"),
-                Err(_) => panic!("not heard; only {past:?}"),
+                Err(late) => panic!("not heard ({late}); only {past:?}"),
             }
         }
     }
