@@ -137,7 +137,7 @@ impl Sessions {
         Ok(if logout { Left::UnlinkedHereOnly } else { Left::Offline })
     }
 
-    async fn wait_for_end(&self, place: &Place) {
+    pub(super) async fn wait_for_end(&self, place: &Place) {
         if let Some(task) = place.take_task()
             && tokio::time::timeout(Duration::from_secs(10), task).await.is_err()
         {

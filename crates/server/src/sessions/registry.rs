@@ -161,6 +161,7 @@ impl Sessions {
     pub async fn begin(&self, row: &Session, phone: Option<PhoneNumber>) -> Result<Begin, StoreError> {
         let place = self.place(row);
         let _gate = place.gate.lock().await;
+        self.let_go(&place).await;
         if let Some(commands) = place.commands() {
             if place.seat.is_linked() {
                 return Ok(Begin::Linked);
@@ -199,6 +200,7 @@ impl Sessions {
         if !place.seat.is_linked() || row.network != self.network() {
             return Ok(false);
         }
+        self.let_go(&place).await;
         if place.commands().is_some_and(|commands| commands.send(Command::TryNow).is_ok()) {
             return Ok(true);
         }
@@ -254,6 +256,15 @@ impl Sessions {
         let task = tokio::spawn(supervise(self.shared().clone(), place.seat.clone(), receiver, start));
         *place.running() = Some(Running { commands, task });
         Ok(())
+    }
+
+    /// A driver that shows a status in which nothing is being tried is about to end, and hears nobody any more: its
+    /// end is awaited, so that the next one can start.
+    async fn let_go(&self, place: &Place) {
+        use SessionStatus::{Disconnected, Failed, LoggedOut};
+        if place.commands().is_some() && matches!(place.seat.live().status, Disconnected | Failed | LoggedOut) {
+            self.wait_for_end(place).await;
+        }
     }
 
     /// Holds the gate of a session's place: no driver is started or stopped meanwhile.
