@@ -107,7 +107,7 @@ impl World {
             inbox: self.inbox.clone(),
             events,
         };
-        Open { link: engine.open(account).await.expect("opened"), heard }
+        Open { link: engine.open(account).await.expect("opened"), heard, past: Vec::new() }
     }
 
     /// A new link, its code scanned by the shop's phone, connected.
@@ -145,22 +145,25 @@ impl World {
 struct Open {
     link: Link,
     heard: UnboundedReceiver<LinkEvent>,
+    /// What was heard and not yet asked for: acknowledgements and receipts may overtake each other.
+    past: Vec<LinkEvent>,
 }
 
 impl Open {
-    /// Waits for an event, past others.
+    /// Waits for an event, in whatever order it comes; each is found once.
     async fn hear<T>(&mut self, wanted: impl Fn(LinkEvent) -> Option<T>) -> T {
-        let mut past = Vec::new();
+        let known = self.past.iter().position(|event| wanted(event.clone()).is_some());
+        if let Some(found) = known.and_then(|at| wanted(self.past.remove(at))) {
+            return found;
+        }
         loop {
-            match timeout(PATIENCE, self.heard.recv()).await {
-                Ok(Some(event)) => {
-                    past.push(format!("{event:?}"));
-                    if let Some(found) = wanted(event) {
-                        return found;
-                    }
-                }
-                Ok(None) => panic!("nothing more is told after {past:?}"),
-                Err(late) => panic!("not heard ({late}); only {past:?}"),
+            let event = match timeout(PATIENCE, self.heard.recv()).await {
+                Ok(event) => event.unwrap_or_else(|| panic!("nothing more is told after {:?}", self.past)),
+                Err(late) => panic!("not heard ({late}); only {:?}", self.past),
+            };
+            match wanted(event.clone()) {
+                Some(found) => return found,
+                None => self.past.push(event),
             }
         }
     }
