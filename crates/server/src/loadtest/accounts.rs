@@ -11,8 +11,8 @@ use indicatif::ProgressBar;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// After the last link, so that what was only needed for linking is given back.
-const REST: Duration = Duration::from_secs(2);
+/// After the start and after the last link, so that what was only needed for a moment is given back.
+const REST: Duration = Duration::from_secs(4);
 /// Accounts that are linked between two looks of the progress bar.
 const STEP: usize = 10;
 
@@ -36,6 +36,7 @@ pub async fn measure(place: &Temporary, count: usize, progress: &ProgressBar) ->
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--sandbox-connect", &ws, "--sandbox-key-file", &key];
     let server = Process::start(&arguments, &place.folder("memory")?, SETTINGS).await?;
     let customer = Customer::of(&server)?;
+    tokio::time::sleep(REST).await;
     let empty_kib = server.resident_kib()?;
     let mut linked = Linked::default();
     for begin in (0..count).step_by(STEP) {
