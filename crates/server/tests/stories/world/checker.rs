@@ -8,12 +8,18 @@ use std::collections::BTreeMap;
 /// Each of `sent` is shown exactly once, and in this order.
 #[track_caller]
 pub fn shown_once_in_order(sent: &[String], shown: &[String]) {
+    shown_once(sent, shown);
+    let order: Vec<&String> = shown.iter().filter(|text| sent.contains(text)).collect();
+    assert_eq!(order, sent.iter().collect::<Vec<_>>(), "out of order");
+}
+
+/// Each of `sent` is shown exactly once.
+#[track_caller]
+pub fn shown_once(sent: &[String], shown: &[String]) {
     let lost: Vec<&String> = sent.iter().filter(|text| !shown.contains(text)).collect();
     assert!(lost.is_empty(), "lost: {lost:?}");
     let doubled: Vec<&String> = sent.iter().filter(|text| shown.iter().filter(|other| other == text).count() > 1).collect();
     assert!(doubled.is_empty(), "shown twice: {doubled:?}");
-    let order: Vec<&String> = shown.iter().filter(|text| sent.contains(text)).collect();
-    assert_eq!(order, sent.iter().collect::<Vec<_>>(), "out of order");
 }
 
 /// What the network recorded of one account's companions.
