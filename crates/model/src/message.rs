@@ -117,7 +117,7 @@ impl MessageStatus {
             (_, Self::Scheduled | Self::Received) | (Self::Canceled | Self::Received, _) => false,
             (Self::Failed, Self::Sent | Self::Delivered | Self::Read | Self::Played) => true,
             (Self::Failed, _) => false,
-            (_, Self::Failed) => self.rank() <= Self::Sent.rank(),
+            (_, Self::Failed) => self.rank() <= Self::Pending.rank(),
             (_, Self::Canceled) => self.rank() <= Self::Pending.rank(),
             _ => to.rank() > self.rank(),
         };
@@ -255,8 +255,8 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_or_delivered_can_not_fail() {
-        for status in [MessageStatus::Delivered, MessageStatus::Read, MessageStatus::Played] {
+    fn what_was_acknowledged_can_not_fail() {
+        for status in [MessageStatus::Sent, MessageStatus::Delivered, MessageStatus::Read, MessageStatus::Played] {
             assert_eq!(status.advance(MessageStatus::Failed), None);
         }
     }

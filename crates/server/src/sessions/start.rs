@@ -10,6 +10,9 @@ use std::time::Duration;
 const STARTS_PER_SECOND: u64 = 400;
 /// How long the store is left alone when it can't be read at the start.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// What was acknowledged so shortly before this start and has not arrived is sent again, under the same id: the end of
+/// the last process may have swallowed the recipient's wish for it. Longer than a client takes to ask.
+const UNPROVEN: Duration = Duration::from_mins(2);
 /// Rows of a status that are mended in one go.
 const PAGE: u64 = 100;
 
@@ -58,6 +61,11 @@ impl Sessions {
 
     async fn bring_one_back(self, row: Session, delay: Duration) {
         tokio::time::sleep(delay).await;
+        match self.shared().store.send_again(row.id, self.now().minus(UNPROVEN)).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(session = %row.id, count, "messages that may not have arrived are sent again"),
+            Err(error) => tracing::warn!(session = %row.id, %error, "messages that may not have arrived can't be looked for"),
+        }
         loop {
             match self.reconnect(&row).await {
                 // Brought back, or gone meanwhile.

@@ -74,7 +74,13 @@ impl Tx {
         cause: Option<Cause>,
     ) -> Result<Option<Change>, StoreError> {
         let from = message.status;
-        let Some(to) = from.advance(to) else { return Ok(None) };
+        let Some(to) = from.advance(to) else {
+            if from.is_settled() {
+                // It was sent again after a crash, and its outcome is known: nothing is left to do.
+                self.leave_outbox(message.id).await?;
+            }
+            return Ok(None);
+        };
         let usage = difference(&message, to);
         let at = at.max(latest(&message));
         date(&mut message, to, at);

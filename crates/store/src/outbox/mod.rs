@@ -5,6 +5,7 @@
 
 mod accept;
 mod advance;
+mod again;
 mod apply;
 mod claim;
 mod settle;
