@@ -70,6 +70,18 @@ impl Transcript {
         self.0.iter().filter(|record| record.direction == Direction::Out && record.node["tag"] == "success").count()
     }
 
+    /// Ids of messages in the order in which the companion wrote each for the first time.
+    pub fn first_writes(&self) -> Vec<String> {
+        let mut ids = Vec::new();
+        for record in self.0.iter().filter(|record| record.direction == Direction::In && record.node["tag"] == "message") {
+            let id = record.node["attrs"]["id"].as_str().unwrap_or_default();
+            if !ids.iter().any(|known| known == id) {
+                ids.push(id.to_owned());
+            }
+        }
+        ids
+    }
+
     /// How often the companion wrote a message with this id.
     pub fn writes_of(&self, id: &str) -> usize {
         let written = |record: &&StanzaRecord| {
