@@ -100,5 +100,6 @@ async fn a_stop_of_the_server_ends_streams_cleanly() {
     let account = Account::linked().await;
     let mut stream = Stream::open(&account, "/events/stream/", &[]).await;
     account.world.node.app.shutdown.cancel();
-    assert!(stream.next().await.is_none(), "no error, the end");
+    // What the stop itself changes may still be told; `next` fails on anything but a clean end.
+    while stream.next().await.is_some() {}
 }

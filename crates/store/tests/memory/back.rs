@@ -254,3 +254,21 @@ pub async fn a_crash_between_commit_and_acknowledgement_doubles_nothing<B: Backe
     assert_eq!(w.ask("SELECT COUNT(*) FROM messages").await, 1);
     assert_eq!(w.ask("SELECT COUNT(*) FROM events").await, 1);
 }
+
+pub async fn what_may_not_have_arrived_is_sent_again_first_and_once<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let lost = w.send(account, ANNA, "lost").await;
+    let here = w.send(account, BEN, "here").await;
+    w.claim(account).await;
+    w.apply(account, vec![acked(&lost, 1), receipt(&here, MessageStatus::Delivered, 1)]).await;
+    let waiting = w.send(account, ANNA, "waiting").await;
+    assert_eq!(w.store.send_again(account.id, START.plus(Duration::from_hours(1))).await, Ok(0), "too old");
+    assert_eq!(w.store.send_again(account.id, START).await, Ok(1), "what was delivered is left alone");
+    assert_eq!(w.store.send_again(account.id, START).await, Ok(0), "once is enough");
+    let again = w.claimed(account).await;
+    assert_eq!(again.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [lost.id], "before what waits in its chat");
+    assert_eq!((again[0].message.status, again[0].written_before), (MessageStatus::Sent, true));
+    assert_eq!(w.apply(account, vec![acked(&lost, 9)]).await, [], "it was known to be sent");
+    let next = w.claimed(account).await;
+    assert_eq!(next.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [waiting.id], "its chat goes on");
+}
