@@ -4,6 +4,7 @@
 
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::egress::Egress;
 use crate::http::v1::streams::Streams;
 use crate::outbox::Outbox;
 use crate::secrets::Secrets;
@@ -30,6 +31,8 @@ pub struct App {
     pub sessions: Sessions,
     /// The way in of messages.
     pub outbox: Outbox,
+    /// The way out to hosts that callers name.
+    pub egress: Egress,
     /// The live streams that callers have open.
     pub streams: Streams,
     /// The simulated network, where it runs in this process.

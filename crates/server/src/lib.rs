@@ -11,6 +11,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod data_dir;
+pub mod egress;
 pub mod http;
 pub mod inbox;
 pub mod loadtest;

@@ -157,6 +157,18 @@ section! {
 }
 
 section! {
+    /// The way out to hosts that callers name: webhook receivers and `media_url`s. Only public addresses are reached.
+    EgressSettings("egress.", profile) {
+        /// Networks and addresses that may be reached although they are not public, for receivers in your own
+        /// network: `10.1.0.0/16`, `127.0.0.1`. Every API user can then have this server connect to them.
+        allow: Vec<Cidr> = Vec::new();
+        /// A file of certificate authorities (PEM) to trust besides the public ones, for receivers with certificates
+        /// of your own.
+        ca_file: Option<PathBuf> = None;
+    }
+}
+
+section! {
     /// The database.
     Store("store.", profile) {
         /// Connections that read; one more writes.
@@ -210,6 +222,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// Messages on their way.
     pub messages: Messages,
+    /// The way out to hosts that callers name.
+    pub egress: EgressSettings,
     /// The database.
     pub store: Store,
     /// The simulated network.
@@ -230,6 +244,7 @@ impl Config {
             limits: Limits::read(reader, profile),
             sessions: Sessions::read(reader, profile),
             messages: Messages::read(reader, profile),
+            egress: EgressSettings::read(reader, profile),
             store: Store::read(reader, profile),
             sandbox: SandboxSettings::read(reader, profile),
             first_admin: FirstAdmin::read(reader, profile),

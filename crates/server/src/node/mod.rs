@@ -14,6 +14,7 @@ pub use ground::Ground;
 use crate::app::App;
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::egress::Egress;
 use crate::outbox::Outbox;
 use crate::sessions::{Sessions, bridge};
 use anyhow::{Context, anyhow};
@@ -64,6 +65,7 @@ impl Node {
         let (engine, network) = make_engine(&config, &ground, sandbox.as_ref(), &clock)?;
         let mut chores = vec![client_version::remember(engine.client_version(), ground.data_dir.path().to_owned(), shutdown.clone())];
         let (sessions, outbox) = make_way_of_messages(&config, &ground, engine, network, &clock, &shutdown);
+        let egress = make_egress(&config)?;
         let app = Arc::new(App {
             config,
             clock,
@@ -72,6 +74,7 @@ impl Node {
             auth,
             sessions,
             outbox,
+            egress,
             streams: crate::http::v1::streams::Streams::default(),
             sandbox,
             started_at,
@@ -149,6 +152,11 @@ fn make_engine(config: &Config, ground: &Ground, sandbox: Option<&Sandbox>, cloc
         ..sanasend_engine::Options::default()
     };
     Ok((Engine::new(options, door, clock.clone()), network))
+}
+
+fn make_egress(config: &Config) -> anyhow::Result<Egress> {
+    let allow = config.egress.allow.iter().map(|cidr| cidr.0).collect();
+    Egress::with_authorities(allow, config.egress.ca_file.as_deref())
 }
 
 fn make_way_of_messages(
