@@ -7,6 +7,7 @@
 mod bad_input;
 mod cli;
 mod codes;
+mod disk_full;
 mod first_message;
 mod idempotency;
 mod kills;

@@ -27,10 +27,16 @@ impl Process {
 
     /// The same with variables of its environment.
     pub async fn start_in(folder: &Path, arguments: &[String], environment: &[(&str, &str)]) -> Self {
+        Self::start_under(&[], folder, arguments, environment).await
+    }
+
+    /// The same, started by another program that turns into it (`sh -c '...; exec "$@"' sh`).
+    pub async fn start_under(starter: &[&str], folder: &Path, arguments: &[String], environment: &[(&str, &str)]) -> Self {
         let journal = folder.join("journal.txt");
         let stderr = File::options().create(true).append(true).open(&journal).expect("a journal");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sanasend"));
-        command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.join("data")).args(arguments);
+        let words: Vec<&str> = starter.iter().copied().chain([env!("CARGO_BIN_EXE_sanasend")]).collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).args(["serve", "--json", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.join("data")).args(arguments);
         command.envs(environment.iter().copied()).env("SANASEND_AUTH_PASSWORD_MEMORY_KIB", "8192");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true).spawn().expect("the binary");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
@@ -56,6 +62,13 @@ impl Process {
     /// The key of that user.
     pub fn key_of_customer(&self) -> String {
         self.customer.get().expect("made before").clone()
+    }
+
+    /// Lets it write files of any size again.
+    pub async fn lift_file_limit(&self) {
+        let pid = self.child.id().expect("running").to_string();
+        let status = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status().await.expect("prlimit");
+        assert!(status.success());
     }
 
     /// Its API, without credentials.
@@ -124,9 +137,7 @@ impl Split {
 
     /// Starts the product on its folder, led to the network at this address; it expects the key of ours there.
     pub async fn run_against(&mut self, address: &str) {
-        let arguments =
-            ["--sandbox-connect".to_owned(), address.to_owned(), "--sandbox-key-file".to_owned(), self.key_file.display().to_string()];
-        let process = Process::start(self.folder.path(), &arguments).await;
+        let process = Process::start(self.folder.path(), &self.connected_to(address)).await;
         if let Some(key) = process.ready["demo"]["api_key"].as_str() {
             self.key = Some(key.to_owned());
         }
@@ -142,6 +153,17 @@ impl Split {
     pub async fn kill_and_run(&mut self) {
         self.kill().await;
         self.run().await;
+    }
+
+    /// Starts the product again by another program that turns into it, see [`Process::start_under`].
+    pub async fn run_under(&mut self, starter: &[&str]) {
+        let address = self.sandbox.addresses().ws.clone().expect("a plain port");
+        let process = Process::start_under(starter, self.folder.path(), &self.connected_to(&address), &[]).await;
+        self.process = Some(process);
+    }
+
+    fn connected_to(&self, address: &str) -> [String; 4] {
+        ["--sandbox-connect".to_owned(), address.to_owned(), "--sandbox-key-file".to_owned(), self.key_file.display().to_string()]
     }
 
     /// The running product.
