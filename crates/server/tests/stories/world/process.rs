@@ -36,7 +36,11 @@ impl Process {
         let stderr = File::options().create(true).append(true).open(&journal).expect("a journal");
         let words: Vec<&str> = starter.iter().copied().chain([env!("CARGO_BIN_EXE_sanasend")]).collect();
         let mut command = Command::new(words[0]);
-        command.args(&words[1..]).args(["serve", "--json", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.join("data")).args(arguments);
+        command
+            .args(&words[1..])
+            .args(["serve", "--json", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder.join("data"))
+            .args(arguments);
         command.envs(environment.iter().copied()).env("SANASEND_AUTH_PASSWORD_MEMORY_KIB", "8192");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true).spawn().expect("the binary");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
