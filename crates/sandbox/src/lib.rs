@@ -9,6 +9,7 @@ pub mod clock;
 pub mod control;
 mod error;
 mod keys;
+pub mod media;
 pub mod network;
 pub mod phones;
 mod sandbox;
@@ -18,6 +19,7 @@ mod wire;
 
 pub use control::{Control, DeviceView, Linked};
 pub use error::Error;
+pub use media::{MediaAnswer, MediaHost, MediaTrouble, MediaWay};
 pub use network::{Counts, Fault};
 pub use phones::{Auto, MessageKind, PhoneView, ShownMessage, ShownStatus};
 pub use sandbox::{Addresses, Config, Sandbox};

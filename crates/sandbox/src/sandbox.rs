@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::control::{self, Control};
 use crate::keys::{Keys, public_bytes};
+use crate::media::MediaHost;
 use crate::network::Network;
 use crate::phones::Phones;
 use crate::state::State;
@@ -25,7 +26,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 pub struct Config {
     /// Its own folder: keys and state. Made when absent, with mode 700.
     pub data_dir: PathBuf,
-    /// Plain port: WebSocket and control API. Port 0 takes a free one.
+    /// Plain port: WebSocket, media and control API. Port 0 takes a free one.
     pub listen: Option<SocketAddr>,
     /// TLS port: WebSocket and media.
     pub tls_listen: Option<SocketAddr>,
@@ -74,7 +75,8 @@ impl Sandbox {
         keys::make_private_folder(&config.data_dir)?;
         let keys = Arc::new(Keys::load_or_create(&config.data_dir.join("keys"), clock)?);
         let state = State::open(&config.data_dir.join("state"))?;
-        let network = Network::open(state, clock, Arc::new(Transcript::default()))?;
+        let media = MediaHost::open(state.clone(), &config.data_dir.join("media"), clock)?;
+        let network = Network::open(state, clock, Arc::new(Transcript::default()), media)?;
         let phones = Phones::open(network.clone())?;
         let control = Control::new(network.clone(), phones, keys.root);
         let (stop, stopped) = watch::channel(false);
@@ -87,15 +89,15 @@ impl Sandbox {
             port.open(listener, true, Router::new());
             at
         });
-        let media = secure.or(plain).map(reachable);
+        let media_at = secure.or(plain).map(reachable);
         let addresses = Addresses {
             ws: plain.map(|at| format!("ws://{}/ws/chat", reachable(at))),
             wss: secure.map(|at| format!("wss://{}/ws/chat", reachable(at))),
             admin: plain.map(|at| format!("http://{}", reachable(at))),
             ca_file: keys.ca_file.clone(),
-            media_host: media.map_or_else(|| "localhost".to_owned(), |at| at.to_string()),
+            media_host: media_at.map_or_else(|| "localhost".to_owned(), |at| at.to_string()),
         };
-        network.set_media_host(addresses.media_host.clone());
+        network.media().set_address(addresses.media_host.clone());
         Ok(Sandbox(Arc::new(Running { network, control, keys, addresses, stop })))
     }
 
@@ -136,6 +138,12 @@ impl Sandbox {
     #[must_use]
     pub fn control(&self) -> Control {
         self.0.control.clone()
+    }
+
+    /// The media hosts, without HTTP: for accounts in this process. Its calls block.
+    #[must_use]
+    pub fn media(&self) -> MediaHost {
+        self.0.network.media().clone()
     }
 
     /// Closes ports and connections, and makes the state safe on disk.

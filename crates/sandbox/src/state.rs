@@ -34,6 +34,8 @@ pub enum Room {
     Signal = 7,
     /// What the phones show.
     Chats = 8,
+    /// What the media hosts know of their files.
+    Media = 9,
 }
 
 impl Room {

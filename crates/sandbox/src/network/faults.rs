@@ -4,6 +4,7 @@
 //! for them. Apart so that the honest paths stay readable.
 
 use super::link::Link;
+use crate::media::{MediaTrouble, MediaWay};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +40,18 @@ pub enum Fault {
     Duplicate(u32),
     /// Hold every stanza to this account back for so long; order is kept.
     Delay(Duration),
+    /// Make the next `count` media requests of this account go wrong.
+    Media {
+        /// Uploads or downloads.
+        way: MediaWay,
+        /// How.
+        trouble: MediaTrouble,
+        /// How many requests.
+        count: u32,
+    },
+    /// Everything that this account has uploaded is answered with this HTTP status from
+    /// now on (410, 404). It stays so when the faults are cleared.
+    MediaGone(u16),
 }
 
 /// Planted faults of one account.
@@ -73,12 +86,12 @@ pub(crate) enum AckFate {
 
 impl Faults {
     /// Plants a fault that waits for its occasion. `Disconnect` and `StreamError`
-    /// act at once and are the network's business, not kept here.
+    /// act at once and are the network's business, those of media are the media host's.
     pub(crate) fn plant(&self, phone: &str, fault: Fault) {
         let mut planted = self.planted.lock();
         let entry = planted.entry(phone.to_owned()).or_default();
         match fault {
-            Fault::Disconnect | Fault::StreamError(_) => {}
+            Fault::Disconnect | Fault::StreamError(_) | Fault::Media { .. } | Fault::MediaGone(_) => {}
             Fault::Failure { code, count } => entry.failure = Some((code, count)),
             Fault::DropAcks(count) => entry.drop_acks = count,
             Fault::HoldAcks => entry.hold_acks = true,

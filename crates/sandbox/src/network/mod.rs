@@ -27,13 +27,14 @@ mod usync;
 
 use crate::Error;
 use crate::clock::Clock;
+use crate::media::MediaHost;
 use crate::state::{Room, State};
 use crate::transcript::Transcript;
 use accounts::{Account, AccountInner, Device, Registry, device_key};
 use pairing::Waiting;
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 use wacore_binary::Jid;
 
@@ -85,13 +86,12 @@ struct Inner {
     /// in a queue from before a restart is used again.
     id_prefix: String,
     next_id: AtomicU64,
-    /// `host:port` for media, known once the ports are open.
-    media_host: OnceLock<String>,
+    media: MediaHost,
 }
 
 impl Network {
     /// Loads accounts, devices and queues from `state`.
-    pub(crate) fn open(state: State, clock: Clock, transcript: Arc<Transcript>) -> Result<Network, Error> {
+    pub(crate) fn open(state: State, clock: Clock, transcript: Arc<Transcript>, media: MediaHost) -> Result<Network, Error> {
         let accounts = Registry::load(&state)?;
         Ok(Network(Arc::new(Inner {
             state,
@@ -105,7 +105,7 @@ impl Network {
             next_connection: AtomicU64::new(0),
             id_prefix: format!("{:x}", clock.unix_millis()),
             next_id: AtomicU64::new(0),
-            media_host: OnceLock::new(),
+            media,
         })))
     }
 
@@ -232,6 +232,15 @@ impl Network {
     /// Makes something go wrong for an account, in all its companions.
     pub fn plant_fault(&self, phone: &str, fault: Fault) {
         self.0.faults.plant(phone, fault);
+        match fault {
+            Fault::Media { way, trouble, count } => self.0.media.plant(phone, way, trouble, count),
+            Fault::MediaGone(status) => {
+                if let Err(error) = self.0.media.expire(phone, status) {
+                    tracing::error!(%error, "media did not expire");
+                }
+            }
+            _ => {}
+        }
         let last = match fault {
             Fault::Disconnect => None,
             Fault::StreamError(code) => Some(nodes::stream_error(code)),
@@ -254,6 +263,7 @@ impl Network {
     /// Ends all faults; held acknowledgements go out.
     pub fn clear_faults(&self) {
         self.0.faults.clear();
+        self.0.media.clear_faults();
     }
 
     /// How much of everything there is.
@@ -287,10 +297,10 @@ impl Network {
         }
     }
 
-    /// Says under which `host:port` media is found. The first call counts.
-    pub(crate) fn set_media_host(&self, host: String) {
-        // A second call would mean that ports moved, which they do not.
-        let _ = self.0.media_host.set(host);
+    /// Where clients leave media and take it from.
+    #[must_use]
+    pub fn media(&self) -> &MediaHost {
+        &self.0.media
     }
 
     /// The clock that stamps stanzas.

@@ -56,7 +56,7 @@ impl Inner {
             ("disappearing_mode" | "urn:xmpp:whatsapp:dirty" | "w:stats" | "w" | "urn:xmpp:whatsapp:push" | "w:web", _) => {
                 result(node).build()
             }
-            ("w:m", "media_conn") => result(node).children([self.media_conn()]).build(),
+            ("w:m", "media_conn") => result(node).children([self.media_conn(&session.account.phone)]).build(),
             ("w:profile:picture", "picture") if !set => picture(node),
             ("w:biz", "business_profile") => {
                 let profile = NodeBuilder::new("business_profile").build();
@@ -75,11 +75,10 @@ impl Inner {
         }))
     }
 
-    fn media_conn(&self) -> Node {
-        let host =
-            NodeBuilder::new("host").attr("hostname", self.media_host.get().map_or("localhost", |h| h)).attr("type", "primary").build();
+    fn media_conn(&self, phone: &str) -> Node {
+        let host = NodeBuilder::new("host").attr("hostname", self.media.address()).attr("type", "primary").build();
         NodeBuilder::new("media_conn")
-            .attr("auth", "sandbox")
+            .attr("auth", self.media.ticket(phone))
             .attr("ttl", MEDIA_TTL)
             .attr("auth_ttl", MEDIA_TTL)
             .attr("max_buckets", "12")

@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::Clock;
 use crate::control::Control;
+use crate::media::MediaHost;
 use crate::network::Fault;
 use crate::state::State;
 use crate::transcript::{StanzaFilter, Transcript};
@@ -26,9 +27,10 @@ impl World {
     }
 
     fn on(folder: TempDir) -> World {
-        let state = State::open(folder.path()).unwrap();
+        let state = State::open(&folder.path().join("state")).unwrap();
         let transcript = Arc::new(Transcript::default());
-        let network = Network::open(state, Clock, transcript).unwrap();
+        let media = MediaHost::open(state.clone(), &folder.path().join("media"), Clock).unwrap();
+        let network = Network::open(state, Clock, transcript, media).unwrap();
         let phones = Phones::open(network.clone()).unwrap();
         let control = Control::new(network, phones.clone(), [0; 32]);
         World { folder, phones, control }

@@ -5,6 +5,7 @@
 //! off without a word.
 
 mod connection;
+mod media;
 mod noise;
 mod ports;
 

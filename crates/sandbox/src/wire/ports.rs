@@ -1,5 +1,5 @@
-//! The two ports, plain and TLS, and what they serve: the WebSocket, and beside it
-//! whatever router the caller brings.
+//! The two ports, plain and TLS, and what they serve: the WebSocket, media, and beside
+//! them whatever router the caller brings.
 
 use super::connection::{Drain, Source, serve};
 use crate::keys::Keys;
@@ -7,8 +7,7 @@ use crate::network::Network;
 use axum::Router;
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{any, get};
 use bytes::Bytes;
 use futures::stream::{SplitSink, SplitStream};
@@ -95,11 +94,8 @@ async fn greet_http(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Ro
 }
 
 fn router(port: Port) -> Router {
-    Router::new()
-        .route("/ws/chat", any(upgrade))
-        .route("/mms/{*rest}", any(no_media))
-        .route("/", get(|| async { "sandbox network\n" }))
-        .with_state(port)
+    let media = super::media::router(port.network.media().clone());
+    Router::new().route("/ws/chat", any(upgrade)).route("/", get(|| async { "sandbox network\n" })).with_state(port).merge(media)
 }
 
 async fn upgrade(State(port): State<Port>, request: WebSocketUpgrade) -> Response {
@@ -111,11 +107,6 @@ async fn upgrade(State(port): State<Port>, request: WebSocketUpgrade) -> Respons
             _ = stop.changed() => {}
         }
     })
-}
-
-async fn no_media() -> impl IntoResponse {
-    let why = serde_json::json!({ "error": "media is not served by this sandbox yet" });
-    (StatusCode::NOT_IMPLEMENTED, axum::Json(why))
 }
 
 impl Source for SplitStream<WebSocket> {

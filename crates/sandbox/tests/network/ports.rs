@@ -1,15 +1,22 @@
 //! The same network over the plain port and over TLS.
 
 use crate::client::{Client, Wire, attr, login_payload, new_key};
+use crate::world::Companion;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use sanasend_sandbox::{Config, RESERVED_NUMBER, Sandbox};
+use sanasend_sandbox::{Config, Fault, MediaTrouble, MediaWay, RESERVED_NUMBER, Sandbox};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
+use wacore_binary::builder::NodeBuilder;
+
+const PHONE: &str = "12025550100";
 
 async fn sandbox_with_ports(folder: &std::path::Path) -> Sandbox {
     let any = Some("127.0.0.1:0".parse().unwrap());
@@ -97,17 +104,50 @@ async fn a_client_is_greeted_over_both_ports() {
     assert!(TcpStream::connect(host(&ws)).await.is_err(), "the ports are closed");
 }
 
-#[tokio::test]
-async fn media_is_not_served_yet_and_says_so() {
-    let folder = tempfile::tempdir().unwrap();
-    let sandbox = sandbox_with_ports(folder.path()).await;
-    let mut stream = tls(&sandbox, &sandbox.addresses().media_host.clone()).await;
-    stream.write_all(b"GET /mms/image/abc HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+/// One request, over TLS as all clients make it; status and body.
+async fn ask(sandbox: &Sandbox, request: &str, body: &[u8]) -> (u16, String) {
+    let mut stream = tls(sandbox, &sandbox.addresses().media_host.clone()).await;
+    let head = format!("{request}\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
     let mut answer = String::new();
     // The peer may close without the TLS goodbye.
     let _ = stream.read_to_string(&mut answer).await;
-    assert!(answer.starts_with("HTTP/1.1 501"), "{answer}");
-    assert!(answer.contains("\"error\""));
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    (head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0), body.to_owned())
+}
+
+#[tokio::test]
+async fn media_goes_over_the_port_that_a_client_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = sandbox_with_ports(folder.path()).await;
+    sandbox.control().add_phone(Some(PHONE), None).await.unwrap();
+    let (_companion, mut client) = Companion::ready(&sandbox, PHONE, 1).await;
+    let answer = client.ask("w:m", "set", vec![NodeBuilder::new("media_conn").build()]).await;
+    let conn = answer.get_optional_child("media_conn").unwrap();
+    assert_eq!(attr(conn.get_optional_child("host").unwrap(), "hostname"), sandbox.addresses().media_host);
+
+    let sealed = vec![b'x'; 300_000];
+    let token = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&sealed));
+    let (status, refusal) = ask(&sandbox, &format!("POST /mms/video/{token}?token={token} HTTP/1.1"), &sealed).await;
+    assert_eq!(status, 401, "{refusal}");
+    let upload = format!("POST /mms/video/{token}?auth={}&token={token} HTTP/1.1", attr(conn, "auth"));
+    let (status, answer) = ask(&sandbox, &upload, &sealed).await;
+    assert_eq!(status, 200, "{answer}");
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    let path = answer["direct_path"].as_str().unwrap();
+    assert_eq!(answer["url"], format!("https://{}{path}", sandbox.addresses().media_host));
+    assert_eq!(ask(&sandbox, &format!("GET {path} HTTP/1.1"), b"").await, (200, String::from_utf8(sealed).unwrap()));
+    let (status, part) = ask(&sandbox, &format!("GET {path} HTTP/1.1\r\nrange: bytes=0-2"), b"").await;
+    assert_eq!((status, part.as_str()), (206, "xxx"));
+    assert_eq!(ask(&sandbox, "GET /v/video/00.enc HTTP/1.1", b"").await.0, 404);
+
+    let fault = Fault::Media { way: MediaWay::Download, trouble: MediaTrouble::Truncated, count: 1 };
+    sandbox.control().fault(PHONE, fault).unwrap();
+    let (_, half) = ask(&sandbox, &format!("GET {path} HTTP/1.1"), b"").await;
+    assert!(half.len() < 300_000, "the line broke");
+    sandbox.control().fault(PHONE, Fault::MediaGone(410)).unwrap();
+    assert_eq!(ask(&sandbox, &format!("GET {path} HTTP/1.1"), b"").await.0, 410);
 }
 
 #[cfg(unix)]

@@ -3,6 +3,7 @@
 //! Apart so that the shapes can be read in one place, beside what they mean.
 
 use crate::Error;
+use crate::media::{MediaTrouble, MediaWay};
 use crate::network::Fault;
 use crate::transcript::{Direction, StanzaFilter};
 use serde::Deserialize;
@@ -114,6 +115,56 @@ enum FaultKind {
     Delay {
         ms: u64,
     },
+    MediaUpload(MediaFault),
+    MediaDownload(MediaFault),
+    MediaGone {
+        #[serde(default = "gone")]
+        code: u16,
+    },
+}
+
+/// How media goes wrong: one of the troubles by name, with the number that it needs.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MediaFault {
+    trouble: TroubleName,
+    code: Option<u16>,
+    bytes_per_second: Option<u64>,
+    #[serde(default = "once")]
+    count: u32,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TroubleName {
+    Status,
+    Slow,
+    Truncated,
+    Corrupt,
+}
+
+fn gone() -> u16 {
+    410
+}
+
+impl MediaFault {
+    fn fault(self, way: MediaWay) -> Result<Fault, Error> {
+        let trouble = match (self.trouble, self.code, self.bytes_per_second) {
+            (TroubleName::Status, Some(code), None) => MediaTrouble::Status(status(code)?),
+            (TroubleName::Slow, None, Some(pace)) if pace > 0 => MediaTrouble::Slow(pace),
+            (TroubleName::Truncated, None, None) => MediaTrouble::Truncated,
+            (TroubleName::Corrupt, None, None) => MediaTrouble::Corrupt,
+            _ => {
+                let why = "\"status\" takes \"code\", \"slow\" takes \"bytes_per_second\", the other troubles neither";
+                return Err(Error::Invalid(why.into()));
+            }
+        };
+        Ok(Fault::Media { way, trouble, count: some(self.count)? })
+    }
+}
+
+fn status(code: u16) -> Result<u16, Error> {
+    if (400..600).contains(&code) { Ok(code) } else { Err(Error::Invalid(format!("{code} is no HTTP status of an error (400 to 599)"))) }
 }
 
 fn once() -> u32 {
@@ -140,6 +191,9 @@ impl FaultBody {
             FaultKind::NackNext { code, count } => Fault::Nack { code, count: some(count)? },
             FaultKind::DuplicateNext { count } => Fault::Duplicate(some(count)?),
             FaultKind::Delay { ms } => Fault::Delay(Duration::from_millis(ms)),
+            FaultKind::MediaUpload(fault) => fault.fault(MediaWay::Upload)?,
+            FaultKind::MediaDownload(fault) => fault.fault(MediaWay::Download)?,
+            FaultKind::MediaGone { code } => Fault::MediaGone(status(code)?),
         })
     }
 }

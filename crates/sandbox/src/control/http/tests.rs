@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::Clock;
+use crate::media::MediaHost;
 use crate::network::Network;
 use crate::phones::Phones;
 use crate::state::State as Store;
@@ -19,8 +20,9 @@ struct Api {
 impl Api {
     fn new() -> Api {
         let folder = tempfile::tempdir().unwrap();
-        let state = Store::open(folder.path()).unwrap();
-        let network = Network::open(state, Clock, Arc::new(Transcript::default())).unwrap();
+        let state = Store::open(&folder.path().join("state")).unwrap();
+        let media = MediaHost::open(state.clone(), &folder.path().join("media"), Clock).unwrap();
+        let network = Network::open(state, Clock, Arc::new(Transcript::default()), media).unwrap();
         let phones = Phones::open(network.clone()).unwrap();
         Api { _folder: folder, router: router(Control::new(network, phones, [0xab; 32])) }
     }
