@@ -260,7 +260,7 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_millis(2)); // names tell milliseconds apart
         place(&shelf, b"bbbb");
         std::thread::sleep(std::time::Duration::from_millis(2));
-        assert_eq!(place(&shelf, b"cccc").evicted, [first.clone()]);
+        assert_eq!(place(&shelf, b"cccc").evicted, std::slice::from_ref(&first));
         assert!(shelf.read(&first).unwrap().is_none());
     }
 
