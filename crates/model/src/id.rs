@@ -59,3 +59,7 @@ id!(
     /// An entry of the event log, as webhooks and streams name it.
     EventId
 );
+id!(
+    /// A piece of work in the queue of jobs.
+    JobId
+);

@@ -11,6 +11,7 @@ mod dialect;
 mod error;
 mod events;
 mod inbox;
+mod jobs;
 mod logins;
 mod messages;
 mod migrations;
@@ -30,6 +31,10 @@ pub use audit::AuditEntry;
 pub use error::StoreError;
 pub use events::{Event, NewEvent};
 pub use inbox::Incoming;
+pub use jobs::{
+    DueJobs, Job, JobChanged, JobCount, JobFilter, JobHint, JobOrder, JobOutcome, JobPlaces, JobResult, JobTurn, JobsTurned, NewJob,
+    ScheduleRow, ScheduleRun,
+};
 pub use logins::{Login, NewLogin, Rotation};
 pub use messages::{Cursor, Message, MessageFilter, MessageOrder, Peer, Quoted, Settled, TimelineEntry};
 pub use outbox::{Accepted, Change, Claimed, Idempotency, NewMessage, News};
@@ -100,6 +105,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     written: watch::Sender<i64>,
     changes: broadcast::Sender<Arc<Event>>,
+    hints: Arc<jobs::Hints>,
 }
 
 /// Events that a slow listener may be behind before it has to read the log again.
@@ -113,7 +119,7 @@ impl Store {
         let conn = dialect::connect_writer(&path).await?;
         let readers = dialect::connect_readers(&path, readers).await?;
         let sealer = Arc::new(Sealer::new(&seal_key, &older_keys, clock.clone()));
-        let (written, changes) = (watch::Sender::new(0), broadcast::Sender::new(TOLD));
+        let (written, changes, hints) = (watch::Sender::new(0), broadcast::Sender::new(TOLD), Arc::<jobs::Hints>::default());
         let parts = writer::Parts {
             path: path.clone(),
             readers: readers.clone(),
@@ -121,10 +127,11 @@ impl Store {
             sealer: sealer.clone(),
             written: written.clone(),
             changes: changes.clone(),
+            hints: hints.clone(),
         };
         let lists = SqlxSqliteConnector::from_sqlx_sqlite_pool(readers.clone());
         let writer = writer::start(conn, parts);
-        let store = Self { inner: Arc::new(Inner { path, readers, lists, writer, sealer, clock, written, changes }) };
+        let store = Self { inner: Arc::new(Inner { path, readers, lists, writer, sealer, clock, written, changes, hints }) };
         // A first start may have been killed between two migrations: then there is no log yet.
         if store.pending_migrations().await?.is_empty() {
             store.inner.written.send_replace(store.last_event().await?);

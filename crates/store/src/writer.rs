@@ -7,6 +7,7 @@
 
 use crate::dialect::{BEGIN, Conn, Pool, connect_writer, refused};
 use crate::events::Event;
+use crate::jobs::{Hints, JobHint};
 use crate::outbox::{Accepted, NewMessage, Queued};
 use crate::seal::Sealer;
 use crate::{StoreError, outbox};
@@ -79,6 +80,8 @@ pub(crate) struct Tx {
     pub(crate) events: Vec<Arc<Event>>,
     /// What the request at hand will write at its end, together.
     pub(crate) queued: Queued,
+    /// Jobs that may be due, told after the commit. Too many do no harm, so a refused request leaves its own here.
+    pub(crate) hints: Vec<JobHint>,
 }
 
 impl Tx {
@@ -154,6 +157,7 @@ pub(crate) struct Parts {
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) written: watch::Sender<i64>,
     pub(crate) changes: broadcast::Sender<Arc<Event>>,
+    pub(crate) hints: Arc<Hints>,
 }
 
 /// Starts the task.
@@ -214,7 +218,8 @@ async fn run(conn: Conn, parts: Parts, mut requests: mpsc::Receiver<Request>) {
 
 impl Parts {
     fn transaction(&self, conn: Conn) -> Tx {
-        Tx { conn, clock: self.clock.clone(), sealer: self.sealer.clone(), events: Vec::new(), queued: Queued::default() }
+        let (clock, sealer) = (self.clock.clone(), self.sealer.clone());
+        Tx { conn, clock, sealer, events: Vec::new(), queued: Queued::default(), hints: Vec::new() }
     }
 
     /// Writes a batch and answers it; gives the connection back unless it is in doubt.
@@ -226,6 +231,7 @@ impl Parts {
                     self.written.send_replace(event.seq);
                     let _ = self.changes.send(event);
                 }
+                self.hints.add(tx.hints.drain(..));
                 batch.answer(&Ok(()));
                 Some(tx)
             }

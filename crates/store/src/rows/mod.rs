@@ -5,6 +5,7 @@
 
 pub(crate) mod api_key;
 pub(crate) mod event;
+pub(crate) mod job;
 pub(crate) mod message;
 pub(crate) mod session;
 pub(crate) mod user;

@@ -9,6 +9,7 @@ mod account_state;
 mod accounts;
 mod back;
 mod crash;
+mod jobs;
 mod lists;
 mod out;
 mod people;
@@ -124,6 +125,23 @@ macro_rules! on {
                 ],
                 crash: [
                     what_was_answered_survives_a_killed_process,
+                ],
+                jobs: [
+                    a_job_is_claimed_when_it_is_due_and_gone_when_it_is_done,
+                    jobs_of_a_lane_run_one_at_a_time_in_order,
+                    a_retry_holds_up_its_lane_or_leaves_it,
+                    what_waits_in_one_bundle_is_not_looked_at_for_another,
+                    when_a_node_dies_its_jobs_run_again_and_its_late_outcome_counts_for_nothing,
+                    a_renewed_job_stays_with_its_owner,
+                    what_is_given_back_counts_for_nothing,
+                    a_dead_job_is_listed_retried_and_dropped,
+                    kinds_are_counted_and_old_dead_jobs_are_swept,
+                    jobs_go_with_their_user,
+                    of_many_who_claim_at_once_each_job_goes_to_one,
+                    a_hint_tells_what_may_be_due,
+                    a_job_that_can_not_be_read_is_given_up,
+                    of_many_nodes_one_runs_a_tick,
+                    a_tick_of_a_node_that_died_is_run_by_another,
                 ],
                 lists: [
                     messages_are_filtered_by_everything_a_person_would_want,
