@@ -6,6 +6,7 @@ use crate::auth::Auth;
 use crate::config::Config;
 use crate::egress::Egress;
 use crate::http::v1::streams::Streams;
+use crate::jobs::Jobs;
 use crate::outbox::Outbox;
 use crate::secrets::Secrets;
 use crate::sessions::Sessions;
@@ -33,6 +34,8 @@ pub struct App {
     pub outbox: Outbox,
     /// The way out to hosts that callers name.
     pub egress: Egress,
+    /// Background work.
+    pub jobs: Jobs,
     /// The live streams that callers have open.
     pub streams: Streams,
     /// The simulated network, where it runs in this process.

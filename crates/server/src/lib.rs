@@ -14,6 +14,7 @@ pub mod data_dir;
 pub mod egress;
 pub mod http;
 pub mod inbox;
+pub mod jobs;
 pub mod loadtest;
 pub mod node;
 pub mod outbox;

@@ -22,6 +22,7 @@ mod rows;
 mod seal;
 mod sessions;
 mod signal;
+mod sweep;
 mod usage;
 mod users;
 mod writer;

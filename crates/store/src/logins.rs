@@ -163,17 +163,4 @@ impl Store {
         let live = sqlx::query_scalar(sql).bind(id.0).bind(self.inner.clock.now().0).fetch_one(&self.inner.readers);
         live.await.map_err(refused)
     }
-
-    /// Removes what can never be used again; answers how many logins went.
-    pub async fn delete_expired_logins(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let tokens = sqlx::query("DELETE FROM refresh_tokens WHERE expires_at <= ?").bind(now.0);
-                tokens.execute(&mut tx.conn).await.map_err(refused)?;
-                let logins = sqlx::query("DELETE FROM logins WHERE expires_at <= ?").bind(now.0);
-                logins.execute(&mut tx.conn).await.map(|done| done.rows_affected()).map_err(refused)
-            })
-        })
-        .await
-    }
 }

@@ -18,8 +18,6 @@ use std::time::Duration;
 
 /// How often the times of last use of API keys are written down.
 const TOUCH_EVERY: Duration = Duration::from_secs(5);
-/// How often expired logins are removed.
-const SWEEP_EVERY: Duration = Duration::from_hours(1);
 
 /// The long-lived parts of authentication.
 #[derive(Debug)]
@@ -66,17 +64,13 @@ impl Auth {
     }
 }
 
-/// Writes down times of last use and removes expired logins until the server stops; then writes once more.
+/// Writes down times of last use until the server stops; then once more.
 pub async fn keep_house(app: Arc<App>) {
     let mut touch = tokio::time::interval(TOUCH_EVERY);
-    let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
         tokio::select! {
             () = app.shutdown.cancelled() => break,
             _ = touch.tick() => flush_touches(&app).await,
-            _ = sweep.tick() => if let Err(error) = app.store.delete_expired_logins(app.clock.now()).await {
-                tracing::warn!(%error, "expired logins could not be removed; trying again in an hour");
-            },
         }
     }
     flush_touches(&app).await;

@@ -169,6 +169,24 @@ section! {
 }
 
 section! {
+    /// How long things are kept; what is older is removed in the background, in small pieces. 0: kept for ever.
+    Retention("retention.", profile) {
+        /// Messages with their timelines and originals, in days. Kept for ever by default: they are the users' own records,
+        /// nobody can bring them back, and a million of them take about 1 GB.
+        messages_days: u64 = 0, within 0..=36_500;
+        /// The encrypted originals of incoming messages, in days; the messages stay. They are needed to read again what a
+        /// later version understands better.
+        originals_days: u64 = 90, within 0..=36_500;
+        /// The event log, in days: how long a client of `GET /events/` may be away and still miss nothing.
+        events_days: u64 = 30, within 0..=36_500;
+        /// Jobs that were given up, in days.
+        dead_jobs_days: u64 = 30, within 0..=36_500;
+        /// Sessions that no account was ever linked to, in hours after they were last changed.
+        unlinked_sessions_hours: u64 = 24, within 0..=876_000;
+    }
+}
+
+section! {
     /// The database.
     Store("store.", profile) {
         /// Connections that read; one more writes.
@@ -224,6 +242,8 @@ pub struct Config {
     pub messages: Messages,
     /// The way out to hosts that callers name.
     pub egress: EgressSettings,
+    /// How long things are kept.
+    pub retention: Retention,
     /// The database.
     pub store: Store,
     /// The simulated network.
@@ -245,6 +265,7 @@ impl Config {
             sessions: Sessions::read(reader, profile),
             messages: Messages::read(reader, profile),
             egress: EgressSettings::read(reader, profile),
+            retention: Retention::read(reader, profile),
             store: Store::read(reader, profile),
             sandbox: SandboxSettings::read(reader, profile),
             first_admin: FirstAdmin::read(reader, profile),

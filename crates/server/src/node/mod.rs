@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::egress::Egress;
+use crate::jobs::{Jobs, Worker, schedules};
 use crate::outbox::Outbox;
 use crate::sessions::{Sessions, bridge};
 use anyhow::{Context, anyhow};
@@ -66,6 +67,7 @@ impl Node {
         let mut chores = vec![client_version::remember(engine.client_version(), ground.data_dir.path().to_owned(), shutdown.clone())];
         let (sessions, outbox) = make_way_of_messages(&config, &ground, engine, network, &clock, &shutdown);
         let egress = make_egress(&config)?;
+        let jobs = make_jobs(&config, &ground, &sessions, &clock, &shutdown)?;
         let app = Arc::new(App {
             config,
             clock,
@@ -75,6 +77,7 @@ impl Node {
             sessions,
             outbox,
             egress,
+            jobs,
             streams: crate::http::v1::streams::Streams::default(),
             sandbox,
             started_at,
@@ -84,6 +87,8 @@ impl Node {
         let api = listener.local_addr().context("the listening socket has no address")?;
         app.sessions.start().await;
         app.outbox.start();
+        app.jobs.start();
+        chores.push(tokio::spawn(app.sessions.clone().watch_health()));
         chores.push(tokio::spawn(crate::auth::keep_house(app.clone())));
         let http = listen::serve(listener, app.clone());
         Ok(Self { app, api, first_run, ground, http: Some(http), chores })
@@ -104,7 +109,7 @@ impl Node {
                 }
             }
         }
-        self.app.sessions.stop(patience).await;
+        tokio::join!(self.app.sessions.stop(patience), self.app.jobs.stop(patience));
         for chore in self.chores {
             if tokio::time::timeout(patience, chore).await.is_err() {
                 tracing::warn!("a background task did not end in time");
@@ -157,6 +162,27 @@ fn make_engine(config: &Config, ground: &Ground, sandbox: Option<&Sandbox>, cloc
 fn make_egress(config: &Config) -> anyhow::Result<Egress> {
     let allow = config.egress.allow.iter().map(|cidr| cidr.0).collect();
     Egress::with_authorities(allow, config.egress.ca_file.as_deref())
+}
+
+/// Background work: every kind has its worker here, and its schedules in `jobs::schedules`.
+fn make_jobs(
+    config: &Config,
+    ground: &Ground,
+    sessions: &Sessions,
+    clock: &Arc<dyn Clock>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Jobs> {
+    let workers: Vec<Arc<dyn Worker>> = Vec::new();
+    let parts = schedules::Parts { store: ground.store.clone(), clock: clock.clone(), sessions: sessions.clone() };
+    Jobs::new(crate::jobs::Parts {
+        store: ground.store.clone(),
+        clock: clock.clone(),
+        shutdown: shutdown.clone(),
+        workers,
+        schedules: schedules::all(config, &parts),
+        // The lock of the data folder keeps every other server out.
+        alone: true,
+    })
 }
 
 fn make_way_of_messages(

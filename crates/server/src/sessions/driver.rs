@@ -202,6 +202,7 @@ impl<'a> Driver<'a> {
     /// The loop, as long as the link lives.
     async fn serve(&mut self, link: &Arc<Link>, mut events: UnboundedReceiver<LinkEvent>) -> Turn {
         loop {
+            self.seat.beat();
             let timer = self.next_timer();
             let flow = tokio::select! {
                 event = events.recv() => match event {

@@ -10,6 +10,7 @@ pub mod bridge;
 mod command;
 mod driver;
 mod flights;
+mod health;
 mod leave;
 mod live;
 pub mod qr;

@@ -310,7 +310,8 @@ impl Sessions {
         self.places().values().filter(|place| place.commands().is_some()).count()
     }
 
-    fn resting(&self, row: &Session) -> Live {
+    /// What a session is while nothing runs for it.
+    pub(super) fn resting(&self, row: &Session) -> Live {
         let mut live = Live::at_rest(row);
         if let Some(sentence) = self.wrong_network(row) {
             live.status = SessionStatus::Failed;

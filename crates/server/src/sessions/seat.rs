@@ -3,15 +3,18 @@
 use super::live::Live;
 use sanasend_model::{Clock, Timestamp};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 /// One session's place in the registry, shared by its driver, the HTTP API and the inbox.
 pub struct Seat {
     live: watch::Sender<Live>,
     bell: Notify,
     last_active: AtomicI64,
+    beat: Mutex<Instant>,
     clock: Arc<dyn Clock>,
 }
 
@@ -28,6 +31,7 @@ impl Seat {
             live: watch::Sender::new(live),
             bell: Notify::new(),
             last_active: AtomicI64::new(last_active.map_or(i64::MIN, |at| at.0)),
+            beat: Mutex::new(Instant::now()),
             clock,
         }
     }
@@ -69,6 +73,16 @@ impl Seat {
     /// Waits for the next ring.
     pub async fn rung(&self) {
         self.bell.notified().await;
+    }
+
+    /// The driver went through its loop: it hears.
+    pub fn beat(&self) {
+        *self.beat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// How long the driver did not go through its loop.
+    pub fn silence(&self) -> Duration {
+        self.beat.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     /// WhatsApp gave a sign of life.

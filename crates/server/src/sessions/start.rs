@@ -100,20 +100,26 @@ impl Sessions {
                 if row.wanted && row.linked && row.network == self.network() {
                     continue;
                 }
-                if let Err(error) = self.mend(&row).await {
+                if let Err(error) = self.mend_at_rest(&row).await {
                     tracing::warn!(session = %row.id, %error, "row could not be put in order");
                 }
             }
         }
     }
 
-    async fn mend(&self, row: &Session) -> Result<(), StoreError> {
+    async fn mend_at_rest(&self, row: &Session) -> Result<(), StoreError> {
         let place = self.place(row);
         let _gate = Self::at_the_gate(&place).await;
-        if place.commands().is_some() {
-            return Ok(());
-        }
-        let live = place.seat.live();
+        if place.commands().is_some() { Ok(()) } else { self.mend(row).await }
+    }
+
+    /// Writes down of a session that nothing runs for what is true then. The gate of its place must be held.
+    pub(super) async fn mend(&self, row: &Session) -> Result<(), StoreError> {
+        let live = self.resting(row);
+        self.place(row).seat.show(|shown| {
+            shown.drop_codes();
+            (shown.status, shown.reason) = (live.status, live.reason.clone());
+        });
         let generation = self.shared().store.take_session(row.id).await?;
         let patch = SessionPatch { status: Some(live.status), reason: Some(live.reason), ..SessionPatch::default() };
         self.shared().store.update_session(row.id, generation, patch).await.map(drop)

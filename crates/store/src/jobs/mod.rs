@@ -172,6 +172,8 @@ impl Store {
                 settle::settle(tx, turn.settle).await?;
                 let lost = claim::renew(tx, turn.owner, &turn.renew).await?;
                 let (claimed, next) = claim::claim(tx, turn.owner, turn.claim).await?;
+                // Where was just claimed, the answer tells more than a hint.
+                tx.hints.retain(|hint| !next.iter().any(|next| next.kind == hint.kind && next.bundle == hint.bundle));
                 Ok(JobsTurned { claimed, next, lost })
             })
         })

@@ -176,15 +176,4 @@ impl Store {
         let remembered = accept::remembered(&self.inner.readers, (user, key)).await?;
         Ok(remembered.filter(|known| known.expires_at > now).map(|known| accept::compare(&known, &fingerprint)))
     }
-
-    /// Forgets idempotency keys that are past their end; answers how many.
-    pub async fn delete_expired_idempotency(&self, now: Timestamp) -> Result<u64, StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let delete = sqlx::query("DELETE FROM idempotency WHERE expires_at <= ?").bind(now.0);
-                delete.execute(&mut tx.conn).await.map(|done| done.rows_affected()).map_err(refused)
-            })
-        })
-        .await
-    }
 }

@@ -13,6 +13,7 @@ mod jobs;
 mod lists;
 mod out;
 mod people;
+mod sweeps;
 mod world;
 mod writing;
 
@@ -142,6 +143,12 @@ macro_rules! on {
                     a_job_that_can_not_be_read_is_given_up,
                     of_many_nodes_one_runs_a_tick,
                     a_tick_of_a_node_that_died_is_run_by_another,
+                ],
+                sweeps: [
+                    old_messages_go_with_all_they_have_and_what_waits_stays,
+                    old_events_go_and_cursors_stay_good,
+                    keys_logins_and_signal_state_past_their_time_go,
+                    only_sessions_that_were_never_linked_are_found,
                 ],
                 lists: [
                     messages_are_filtered_by_everything_a_person_would_want,

@@ -1,0 +1,117 @@
+//! The list of everything that is done again and again, one line each.
+//!
+//! Each sweep removes what is past its time in bounded pieces (see `sanasend_store`), so that callers never wait for it.
+//! Whoever adds something that grows adds its sweep here.
+
+use super::{Schedule, ScheduleAct};
+use crate::config::Config;
+use crate::sessions::Sessions;
+use futures::future::BoxFuture;
+use sanasend_model::{Clock, Timestamp};
+use sanasend_store::{SignalKind, Store, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the schedules work on.
+#[derive(Clone)]
+pub struct Parts {
+    /// Memory.
+    pub store: Store,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The linked accounts.
+    pub sessions: Sessions,
+}
+
+/// Of the Signal state, what is only needed for a while, and how long. The client library would remove it per account; its
+/// deletes do nothing with us, because one sweep of all accounts costs less than one per account.
+const SIGNAL: [(SignalKind, Duration); 5] = [
+    // Remembered while a retry for a message is under way.
+    (SignalKind::BaseKey, Duration::from_hours(24)),
+    // WhatsApp's privacy tokens are good for four weeks.
+    (SignalKind::TcToken, Duration::from_hours(24 * 35)),
+    // What was sent, in case the recipient asks for it again; a device that was off for longer asks in vain.
+    (SignalKind::SentMessage, Duration::from_hours(24 * 14)),
+    (SignalKind::PendingInbound, Duration::from_hours(24 * 14)),
+    // For edits, reactions and votes on messages of others.
+    (SignalKind::MsgSecret, Duration::from_hours(24 * 90)),
+];
+
+/// All schedules of the program. Times are UTC, and spread so that they do not meet.
+#[must_use]
+pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
+    let keep = &config.retention;
+    let mut all = vec![
+        make("idempotency.sweep", "Forgets idempotency keys that are past their end.", "*/10 * * * *", parts, |p| {
+            Box::pin(async move { removed(p.store.delete_expired_idempotency(p.clock.now()).await, "keys") })
+        }),
+        make("logins.sweep", "Removes logins and refresh tokens that have expired.", "3 * * * *", parts, |p| {
+            Box::pin(async move { removed(p.store.delete_expired_logins(p.clock.now()).await, "rows") })
+        }),
+        make("signal.sweep", "Removes Signal state that is only needed for a while.", "11 * * * *", parts, |p| Box::pin(sweep_signal(p))),
+    ];
+    if let Some(age) = days(keep.messages_days) {
+        all.push(make("messages.sweep", "Removes old messages.", "17 * * * *", parts, move |p| {
+            Box::pin(async move { removed(p.store.sweep_messages(p.before(age)).await, "messages") })
+        }));
+    }
+    if let Some(age) = days(keep.originals_days) {
+        all.push(make("originals.sweep", "Removes the originals of old incoming messages.", "23 * * * *", parts, move |p| {
+            Box::pin(async move { removed(p.store.sweep_originals(p.before(age)).await, "originals") })
+        }));
+    }
+    if let Some(age) = days(keep.events_days) {
+        all.push(make("events.sweep", "Removes old entries of the event log.", "29 * * * *", parts, move |p| {
+            Box::pin(async move { removed(p.store.sweep_events(p.before(age)).await, "events") })
+        }));
+    }
+    if let Some(age) = days(keep.dead_jobs_days) {
+        all.push(make("jobs.sweep", "Removes jobs that were given up long ago.", "37 * * * *", parts, move |p| {
+            Box::pin(async move { removed(p.store.sweep_dead_jobs(p.before(age)).await, "jobs") })
+        }));
+    }
+    if keep.unlinked_sessions_hours > 0 {
+        let age = Duration::from_secs(keep.unlinked_sessions_hours * 3600);
+        all.push(make("sessions.sweep", "Removes sessions that no account was ever linked to.", "41 * * * *", parts, move |p| {
+            Box::pin(async move { removed(p.sessions.sweep_never_linked(p.before(age)).await, "sessions") })
+        }));
+    }
+    all
+}
+
+impl Parts {
+    /// The moment so long ago.
+    fn before(&self, age: Duration) -> Timestamp {
+        self.clock.now().minus(age)
+    }
+}
+
+/// So many days; `None` for ever.
+fn days(days: u64) -> Option<Duration> {
+    (days > 0).then(|| Duration::from_secs(days * 86_400))
+}
+
+/// A schedule over the parts.
+fn make(
+    name: &'static str,
+    about: &'static str,
+    cron: &str,
+    parts: &Parts,
+    run: impl Fn(Parts) -> BoxFuture<'static, anyhow::Result<String>> + Send + Sync + 'static,
+) -> Schedule {
+    let parts = parts.clone();
+    let act: ScheduleAct = Arc::new(move || run(parts.clone()));
+    Schedule { name, about, cron: cron.to_owned(), run: act }
+}
+
+fn removed(count: Result<u64, StoreError>, what: &str) -> anyhow::Result<String> {
+    Ok(format!("removed {} {what}", count?))
+}
+
+async fn sweep_signal(parts: Parts) -> anyhow::Result<String> {
+    let mut gone = 0;
+    for (kind, age) in SIGNAL {
+        gone += parts.store.sweep_signal(kind, parts.before(age)).await?;
+    }
+    Ok(format!("removed {gone} values"))
+}
