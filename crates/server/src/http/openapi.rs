@@ -32,6 +32,7 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "sessions", description = "Linked WhatsApp accounts."),
         (name = "messages", description = "Sending, and what came in."),
         (name = "events", description = "The event log."),
+        (name = "jobs", description = "Background work, for admins."),
         (name = "health", description = "Probes."),
     )
 )]

@@ -9,6 +9,7 @@ mod api_keys;
 mod auth;
 mod contract;
 mod events;
+mod jobs;
 mod messages;
 mod sessions;
 mod throttle;

@@ -4,6 +4,7 @@ pub mod api_keys;
 pub mod auth;
 pub mod events;
 pub mod health;
+pub mod jobs;
 pub mod messages;
 pub mod sessions;
 pub mod streams;
@@ -23,6 +24,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(sessions::routes())
         .merge(messages::routes())
         .merge(events::routes())
+        .merge(jobs::routes())
         .merge(health::routes());
     OpenApiRouter::default().merge(health::probes()).nest("/api/v1", v1)
 }

@@ -1,0 +1,92 @@
+//! Looking at background work.
+
+use super::view::{JobSummary, JobView, KindView, ScheduleView};
+use crate::app::App;
+use crate::http::{Answer, ApiError, Caller, Origin, Paged, Path, Query, Success, page, paged};
+use axum::extract::State;
+use sanasend_model::{JobId, JobState, UserId};
+use sanasend_store::{JobFilter, JobOrder};
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::IntoParams;
+
+/// Which jobs to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListJobs {
+    /// Number of the page, from 1.
+    #[param(minimum = 1, example = 1)]
+    page: Option<u64>,
+    /// Jobs per page.
+    #[param(minimum = 1, maximum = 100, example = 20)]
+    page_size: Option<u64>,
+    /// Only those of this kind.
+    #[param(example = "webhook.deliver")]
+    kind: Option<String>,
+    /// Only those in this state: `waiting`, `running` or `dead`.
+    #[param(example = "dead")]
+    state: Option<String>,
+    /// Only those for this user.
+    #[param(value_type = Option<String>, format = "uuid")]
+    user: Option<UserId>,
+    /// Part of the kind, bundle, lane or last error.
+    search: Option<String>,
+    /// `created_at`, `due_at` or `attempts`; with `-` in front for the reverse.
+    #[param(example = "-created_at")]
+    ordering: Option<String>,
+}
+
+/// List jobs
+///
+/// The queue of background work. Newest first, unless `ordering` says otherwise. Jobs that were done are gone.
+#[utoipa::path(get, path = "/jobs/", tag = "jobs", params(ListJobs),
+    responses((status = 200, description = "One page of jobs.", body = Success<Paged<JobView>>)),
+    extensions(("x-admin" = json!(true))))]
+pub async fn list_jobs(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    origin: Origin,
+    Query(asked): Query<ListJobs>,
+) -> Result<Answer<Paged<JobView>>, ApiError> {
+    caller.require_admin()?;
+    let page = page(asked.page, asked.page_size)?;
+    let ordering = crate::http::page::ordering(asked.ordering.as_deref(), JobOrder::NAMES)?;
+    let state = asked.state.as_deref().map(str::parse::<JobState>).transpose();
+    let state = state.map_err(|()| ApiError::field("state", "must be waiting, running or dead"))?;
+    let filter = JobFilter { kind: asked.kind, state, user_id: asked.user, search: asked.search, ordering };
+    let listed = app.store.list_jobs(&filter, page).await?;
+    Ok(Answer::ok("Jobs.", paged(listed, &page, &origin, JobView::from)))
+}
+
+/// Get a job
+#[utoipa::path(get, path = "/jobs/{id}/", tag = "jobs",
+    params(("id" = String, Path, format = "uuid", description = "Id of the job.")),
+    responses((status = 200, description = "The job.", body = Success<JobView>)),
+    extensions(("x-admin" = json!(true))))]
+pub async fn get_job(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<JobId>) -> Result<Answer<JobView>, ApiError> {
+    caller.require_admin()?;
+    let job = app.store.job(id).await?.ok_or_else(ApiError::not_found)?;
+    Ok(Answer::ok("The job.", JobView::from(job)))
+}
+
+/// Summarize background work
+///
+/// How many jobs of each kind wait, run and were given up, how late the queue is, and how each schedule stands. Kinds
+/// that have no jobs now are listed with zeros.
+#[utoipa::path(get, path = "/jobs/summary/", tag = "jobs",
+    responses((status = 200, description = "The figures.", body = Success<JobSummary>)),
+    extensions(("x-admin" = json!(true))))]
+pub async fn summarize_jobs(State(app): State<Arc<App>>, caller: Caller) -> Result<Answer<JobSummary>, ApiError> {
+    caller.require_admin()?;
+    let now = app.clock.now();
+    let mut kinds: Vec<KindView> = app.store.count_jobs().await?.into_iter().map(KindView::from).collect();
+    for kind in app.jobs.kinds() {
+        if !kinds.iter().any(|known| known.kind == kind) {
+            kinds.push(KindView { kind: kind.to_owned(), waiting: 0, running: 0, dead: 0, oldest_due: None });
+        }
+    }
+    kinds.sort_by(|one, other| one.kind.cmp(&other.kind));
+    let schedules = app.jobs.schedules().await?.into_iter().map(|state| ScheduleView::at(state, now)).collect();
+    Ok(Answer::ok("Background work.", JobSummary { kinds, schedules }))
+}
