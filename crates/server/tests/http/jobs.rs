@@ -20,7 +20,7 @@ impl World {
             due_at: self.clock.now(),
         };
         store.enqueue_jobs(names.iter().map(job).collect()).await.expect("enqueued");
-        let places = JobPlaces { kind: "test.do".into(), bundle: "dead".into(), places: 100, lease: Duration::from_secs(60) };
+        let places = JobPlaces { kind: "test.do".into(), bundle: "dead".into(), places: 100, lease: Duration::from_mins(1) };
         let turn = JobTurn { owner: self.clock.uuid(), claim: vec![places], ..JobTurn::default() };
         let claimed = store.turn_jobs(turn).await.expect("claimed").claimed;
         let die = |id| JobResult { id, attempt: 1, outcome: JobOutcome::Dead { reason: "the receiver is gone".into() } };
