@@ -43,6 +43,14 @@ scopes! {
     EventsRead = "events:read",
 }
 
+impl Scope {
+    /// Whether a key with this scope may do what asks for `wanted`: whoever may manage accounts may look at them too.
+    #[must_use]
+    pub fn covers(self, wanted: Self) -> bool {
+        self == wanted || matches!((self, wanted), (Self::SessionsManage, Self::SessionsRead))
+    }
+}
+
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -28,7 +28,7 @@ mod users;
 mod writer;
 
 pub use api_keys::{ApiKey, ApiKeyFilter, ApiKeyOrder, NewApiKey};
-pub use audit::AuditEntry;
+pub use audit::{AuditBreak, AuditCheck, AuditEntry, AuditFilter, AuditRecord, AuditStep};
 pub use error::StoreError;
 pub use events::{Event, NewEvent};
 pub use inbox::Incoming;
@@ -150,6 +150,7 @@ impl Store {
             pool.close().await;
             done?;
         }
+        self.begin_audit_chain().await?;
         self.inner.written.send_replace(self.last_event().await?);
         Ok(pending)
     }

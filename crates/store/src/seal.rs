@@ -1,4 +1,5 @@
-//! Sealing of secrets at rest: XChaCha20-Poly1305 with a random nonce, bound to the address of the row.
+//! Sealing of secrets at rest: XChaCha20-Poly1305 with a random nonce, bound to the address of the row. And MACs, for what
+//! everybody may read and nobody may change.
 //!
 //! A sealed value is `version (1 byte) | key id (4, big-endian) | nonce (24) | ciphertext and tag`. The associated
 //! data is the row's address, so a value that was moved to another row, account or kind can't be opened. The key id lets
@@ -7,18 +8,24 @@
 use crate::{SealKey, StoreError};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
 use sanasend_model::Clock;
+use sha2::Sha256;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 24;
+/// What the key of MACs is derived for, so that it is no other key.
+const MAC_PURPOSE: &[u8] = b"sanasend mac 1";
 const HEADER_BYTES: usize = 1 + 4 + NONCE_BYTES;
 
 /// Seals and opens; the ciphers are made once.
 pub(crate) struct Sealer {
     current: u32,
     ciphers: HashMap<u32, XChaCha20Poly1305>,
+    /// For what must be proved and not hidden.
+    macs: HashMap<u32, Hmac<Sha256>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -27,7 +34,22 @@ impl Sealer {
         let cipher = |key: &SealKey| (key.id, XChaCha20Poly1305::new(&(*key.key).into()));
         // The present key last: it wins should an old one carry the same id.
         let ciphers = older.iter().chain([current]).map(cipher).collect();
-        Self { current: current.id, ciphers, clock }
+        let mac = |key: &SealKey| {
+            let derived = keyed(&*key.key).chain_update(MAC_PURPOSE).finalize().into_bytes();
+            (key.id, keyed(&derived))
+        };
+        let macs = older.iter().chain([current]).map(mac).collect();
+        Self { current: current.id, ciphers, macs, clock }
+    }
+
+    /// Number of the key that new values are sealed and proved with.
+    pub(crate) fn current(&self) -> u32 {
+        self.current
+    }
+
+    /// HMAC-SHA-256 over `bytes` under what is derived from a seal key; `None` when that key is not there.
+    pub(crate) fn mac(&self, key: u32, bytes: &[u8]) -> Option<[u8; 32]> {
+        Some(self.macs.get(&key)?.clone().chain_update(bytes).finalize().into_bytes().into())
     }
 
     /// Seals `plain` for the row at `address`.
@@ -57,6 +79,11 @@ impl Sealer {
         }
         cipher.decrypt(&XNonce::from(nonce), Payload { msg: sealed, aad: address }).ok()
     }
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+    <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key).expect("any length")
 }
 
 /// The address of a row: its table and key, each part with its length, so that no two rows share one.

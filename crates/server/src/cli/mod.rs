@@ -4,6 +4,7 @@
 //! folder (`migrate`, `user`, `api-key`, ...), and those that ask a running server over its API (`session`, `send`).
 
 pub mod api_keys;
+pub mod audit;
 pub mod client;
 pub mod config;
 pub mod data;
@@ -61,6 +62,9 @@ pub enum Command {
     Session(session::SessionArgs),
     /// Send a text through a running server.
     Send(send::SendArgs),
+    /// Read and verify the audit log.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Measure this machine: starts its own server on a temporary folder.
     Loadtest(crate::loadtest::LoadtestArgs),
     /// Show the settings in force and where each came from.
@@ -105,6 +109,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::ApiKey(command) => api_keys::run(command, &places).await?,
         Command::Session(args) => session::run(args).await?,
         Command::Send(args) => return send::run(args).await,
+        Command::Audit(command) => return audit::run(command, &places).await,
         Command::Loadtest(args) => crate::loadtest::run(args).await?,
         Command::Config(args) => config::run(&args, &places)?,
         Command::Doctor(args) => return doctor::run(&args, &places).await,

@@ -43,3 +43,9 @@ pub fn spinner(text: &str) -> indicatif::ProgressBar {
     spinner.enable_steady_tick(std::time::Duration::from_millis(100));
     spinner
 }
+
+/// A bar for work of known length; shown only at a terminal.
+#[must_use]
+pub fn progress(length: u64, text: &str) -> indicatif::ProgressBar {
+    indicatif::ProgressBar::new(length).with_message(text.to_owned())
+}

@@ -2,11 +2,13 @@
 
 use super::{Places, out};
 use crate::clock::SystemClock;
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, Loaded, LogFormat, Row};
 use crate::node::{FirstRun, Node, listen};
 use anyhow::Context;
 use clap::Args;
+use sanasend_store::AuditEntry;
 use serde::Serialize;
+use serde_json::json;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -158,7 +160,7 @@ impl Ready {
 /// # Errors
 /// A sentence when it can't start.
 pub async fn run(args: ServeArgs, places: &Places) -> anyhow::Result<()> {
-    let config = places.load(args.as_settings())?.config;
+    let Loaded { config, rows } = places.load(args.as_settings())?;
     start_logging(&config);
     // Asked for first, so that a signal that comes while starting is not lost.
     let mut signals = Signals::listen()?;
@@ -167,6 +169,7 @@ pub async fn run(args: ServeArgs, places: &Places) -> anyhow::Result<()> {
         node = Node::start(config, Arc::new(SystemClock)) => node?,
         () = signals.any() => return Ok(()),
     };
+    note_start(&node, &rows).await;
     let ready = Ready::of(&node);
     if args.json {
         out::line(&serde_json::to_string(&ready)?);
@@ -186,6 +189,17 @@ pub async fn run(args: ServeArgs, places: &Places) -> anyhow::Result<()> {
     }
     anyhow::ensure!(!broken, "the HTTP server ended by itself; the log says why");
     Ok(())
+}
+
+/// Notes in the audit log under which settings the server began to serve: those that somebody set, secrets hidden.
+async fn note_start(node: &Node, rows: &[Row]) {
+    let set = rows.iter().filter(|row| row.source != "default").map(|row| (row.path.clone(), json!(row.value)));
+    let settings: serde_json::Map<String, serde_json::Value> = set.collect();
+    let detail = json!({"version": env!("CARGO_PKG_VERSION"), "settings": settings});
+    let entry = AuditEntry { actor: None, action: "server.started", target: "server".into(), ip: None, detail };
+    if let Err(error) = node.app.store.audit(entry).await {
+        tracing::error!(%error, "the audit log could not be written");
+    }
 }
 
 /// The signals that mean "stop".

@@ -81,8 +81,11 @@ section! {
         request_timeout_seconds: u64 = 30, within 1..=600;
         /// Origins whose pages may call the API from a browser (CORS), like `https://app.example.com`. Empty: none.
         cors_origins: Vec<String> = Vec::new();
-        /// Whether answers tell browsers to insist on HTTPS (HSTS). Only with HTTPS in front.
+        /// Whether answers to requests that reached a trusted proxy by HTTPS tell browsers to insist on it (HSTS).
         hsts: bool = profile == Profile::Production;
+        /// Whether requests that reached a trusted proxy by plain HTTP (`X-Forwarded-Proto: http`) are sent on to HTTPS;
+        /// those with a body are refused with `HTTPS_REQUIRED`. Health checks are answered either way.
+        https_redirect: bool = profile == Profile::Production;
         /// Requests that are worked on at once; those above are answered 503 with `Retry-After`.
         requests_at_once: usize = 4096, within 16..=1_000_000;
     }
@@ -95,6 +98,8 @@ section! {
         access_token_minutes: u64 = 15, within 1..=1440;
         /// How long a login lasts without being refreshed, in days.
         refresh_token_days: u64 = 30, within 1..=365;
+        /// Networks or addresses from which admins may log in and act as such. Empty: from everywhere.
+        admin_ips: Vec<Cidr> = Vec::new();
         /// Wrong passwords or API keys that one address may send in a minute; more are answered 429.
         bad_credentials_per_minute: u32 = 10, within 1..=100_000;
         /// Wrong passwords in a row for one user name before it is locked for a while.

@@ -2,7 +2,8 @@
 //!
 //! One credential per request, in `X-API-Key` or `Authorization: Bearer`; two of them are refused, so that none
 //! can override the other. `Caller` itself is what the specification calls `IsActiveUser`; `require_admin` is
-//! `IsAdminUser`, `require` on a key is `HasValidAPIKey` with a scope.
+//! `IsAdminUser`, `require` on a key is `HasValidAPIKey` with a scope. What the operation asks for is asked here, by
+//! the [`Gate`](super::gate::Gate), before anything else of the request is read.
 
 use super::error::{ApiError, ErrorCode};
 use super::middleware::Exchange;
@@ -50,7 +51,7 @@ impl Caller {
     /// `INSUFFICIENT_SCOPE`.
     pub fn require(&self, scope: Scope) -> Result<(), ApiError> {
         match &self.key {
-            Some(key) if !key.scopes.contains(&scope) => Err(ApiError::because(
+            Some(key) if !key.scopes.iter().any(|held| held.covers(scope)) => Err(ApiError::because(
                 ErrorCode::InsufficientScope,
                 format!("The API key lacks the scope `{scope}`; make one that has it."),
             )),
@@ -89,10 +90,11 @@ impl FromRequestParts<Arc<App>> for Caller {
         };
         let standing = app.auth.requests.count(Counted::User(caller.id()), app.config.limits.requests_per_minute);
         exchange.note(standing, caller.id());
-        match standing.wait {
-            Some(wait) => Err(ApiError::new(ErrorCode::RateLimited).retry_after(wait)),
-            None => Ok(caller),
+        if let Some(wait) = standing.wait {
+            return Err(ApiError::new(ErrorCode::RateLimited).retry_after(wait));
         }
+        exchange.gate.let_through(&caller, parts)?;
+        Ok(caller)
     }
 }
 
@@ -154,7 +156,16 @@ async fn by_token(app: &App, token: &str, ip: IpAddr) -> Result<Caller, ApiError
     if !app.store.login_is_live(claims.sid).await? {
         return Err(ErrorCode::InvalidToken.into());
     }
+    if !admin_may_come_from(app, &user, ip) {
+        return Err(ErrorCode::AdminIpNotAllowed.into());
+    }
     Ok(Caller { user: Arc::new(user), key: None, login: Some(claims.sid), ip })
+}
+
+/// Whether this user, if an admin, may act as one from this address.
+pub fn admin_may_come_from(app: &App, user: &User, ip: IpAddr) -> bool {
+    let networks = &app.config.auth.admin_ips;
+    !user.is_admin || networks.is_empty() || networks.iter().any(|network| network.0.contains(&ip.to_canonical()))
 }
 
 impl From<TokenRefusal> for ApiError {

@@ -66,6 +66,8 @@ codes! {
     IpNotAllowed = "IP_NOT_ALLOWED", 403, "The API key may not be used from this address.";
     InsufficientScope = "INSUFFICIENT_SCOPE", 403, "The API key lacks the scope that this endpoint needs.";
     AdminRequired = "ADMIN_REQUIRED", 403, "Only an admin may do this.";
+    AdminIpNotAllowed = "ADMIN_IP_NOT_ALLOWED", 403, "Admins may log in and act only from the networks in the setting `auth.admin_ips`.";
+    HttpsRequired = "HTTPS_REQUIRED", 403, "This server is to be reached by HTTPS only; what was sent may have been read by others.";
     LoginRequired = "LOGIN_REQUIRED", 403, "API keys may not do this; log in with a username and password.";
     UserInactive = "USER_INACTIVE", 403, "The user is deactivated.";
     NotFound = "NOT_FOUND", 404, "There is nothing here, or it is not yours.";

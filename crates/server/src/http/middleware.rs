@@ -7,6 +7,7 @@
 use super::address::client_address;
 use super::caller::carries_credentials;
 use super::error::{ApiError, ErrorCode};
+use super::gate::Gate;
 use crate::app::App;
 use crate::auth::limiter::{Counted, Standing};
 use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, Request, State};
@@ -36,15 +37,16 @@ pub struct Front {
     app: Arc<App>,
     trusted: Arc<[IpNet]>,
     turns: Arc<Semaphore>,
+    gate: Gate,
 }
 
 impl Front {
-    /// As configured.
+    /// As configured; the gate knows what each operation asks of its callers.
     #[must_use]
-    pub fn new(app: Arc<App>) -> Self {
+    pub fn new(app: Arc<App>, gate: Gate) -> Self {
         let trusted = app.config.general.trusted_proxies.iter().map(|network| network.0).collect();
         let turns = Arc::new(Semaphore::new(app.config.http.requests_at_once));
-        Self { app, trusted, turns }
+        Self { app, trusted, turns, gate }
     }
 }
 
@@ -55,13 +57,27 @@ pub struct Exchange {
     pub id: String,
     /// The caller's address, behind trusted proxies.
     pub address: IpAddr,
-    /// Whether the caller reached us, or the trusted proxy, by HTTPS.
-    https: bool,
+    /// What each operation asks of its callers.
+    pub(super) gate: Gate,
+    /// How the caller reached the trusted proxy; `None` without one.
+    proxied: Option<Scheme>,
     standing: OnceLock<Standing>,
     user: OnceLock<UserId>,
 }
 
+/// How a caller reached a trusted proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+}
+
 impl Exchange {
+    /// Whether the caller reached the trusted proxy by HTTPS.
+    fn https(&self) -> bool {
+        self.proxied == Some(Scheme::Https)
+    }
+
     /// The exchange that a request belongs to.
     #[must_use]
     pub fn of(parts: &Parts) -> Arc<Self> {
@@ -76,7 +92,14 @@ impl Exchange {
 
     fn unknown() -> Self {
         let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        Self { id: String::new(), address, https: false, standing: OnceLock::new(), user: OnceLock::new() }
+        Self {
+            id: String::new(),
+            address,
+            gate: Gate::default(),
+            proxied: None,
+            standing: OnceLock::new(),
+            user: OnceLock::new(),
+        }
     }
 }
 
@@ -85,7 +108,7 @@ impl<S: Sync> FromRequestParts<S> for Exchange {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let shared = Self::of(parts);
-        Ok(Self { id: shared.id.clone(), address: shared.address, https: shared.https, ..Self::unknown() })
+        Ok(Self { id: shared.id.clone(), address: shared.address, proxied: shared.proxied, ..Self::unknown() })
     }
 }
 
@@ -114,7 +137,7 @@ impl FromRequestParts<Arc<App>> for Origin {
         let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
         let base = match &app.config.general.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
-            None => format!("{}://{}", if Exchange::of(parts).https { "https" } else { "http" }, host(parts, uri)),
+            None => format!("{}://{}", if Exchange::of(parts).https() { "https" } else { "http" }, host(parts, uri)),
         };
         let mut path = uri.path().to_owned();
         if !path.ends_with('/') {
@@ -126,12 +149,13 @@ impl FromRequestParts<Arc<App>> for Origin {
 
 fn host(parts: &Parts, uri: &Uri) -> String {
     let named = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok()).or_else(|| uri.authority().map(Authority::as_str));
-    let sound = |text: &&str| {
-        !text.is_empty()
-            && text.len() <= 255
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'))
-    };
-    named.filter(sound).unwrap_or("localhost").to_owned()
+    sound_host(named).unwrap_or("localhost").to_owned()
+}
+
+/// A host that may stand in an answer.
+fn sound_host(named: Option<&str>) -> Option<&str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
+    named.filter(|text| !text.is_empty() && text.len() <= 255 && text.bytes().all(plain))
 }
 
 /// The function around every request. It runs before routing, so that it can mend the path.
@@ -145,7 +169,7 @@ pub async fn around(State(front): State<Front>, mut request: Request, next: Next
     let path = request.uri().path().to_owned();
     let span = tracing::info_span!("request", id = %exchange.id, %method, path);
     let mut response = match refuse_early(&front, &exchange, &request, &path) {
-        Some(refusal) => refusal.into_response(),
+        Some(refusal) => refusal,
         None => handle(&front, request, next).instrument(span.clone()).await,
     };
     if response.status().is_client_error() || response.status().is_server_error() {
@@ -161,11 +185,12 @@ fn begin(front: &Front, request: &Request) -> Exchange {
     let headers = request.headers();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
     let behind_proxy = front.trusted.iter().any(|network| network.contains(&peer.to_canonical()));
-    let forwarded_https = headers.get("x-forwarded-proto").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"https"));
+    let scheme = |value: &HeaderValue| if value.as_bytes().eq_ignore_ascii_case(b"https") { Scheme::Https } else { Scheme::Http };
     Exchange {
         id: request_id(headers).unwrap_or_else(|| front.app.clock.uuid().to_string()),
         address: client_address(peer, headers, &front.trusted),
-        https: behind_proxy && forwarded_https,
+        gate: front.gate.clone(),
+        proxied: headers.get("x-forwarded-proto").filter(|_| behind_proxy).map(scheme),
         standing: OnceLock::new(),
         user: OnceLock::new(),
     }
@@ -197,9 +222,12 @@ fn is_health(path: &str) -> bool {
     path.starts_with("/health/") || path == "/api/v1/health/"
 }
 
-/// Strangers over their limit are sent away before any work is done for them; who has credentials is counted by
-/// the user they belong to.
-fn refuse_early(front: &Front, exchange: &Exchange, request: &Request, path: &str) -> Option<ApiError> {
+/// Who came by plain HTTP is sent to HTTPS, where that is set. Strangers over their limit are sent away before any
+/// work is done for them; who has credentials is counted by the user they belong to.
+fn refuse_early(front: &Front, exchange: &Exchange, request: &Request, path: &str) -> Option<Response> {
+    if front.app.config.http.https_redirect && exchange.proxied == Some(Scheme::Http) && !is_health(path) {
+        return Some(to_https(request));
+    }
     if is_health(path) || carries_credentials(request.headers()) || request.method() == Method::OPTIONS {
         return None;
     }
@@ -207,7 +235,20 @@ fn refuse_early(front: &Front, exchange: &Exchange, request: &Request, path: &st
     let standing = app.auth.requests.look(Counted::Address(exchange.address), app.config.limits.requests_per_minute);
     let wait = standing.wait?;
     let _ = exchange.standing.set(standing);
-    Some(ApiError::new(ErrorCode::RateLimited).retry_after(wait))
+    Some(ApiError::new(ErrorCode::RateLimited).retry_after(wait).into_response())
+}
+
+/// The same URL by HTTPS. Only for what carries no body: a body that was sent in the clear must not seem accepted.
+fn to_https(request: &Request) -> Response {
+    let host = sound_host(request.headers().get(header::HOST).and_then(|value| value.to_str().ok()));
+    let path = request.extensions().get::<OriginalUri>().map_or(request.uri(), |original| &original.0).path_and_query();
+    let target = path.map(|path| format!("https://{}{path}", host.unwrap_or("localhost")));
+    match target.and_then(|target| HeaderValue::from_str(&target).ok()) {
+        Some(target) if matches!(*request.method(), Method::GET | Method::HEAD) && host.is_some() => {
+            (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, target)]).into_response()
+        }
+        _ => ApiError::new(ErrorCode::HttpsRequired).into_response(),
+    }
 }
 
 fn count_stranger(app: &App, exchange: &Exchange) -> Standing {
@@ -258,7 +299,8 @@ fn in_envelope(response: Response) -> Response {
 }
 
 /// What every answer carries unless its handler said otherwise.
-static FIXED_HEADERS: [(HeaderName, HeaderValue); 5] = [
+static FIXED_HEADERS: [(HeaderName, HeaderValue); 6] = [
+    (HeaderName::from_static("permissions-policy"), HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
@@ -273,7 +315,8 @@ fn dress(response: &mut Response, app: &App, exchange: &Exchange, standing: Stan
             headers.insert(name, value.clone());
         }
     }
-    if app.config.http.hsts {
+    // Browsers ignore it over plain HTTP, and the standard forbids to send it there.
+    if app.config.http.hsts && exchange.https() {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000; includeSubDomains"));
     }
     if let Ok(id) = HeaderValue::from_str(&exchange.id) {

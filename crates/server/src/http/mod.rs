@@ -6,10 +6,12 @@
 pub mod address;
 pub mod audit;
 pub mod caller;
+pub mod docs;
 pub mod envelope;
 pub mod error;
 pub mod errors_page;
 pub mod extract;
+pub mod gate;
 pub mod middleware;
 pub mod openapi;
 pub mod page;
@@ -34,14 +36,17 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 /// addresses are known.
 pub fn router(app: Arc<App>) -> Router {
     let origins = app.config.http.cors_origins.clone();
-    let (routes, document) = openapi::collect(v1::routes()).split_for_parts();
+    let (routes, collected) = openapi::collect(v1::routes()).split_for_parts();
+    let document = openapi::complete(&collected);
+    let gate = gate::Gate::of(&document);
     let routes = routes
         .merge(openapi::routes(&document))
+        .merge(docs::routes())
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::new(ErrorCode::MethodNotAllowed))
         .with_state(app.clone());
     // The middleware mends the path, so it must run before the routes are looked at: a router around the router.
-    let front = axum::middleware::from_fn_with_state(middleware::Front::new(app), middleware::around);
+    let front = axum::middleware::from_fn_with_state(middleware::Front::new(app, gate), middleware::around);
     let mut outer = Router::new().fallback_service(routes).layer(front);
     if !origins.is_empty() {
         outer = outer.layer(cors(&origins));

@@ -5,6 +5,8 @@
 //! login (`x-login`). From these and from the shape of the operation every error answer is written here, so that
 //! the document can't tell another story than the code.
 
+mod examples;
+
 use super::envelope::Refusal;
 use super::error::ErrorCode;
 use crate::app::App;
@@ -33,13 +35,14 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "messages", description = "Sending, and what came in."),
         (name = "events", description = "The event log."),
         (name = "jobs", description = "Background work, for admins."),
+        (name = "audit", description = "What was done by whom, for admins."),
         (name = "health", description = "Probes."),
     )
 )]
 struct Base;
 
 /// What every operation can answer, whatever it does.
-const EVERYWHERE: &[ErrorCode] = &[ErrorCode::RateLimited, ErrorCode::InternalError, ErrorCode::ServiceUnavailable];
+const EVERYWHERE: &[ErrorCode] = &[ErrorCode::HttpsRequired, ErrorCode::RateLimited, ErrorCode::InternalError, ErrorCode::ServiceUnavailable];
 /// What every operation behind credentials can answer.
 const BEHIND_CREDENTIALS: &[ErrorCode] = &[
     ErrorCode::Unauthenticated,
@@ -49,6 +52,7 @@ const BEHIND_CREDENTIALS: &[ErrorCode] = &[
     ErrorCode::ApiKeyExpired,
     ErrorCode::ApiKeyRevoked,
     ErrorCode::IpNotAllowed,
+    ErrorCode::AdminIpNotAllowed,
     ErrorCode::UserInactive,
 ];
 const WITH_BODY: &[ErrorCode] = &[
@@ -69,17 +73,22 @@ pub fn collect(routes: OpenApiRouter<Arc<App>>) -> OpenApiRouter<Arc<App>> {
 #[must_use]
 pub fn document() -> String {
     let (_, collected) = collect(super::v1::routes()).split_for_parts();
-    complete(&collected)
+    text(&complete(&collected))
 }
 
 /// `/api/schema/`.
-pub fn routes(collected: &utoipa::openapi::OpenApi) -> Router<Arc<App>> {
-    let text: Arc<str> = complete(collected).into();
+pub fn routes(document: &Value) -> Router<Arc<App>> {
+    let text: Arc<str> = text(document).into();
     let serve = async move || ([(header::CONTENT_TYPE, "application/json")], text.to_string()).into_response();
     Router::new().route("/api/schema/", get(serve))
 }
 
-fn complete(collected: &utoipa::openapi::OpenApi) -> String {
+fn text(document: &Value) -> String {
+    format!("{document:#}\n")
+}
+
+/// What was collected from the handlers, with everything that follows from it.
+pub fn complete(collected: &utoipa::openapi::OpenApi) -> Value {
     // A document of strings and maps has no way not to be JSON.
     let mut document = serde_json::to_value(collected).unwrap_or_default();
     document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
@@ -94,11 +103,13 @@ fn complete(collected: &utoipa::openapi::OpenApi) -> String {
     });
     document["components"]["examples"] = ErrorCode::ALL.iter().map(|code| (code.as_str().to_owned(), example(*code))).collect();
     document["security"] = json!([{"apiKey": []}, {"bearer": []}]);
+    let schemas = document["components"]["schemas"].clone();
     let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     for operation in paths.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut()).filter(|value| value.is_object()) {
         complete_operation(operation);
+        examples::complete(operation, &schemas);
     }
-    format!("{document:#}\n")
+    document
 }
 
 fn complete_operation(operation: &mut Value) {

@@ -6,10 +6,14 @@
 
 mod account;
 mod api_keys;
+mod audit;
 mod auth;
 mod contract;
+mod docs;
 mod events;
 mod jobs;
+mod gate;
+mod guard;
 mod messages;
 mod sessions;
 mod throttle;

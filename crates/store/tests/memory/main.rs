@@ -7,6 +7,7 @@
 mod accepting;
 mod account_state;
 mod accounts;
+mod audit;
 mod back;
 mod crash;
 mod jobs;
@@ -57,6 +58,15 @@ macro_rules! on {
                     of_two_refreshes_at_once_one_is_a_reuse,
                     expired_and_revoked_logins_are_dead,
                     audit_entries_are_added,
+                ],
+                audit: [
+                    a_log_that_nobody_touched_is_whole,
+                    the_first_entry_that_was_changed_is_named,
+                    nothing_is_added_behind_a_forged_end,
+                    a_thief_of_the_database_can_not_forge,
+                    the_database_itself_refuses_to_change_the_log,
+                    entries_from_before_the_chain_are_chained,
+                    the_log_is_listed_by_who_what_and_when,
                 ],
                 accounts: [
                     a_user_has_as_many_sessions_as_allowed,

@@ -4,6 +4,7 @@ use super::users::UserView;
 use crate::app::App;
 use crate::auth::throttle::Wait;
 use crate::auth::tokens::{Pair, Purpose, TokenRefusal, digest};
+use crate::http::caller::admin_may_come_from;
 use crate::http::{Answer, ApiError, Caller, ErrorCode, Exchange, Json, Nothing, OptionalJson, Success, audit};
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
@@ -11,6 +12,7 @@ use sanasend_model::{LoginId, Timestamp, user};
 use sanasend_store::{NewLogin, Rotation, Updated, User, UserPatch};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::net::IpAddr;
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -103,7 +105,7 @@ impl LoggedIn {
 /// Wrong passwords are slowed down per user name and per address: after some, 429 with `Retry-After`.
 #[utoipa::path(post, path = "/auth/login/", tag = "auth", request_body = Credentials, security(()),
     responses((status = 200, description = "Tokens and the user.", body = Success<LoggedIn>)),
-    extensions(("x-error-codes" = json!(["INVALID_CREDENTIALS", "USER_INACTIVE"]))))]
+    extensions(("x-error-codes" = json!(["INVALID_CREDENTIALS", "USER_INACTIVE", "ADMIN_IP_NOT_ALLOWED"]))))]
 async fn create_login(
     State(app): State<Arc<App>>,
     exchange: Exchange,
@@ -126,6 +128,7 @@ async fn create_login(
     if !user.is_active {
         return Err(ErrorCode::UserInactive.into());
     }
+    expect_admins_place(&app, &user, ip).await?;
     let pair = begin_login(&app, &user, &exchange, &headers).await?;
     Ok(Answer::ok("Logged in.", LoggedIn::new(pair, &user)))
 }
@@ -135,13 +138,16 @@ async fn create_login(
 /// A refresh token works once. One that comes a second time was probably stolen, so it ends the whole login.
 #[utoipa::path(post, path = "/auth/refresh/", tag = "auth", request_body = RefreshToken, security(()),
     responses((status = 200, description = "New tokens and the user.", body = Success<LoggedIn>)),
-    extensions(("x-error-codes" = json!(["INVALID_TOKEN", "TOKEN_EXPIRED", "TOKEN_REUSED", "USER_INACTIVE"]))))]
+    extensions(("x-error-codes" = json!(["INVALID_TOKEN", "TOKEN_EXPIRED", "TOKEN_REUSED", "USER_INACTIVE", "ADMIN_IP_NOT_ALLOWED"]))))]
 async fn refresh_login(
     State(app): State<Arc<App>>,
     exchange: Exchange,
     Json(token): Json<RefreshToken>,
 ) -> Result<Answer<LoggedIn>, ApiError> {
     let claims = app.auth.tokens.read(&token.refresh, Purpose::Refresh)?;
+    if let Some(user) = app.store.user(claims.sub).await? {
+        expect_admins_place(&app, &user, exchange.address).await?;
+    }
     let pair = app.auth.tokens.issue(claims.sub, claims.sid);
     let old = digest(&token.refresh);
     match app.store.rotate_refresh(old, pair.refresh_digest, app.clock.now(), pair.refresh_expires_at).await? {
@@ -169,6 +175,7 @@ async fn refresh_login(
     extensions(("x-error-codes" = json!(["LOGIN_REQUIRED"]))))]
 async fn delete_login(
     State(app): State<Arc<App>>,
+    exchange: Exchange,
     caller: Result<Caller, ApiError>,
     OptionalJson(leaving): OptionalJson<Leaving>,
 ) -> Result<Answer<Nothing>, ApiError> {
@@ -182,6 +189,7 @@ async fn delete_login(
         None => caller?.require_login()?,
     };
     app.store.revoke_login(login).await?;
+    audit::note_as(&app, None, exchange.address, "login.ended", format!("login {login}"), json!({})).await;
     Ok(Answer::ok("Logged out.", Nothing {}))
 }
 
@@ -241,6 +249,15 @@ async fn begin_login(app: &App, user: &User, exchange: &Exchange, headers: &Head
     app.store.create_login(new).await?;
     audit::note_as(app, Some(user.id), exchange.address, "login.created", format!("login {id}"), json!({})).await;
     Ok(pair)
+}
+
+/// Refuses an admin who comes from elsewhere than admins may.
+async fn expect_admins_place(app: &App, user: &User, ip: IpAddr) -> Result<(), ApiError> {
+    if admin_may_come_from(app, user, ip) {
+        return Ok(());
+    }
+    audit::note_as(app, Some(user.id), ip, "login.place_refused", format!("user {}", user.id), json!({})).await;
+    Err(ErrorCode::AdminIpNotAllowed.into())
 }
 
 fn too_many(wait: Wait) -> ApiError {

@@ -1,6 +1,7 @@
 //! Version 1 of the API: its table of contents.
 
 pub mod api_keys;
+pub mod audit;
 pub mod auth;
 pub mod events;
 pub mod health;
@@ -25,6 +26,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(messages::routes())
         .merge(events::routes())
         .merge(jobs::routes())
+        .merge(audit::routes())
         .merge(health::routes());
     OpenApiRouter::default().merge(health::probes()).nest("/api/v1", v1)
 }

@@ -1,6 +1,6 @@
 //! Linking an account: the first code, the passkey step.
 
-use super::manage::{Which, find, view};
+use super::manage::{Which, find, note, view};
 use super::view::SessionView;
 use crate::app::App;
 use crate::http::v1::messages::DEFAULT;
@@ -59,8 +59,11 @@ pub(super) async fn init_session(
     let (name, phone) = check(&asked, which.session.as_deref())?;
     let (row, created) = find_or_create(&app, &caller, &name).await?;
     let mut live = app.sessions.watch(&row);
+    let was_running = app.sessions.is_running(row.id);
     match app.sessions.begin(&row, phone.clone()).await? {
-        Begin::UnderWay => {}
+        // The same call again while linking is under way is no new attempt.
+        Begin::UnderWay if was_running => {}
+        Begin::UnderWay => note(&app, &caller, "session.link_begun", &row).await,
         Begin::Linked => {
             let text = "An account is linked here already. Bring it online with POST /api/v1/sessions/reconnect/, or log it out with POST /api/v1/sessions/disconnect/ first.";
             return Err(ApiError::because(ErrorCode::WrongState, text));

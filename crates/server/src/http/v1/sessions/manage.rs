@@ -3,7 +3,7 @@
 use super::view::SessionView;
 use crate::app::App;
 use crate::http::v1::messages::{choose, own};
-use crate::http::{Answer, ApiError, Caller, ErrorCode, OptionalJson, Origin, Paged, Path, Query, Success, page, paged};
+use crate::http::{Answer, ApiError, Caller, ErrorCode, OptionalJson, Origin, Paged, Path, Query, Success, audit, page, paged};
 use crate::sessions::{Left, qr};
 use axum::extract::State;
 use axum::http::header;
@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use sanasend_model::{FieldErrors, Invalid, Scope, SessionId, SessionStatus};
 use sanasend_store::{Session, SessionFilter, SessionOrder};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
 
@@ -73,6 +74,8 @@ fn yes() -> bool {
 }
 
 /// List sessions
+///
+/// Your own, newest first unless `ordering` says otherwise.
 #[utoipa::path(get, path = "/sessions/", tag = "sessions", params(ListSessions),
     responses((status = 200, description = "One page.", body = Success<Paged<SessionView>>)),
     extensions(("x-scope" = json!("sessions:read"))))]
@@ -137,6 +140,8 @@ pub(super) async fn get_session_picture(
 }
 
 /// Get a session
+///
+/// The same as `GET /sessions/status/`, by id.
 #[utoipa::path(get, path = "/sessions/{id}/", tag = "sessions", params(("id" = String, Path, format = "uuid", description = "Id of the session.")),
     responses((status = 200, description = "The session.", body = Success<SessionView>)),
     extensions(("x-scope" = json!("sessions:read"))))]
@@ -170,6 +175,8 @@ pub(super) async fn disconnect_session(
         return Err(ApiError::because(ErrorCode::WrongState, "No account is linked here, and none is being linked."));
     }
     let left = app.sessions.leave(&row, asked.logout).await?;
+    let action = if asked.logout { "session.logged_out" } else { "session.taken_offline" };
+    note(&app, &caller, action, &row).await;
     let message = said(left);
     let row = app.store.session(row.id).await?;
     Ok(Answer::ok(message, left_view(left, row.map(|row| view(&app, row)))))
@@ -214,8 +221,15 @@ pub(super) async fn delete_session(
     caller.require(Scope::SessionsManage)?;
     let row = own(&app, caller.id(), id).await?;
     let left = app.sessions.delete(&row).await?;
+    note(&app, &caller, "session.deleted", &row).await;
     let message = if left == Left::UnlinkedHereOnly { said(left) } else { "Deleted." };
     Ok(Answer::ok(message, left_view(left, None)))
+}
+
+/// Accounts that come and go touch security: who holds one can read what it receives.
+pub(super) async fn note(app: &App, caller: &Caller, action: &'static str, row: &Session) {
+    let detail = json!({"user": row.user_id, "name": row.name, "network": row.network, "key": caller.key.as_ref().map(|key| key.id)});
+    audit::note(app, caller, action, format!("session {}", row.id), detail).await;
 }
 
 /// The row of the caller's session that is meant.
@@ -231,7 +245,7 @@ pub(super) fn view(app: &App, row: Session) -> SessionView {
 
 /// Whoever may manage sessions may look at them too.
 pub(super) fn require_reading(caller: &Caller) -> Result<(), ApiError> {
-    caller.require(Scope::SessionsRead).or_else(|refused| caller.require(Scope::SessionsManage).map_err(|_| refused))
+    caller.require(Scope::SessionsRead)
 }
 
 fn left_view(left: Left, session: Option<SessionView>) -> LeftView {

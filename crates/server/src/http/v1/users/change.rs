@@ -104,6 +104,8 @@ pub async fn delete_user(State(app): State<Arc<App>>, caller: Caller, Path(id): 
 }
 
 /// Activate a user
+///
+/// Its keys and its password work again; logins that ended stay ended.
 #[utoipa::path(post, path = "/users/{id}/activate/", tag = "users",
     params(("id" = String, Path, format = "uuid", description = "Id of the user.")),
     responses((status = 200, description = "The user as it is now.", body = Success<UserView>)),

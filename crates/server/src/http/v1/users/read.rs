@@ -53,6 +53,8 @@ pub async fn list_users(
 }
 
 /// Get a user
+///
+/// With its limits; never with its password.
 #[utoipa::path(get, path = "/users/{id}/", tag = "users",
     params(("id" = String, Path, format = "uuid", description = "Id of the user.")),
     responses((status = 200, description = "The user.", body = Success<UserView>)),

@@ -1,0 +1,68 @@
+//! The gate: what an operation asks of its caller is asked before anything else of the request is read.
+//!
+//! Handlers take their parts in order, and the body or the query may be refused before their first line runs: a key
+//! without the scope would learn the shape of what it may not use. So the extractor of the caller asks here. The table
+//! is made from the OpenAPI document (`x-scope`, `x-admin`, `x-login`), which thereby can't promise another rule than
+//! the one that holds.
+
+use super::caller::Caller;
+use super::error::ApiError;
+use axum::extract::MatchedPath;
+use axum::http::Method;
+use axum::http::request::Parts;
+use sanasend_model::Scope;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What one operation asks for, everything of it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Needs {
+    scope: Option<Scope>,
+    login: bool,
+    admin: bool,
+}
+
+/// The needs of every operation. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Gate {
+    needs: Arc<HashMap<String, Vec<(Method, Needs)>>>,
+}
+
+impl Gate {
+    /// The gate of a document.
+    #[must_use]
+    pub fn of(document: &Value) -> Self {
+        let mut needs: HashMap<String, Vec<(Method, Needs)>> = HashMap::new();
+        for (path, item) in document["paths"].as_object().into_iter().flatten() {
+            for (method, operation) in item.as_object().into_iter().flatten() {
+                let Ok(method) = method.to_uppercase().parse() else { continue };
+                let scope = operation["x-scope"].as_str().and_then(|text| text.parse().ok());
+                let (login, admin) = (operation["x-login"] == true, operation["x-admin"] == true);
+                needs.entry(path.clone()).or_default().push((method, Needs { scope, login, admin }));
+            }
+        }
+        Self { needs: Arc::new(needs) }
+    }
+
+    /// Lets a caller through to the operation that a request is for.
+    ///
+    /// # Errors
+    /// `INSUFFICIENT_SCOPE`, `LOGIN_REQUIRED`, `ADMIN_REQUIRED`. An operation that the document does not know lets
+    /// nobody through (`INTERNAL_ERROR`).
+    pub fn let_through(&self, caller: &Caller, parts: &Parts) -> Result<(), ApiError> {
+        let path = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+        let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
+        let needs = path.and_then(|path| self.needs.get(path)?.iter().find(|(known, _)| known == method));
+        let Some((_, needs)) = needs else {
+            return Err(ApiError::internal(format!("{method} {} asks for a caller and is not in the OpenAPI document", path.unwrap_or("?"))));
+        };
+        if needs.admin {
+            caller.require_admin()?;
+        }
+        if needs.login {
+            caller.require_login()?;
+        }
+        needs.scope.map_or(Ok(()), |scope| caller.require(scope))
+    }
+}

@@ -1,0 +1,88 @@
+//! What stands around every request: where admins may come from, HTTPS, panics, overload.
+
+use crate::world::{ADMIN, As, PASSWORD, Reply, World, text};
+use axum::Router;
+use axum::routing::get;
+use reqwest::Method;
+use sanasend::config::Cidr;
+use sanasend::http::gate::Gate;
+use sanasend::http::middleware::{Front, around};
+use serde_json::json;
+use std::net::SocketAddr;
+
+async fn send(request: reqwest::RequestBuilder) -> Reply {
+    Reply::read(request.send().await.expect("an answer")).await
+}
+
+#[tokio::test]
+async fn admins_log_in_and_act_only_from_the_networks_of_the_list() {
+    let world = World::with(|config| config.auth.admin_ips = vec![Cidr("10.1.0.0/16".parse().expect("a network"))]).await;
+    let inside = world.login_from("10.1.2.3", ADMIN, PASSWORD).await;
+    inside.is(200, "");
+    let (access, refresh) = (text(&inside.body["data"]["access"]), text(&inside.body["data"]["refresh"]));
+    world.login_from("192.0.2.1", ADMIN, PASSWORD).await.is(403, "ADMIN_IP_NOT_ALLOWED");
+    world.login_from("192.0.2.1", ADMIN, "a wrong password").await.is(401, "INVALID_CREDENTIALS");
+    world.me_from("10.1.2.3", As::Token(&access)).await.is(200, "");
+    world.me_from("::ffff:10.1.2.3", As::Token(&access)).await.is(200, "");
+    world.me_from("192.0.2.1", As::Token(&access)).await.is(403, "ADMIN_IP_NOT_ALLOWED");
+    let from = |address: &str, path: &str| world.request(Method::POST, path).header("x-forwarded-for", address);
+    let refreshing = |address: &str| from(address, "/api/v1/auth/refresh/").json(&json!({"refresh": refresh}));
+    send(refreshing("192.0.2.1")).await.is(403, "ADMIN_IP_NOT_ALLOWED");
+    send(refreshing("10.1.2.3")).await.is(200, "");
+
+    let new = json!({"username": "anna", "email": "anna@example.com", "password": PASSWORD});
+    let make = |address: &str| As::Token(&access).sign(from(address, "/api/v1/users/")).json(&new);
+    send(make("192.0.2.1")).await.is(403, "ADMIN_IP_NOT_ALLOWED");
+    send(make("10.1.2.3")).await.is(201, "");
+    world.login_from("192.0.2.1", "anna", PASSWORD).await.is(200, "");
+}
+
+#[tokio::test]
+async fn plain_http_behind_a_trusted_proxy_is_sent_to_https() {
+    let world = World::with(|config| (config.http.https_redirect, config.http.hsts) = (true, true)).await;
+    let ask = |method: Method, path: &str, scheme: &str| {
+        world.request(method, path).header("x-forwarded-proto", scheme).header("host", "api.example.com")
+    };
+    let moved = send(ask(Method::GET, "/api/v1/users?page=2", "http")).await;
+    assert_eq!((moved.status, moved.header("location")), (308, "https://api.example.com/api/v1/users?page=2"));
+    assert_eq!(moved.header("strict-transport-security"), "");
+    send(ask(Method::POST, "/api/v1/auth/login/", "http").json(&json!({}))).await.is(403, "HTTPS_REQUIRED");
+    send(ask(Method::GET, "/health/live/", "http")).await.is(200, "");
+    let safe = send(ask(Method::GET, "/health/live/", "https")).await;
+    assert_eq!(safe.header("strict-transport-security"), "max-age=31536000; includeSubDomains");
+    send(world.request(Method::GET, "/api/v1/users/")).await.is(401, "UNAUTHENTICATED");
+    let strange = world.request(Method::GET, "/api/v1/users/").header("x-forwarded-proto", "http").header("host", "evil.example/\"");
+    send(strange).await.is(403, "HTTPS_REQUIRED");
+}
+
+#[tokio::test]
+async fn a_stranger_names_no_scheme() {
+    let world = World::with(|config| {
+        config.http.https_redirect = true;
+        config.http.hsts = true;
+        config.general.trusted_proxies.clear();
+    })
+    .await;
+    for scheme in ["http", "https"] {
+        let reply = send(world.request(Method::GET, "/health/live/").header("x-forwarded-proto", scheme)).await;
+        assert_eq!((reply.status, reply.header("strict-transport-security")), (200, ""), "{scheme}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_500_in_the_envelope_and_the_next_request_is_served() {
+    let world = World::start().await;
+    let front = Front::new(world.node.app.clone(), Gate::default());
+    let routes = Router::new().route("/panic", get(async || -> &'static str { panic!("a handler's own") }));
+    let routes = routes.layer(axum::middleware::from_fn_with_state(front, around));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    let server = tokio::spawn(axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>()).into_future());
+    for _ in 0..2 {
+        let reply = send(reqwest::Client::new().get(format!("{base}/panic")).header("x-request-id", "order-17")).await;
+        reply.is(500, "INTERNAL_ERROR");
+        assert_eq!(reply.header("x-request-id"), "order-17");
+        assert!(!reply.text.contains("a handler's own"), "{}", reply.text);
+    }
+    server.abort();
+}
