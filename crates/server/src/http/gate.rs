@@ -55,7 +55,10 @@ impl Gate {
         let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
         let needs = path.and_then(|path| self.needs.get(path)?.iter().find(|(known, _)| known == method));
         let Some((_, needs)) = needs else {
-            return Err(ApiError::internal(format!("{method} {} asks for a caller and is not in the OpenAPI document", path.unwrap_or("?"))));
+            return Err(ApiError::internal(format!(
+                "{method} {} asks for a caller and is not in the OpenAPI document",
+                path.unwrap_or("?")
+            )));
         };
         if needs.admin {
             caller.require_admin()?;

@@ -92,14 +92,7 @@ impl Exchange {
 
     fn unknown() -> Self {
         let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        Self {
-            id: String::new(),
-            address,
-            gate: Gate::default(),
-            proxied: None,
-            standing: OnceLock::new(),
-            user: OnceLock::new(),
-        }
+        Self { id: String::new(), address, gate: Gate::default(), proxied: None, standing: OnceLock::new(), user: OnceLock::new() }
     }
 }
 
@@ -300,7 +293,10 @@ fn in_envelope(response: Response) -> Response {
 
 /// What every answer carries unless its handler said otherwise.
 static FIXED_HEADERS: [(HeaderName, HeaderValue); 6] = [
-    (HeaderName::from_static("permissions-policy"), HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()")),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),

@@ -42,7 +42,8 @@ use utoipa_axum::router::OpenApiRouter;
 struct Base;
 
 /// What every operation can answer, whatever it does.
-const EVERYWHERE: &[ErrorCode] = &[ErrorCode::HttpsRequired, ErrorCode::RateLimited, ErrorCode::InternalError, ErrorCode::ServiceUnavailable];
+const EVERYWHERE: &[ErrorCode] =
+    &[ErrorCode::HttpsRequired, ErrorCode::RateLimited, ErrorCode::InternalError, ErrorCode::ServiceUnavailable];
 /// What every operation behind credentials can answer.
 const BEHIND_CREDENTIALS: &[ErrorCode] = &[
     ErrorCode::Unauthenticated,

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 async fn actions(world: &World, admin: &str) -> Vec<String> {
     let reply = world.get("/audit/?page_size=100", As::Token(admin)).await;
     reply.is(200, "");
-    let mut actions: Vec<String> = reply.body["data"]["results"].as_array().expect("results").iter().map(|entry| text(&entry["action"])).collect();
+    let mut actions: Vec<String> =
+        reply.body["data"]["results"].as_array().expect("results").iter().map(|entry| text(&entry["action"])).collect();
     actions.reverse();
     actions
 }

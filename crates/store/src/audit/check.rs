@@ -101,7 +101,9 @@ impl Store {
         let head = match Head::find(&self.inner.readers, &self.inner.sealer).await {
             Ok(Some(head)) => head,
             Ok(None) => return broken(check.seq, "the mark of the log's end is gone; entries may be missing behind it"),
-            Err(StoreError::Corrupt { .. }) => return broken(check.seq, "the mark of the log's end was forged; entries may be missing behind it"),
+            Err(StoreError::Corrupt { .. }) => {
+                return broken(check.seq, "the mark of the log's end was forged; entries may be missing behind it");
+            }
             Err(other) => return Err(other),
         };
         if head.seq > check.seq {

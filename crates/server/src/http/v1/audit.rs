@@ -167,7 +167,8 @@ async fn verify_audit_log(State(app): State<Arc<App>>, caller: Caller) -> Result
             }
             AuditStep::Broken(AuditBreak { seq, why }) => {
                 tracing::error!(seq, why, "the audit log was changed");
-                let verdict = AuditVerdict { intact: false, entries: check.sound(), head: None, first_broken: Some(seq), why: Some(why.into()) };
+                let verdict =
+                    AuditVerdict { intact: false, entries: check.sound(), head: None, first_broken: Some(seq), why: Some(why.into()) };
                 return Ok(Answer::ok("The audit log was changed.", verdict));
             }
         }
@@ -186,7 +187,8 @@ fn read(asked: &ListAudit) -> Result<(AuditFilter, Option<i64>), ApiError> {
     };
     let (from, to) = (moment("from", asked.from.as_deref()), moment("to", asked.to.as_deref()));
     let cursor = asked.cursor.as_deref().filter(|text| !text.is_empty());
-    let before = cursor.map(|text| text.parse::<i64>().map_err(|_| Invalid::new("cursor", "must be a `next_cursor` of an earlier answer, or empty")));
+    let before = cursor
+        .map(|text| text.parse::<i64>().map_err(|_| Invalid::new("cursor", "must be a `next_cursor` of an earlier answer, or empty")));
     let before = errors.take(before.transpose()).flatten();
     errors.into_result()?;
     let filled = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
