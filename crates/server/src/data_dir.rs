@@ -33,12 +33,6 @@ impl DataDir {
         &self.path
     }
 
-    /// The SQLite database.
-    #[must_use]
-    pub fn database(&self) -> PathBuf {
-        database(&self.path)
-    }
-
     /// The simulated network's own folder.
     #[must_use]
     pub fn sandbox(&self) -> PathBuf {
@@ -46,7 +40,7 @@ impl DataDir {
     }
 }
 
-/// Where the SQLite database of a data folder lies.
+/// Where the SQLite database of a data folder lies when nothing else was set.
 #[must_use]
 pub fn database(data_dir: &Path) -> PathBuf {
     data_dir.join("sanasend.db")

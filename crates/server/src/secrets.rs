@@ -5,6 +5,7 @@
 
 use anyhow::{Context, bail};
 use sanasend_model::Clock;
+use sha2::{Digest, Sha256};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -70,6 +71,15 @@ impl Secrets {
     }
 }
 
+impl Secrets {
+    /// What says whether two data folders have the same `api_key_hmac` and `jwt_hmac`, without telling them.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let digest = Sha256::new().chain_update(b"sanasend secrets").chain_update(self.api_key_hmac.0).chain_update(self.jwt_hmac.0);
+        digest.finalize().into()
+    }
+}
+
 fn read_seal_keys(folder: &Path) -> anyhow::Result<Vec<SealSecret>> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Ok(Vec::new());
@@ -92,7 +102,8 @@ fn keep(path: &Path, clock: &dyn Clock, may_make: bool) -> anyhow::Result<Secret
     if !may_make {
         bail!(
             "{} is missing, and the database holds what was made with it. Put the file back from your backup: without it the linked \
-             accounts and API keys of this data folder can't be used",
+             accounts and API keys of this data folder can't be used. (A further node of a database gets a copy of the first \
+             one's folder `secrets`.)",
             path.display()
         );
     }

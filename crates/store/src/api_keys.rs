@@ -1,7 +1,7 @@
 //! API keys: found by their public prefix, proved by a digest; the secret itself is never here.
 
-use crate::dialect::{Db, refused};
-use crate::page::{found_in, listed, order_fields};
+use crate::dialect::{On, query, query_as, refused};
+use crate::page::{found_in, listed, nothing_first, order_fields};
 use crate::rows::api_key;
 use crate::users::User;
 use crate::writer::Tx;
@@ -85,8 +85,8 @@ pub struct ApiKeyFilter {
     pub ordering: Ordering<ApiKeyOrder>,
 }
 
-async fn find<'c>(conn: impl sqlx::Executor<'c, Database = Db>, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
-    let row = sqlx::query_as::<_, api_key::Model>("SELECT * FROM api_keys WHERE id = ?").bind(id.0).fetch_optional(conn);
+async fn find<'c>(conn: impl Into<On<'c>>, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+    let row = query_as::<_, api_key::Model>("SELECT * FROM api_keys WHERE id = ?").bind(id.0).fetch_optional(conn);
     Ok(row.await.map_err(refused)?.map(api_key::Model::read).transpose()?.map(|(key, _)| key))
 }
 
@@ -94,7 +94,7 @@ async fn insert(tx: &mut Tx, new: NewApiKey) -> Result<ApiKey, StoreError> {
     let (id, now) = (ApiKeyId::new(&*tx.clock), tx.clock.now());
     let sql = "INSERT INTO api_keys (id, user_id, name, prefix, digest, scopes, allowed_ips, is_active, expires_at, created_at) \
                VALUES (?, ?, ?, ?, ?, ?, ?, TRUE, ?, ?)";
-    let insert = sqlx::query(sql).bind(id.0).bind(new.user_id.0).bind(new.name).bind(new.prefix).bind(&new.digest[..]);
+    let insert = query(sql).bind(id.0).bind(new.user_id.0).bind(new.name).bind(new.prefix).bind(&new.digest[..]);
     let insert = insert.bind(api_key::join(&new.scopes)).bind(api_key::join(&new.allowed_ips));
     insert.bind(new.expires_at.map(|at| at.0)).bind(now.0).execute(&mut tx.conn).await.map_err(refused)?;
     find(&mut tx.conn, id).await?.ok_or_else(|| StoreError::Unavailable("the key was not written".into()))
@@ -109,7 +109,7 @@ impl Store {
     /// The key of a prefix with its digest and its user, revoked and expired ones too: the caller says why it is refused.
     pub async fn api_key_by_prefix(&self, prefix: &str) -> Result<Option<(ApiKey, [u8; 32], User)>, StoreError> {
         let sql = "SELECT * FROM api_keys WHERE prefix = ?";
-        let row = sqlx::query_as::<_, api_key::Model>(sql).bind(prefix).fetch_optional(&self.inner.readers);
+        let row = query_as::<_, api_key::Model>(sql).bind(prefix).fetch_optional(&self.inner.readers);
         let Some(row) = row.await.map_err(refused)? else { return Ok(None) };
         let (key, digest) = row.read()?;
         Ok(self.user(key.user_id).await?.map(|user| (key, digest, user)))
@@ -137,8 +137,14 @@ impl Store {
             ApiKeyOrder::Name => api_key::Column::Name,
             ApiKeyOrder::LastUsedAt => api_key::Column::LastUsedAt,
         };
-        let rows = rows.order_by(column, filter.ordering.direction()).order_by(api_key::Column::Id, filter.ordering.direction());
-        let Listed { count, results } = listed(rows, page, &self.inner.lists).await?;
+        let direction = || filter.ordering.direction();
+        let rows = if filter.ordering.by == ApiKeyOrder::LastUsedAt {
+            nothing_first(rows, column, direction())
+        } else {
+            rows.order_by(column, direction())
+        };
+        let rows = rows.order_by(api_key::Column::Id, direction());
+        let Listed { count, results } = listed(rows, page, &self.inner.readers).await?;
         let results = results.into_iter().map(|row| Ok(row.read()?.0)).collect::<Result<_, StoreError>>()?;
         Ok(Listed { count, results })
     }
@@ -148,7 +154,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let sql = "UPDATE api_keys SET is_active = FALSE, revoked_at = ? WHERE id = ? AND is_active";
-                sqlx::query(sql).bind(tx.clock.now().0).bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
+                query(sql).bind(tx.clock.now().0).bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
                 find(&mut tx.conn, id).await
             })
         })
@@ -166,7 +172,7 @@ impl Store {
                 }
                 let key = insert(tx, new).await?;
                 let sql = "UPDATE api_keys SET replaced_by = ?, grace_until = ? WHERE id = ?";
-                let update = sqlx::query(sql).bind(key.id.0).bind(grace_until.0).bind(old.0);
+                let update = query(sql).bind(key.id.0).bind(grace_until.0).bind(old.0);
                 update.execute(&mut tx.conn).await.map_err(refused)?;
                 Ok(Some(key))
             })
@@ -180,7 +186,7 @@ impl Store {
             Box::pin(async move {
                 let sql = "UPDATE api_keys SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)";
                 for (id, at) in used {
-                    sqlx::query(sql).bind(at.0).bind(id.0).bind(at.0).execute(&mut tx.conn).await.map_err(refused)?;
+                    query(sql).bind(at.0).bind(id.0).bind(at.0).execute(&mut tx.conn).await.map_err(refused)?;
                 }
                 Ok(())
             })

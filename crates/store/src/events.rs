@@ -1,6 +1,6 @@
 //! The event log: what is told outside was first written here, in the transaction of the fact itself.
 
-use crate::dialect::{Rows, pieces, refused};
+use crate::dialect::{Pool, Rows, pieces, query_as, query_scalar, refused};
 use crate::messages::Message;
 use crate::rows::event::Model;
 use crate::writer::Tx;
@@ -97,7 +97,7 @@ impl Tx {
         let events: Vec<(EventId, NewEvent)> = news.into_iter().map(|new| (EventId::new(&*self.clock), new)).collect();
         let mut seqs = HashMap::with_capacity(events.len());
         for piece in pieces(&events) {
-            let mut insert = sqlx::query_as::<_, (i64, Uuid)>(INSERT.sql(piece.len()));
+            let mut insert = query_as::<_, (i64, Uuid)>(INSERT.sql(piece.len()));
             for (id, new) in piece {
                 insert = insert.bind(id.0).bind(new.user_id.0).bind(new.session_id.map(|id| id.0)).bind(new.kind.as_str());
                 insert = insert.bind(new.message_id.map(|id| id.0)).bind(new.data.to_string()).bind(new.at.0);
@@ -122,8 +122,17 @@ impl Store {
         let sql = "SELECT seq, id, user_id, session_id, kind, message_id, data, at FROM events \
                    WHERE user_id = ? AND seq > ? ORDER BY seq LIMIT ?";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = sqlx::query_as::<_, Model>(sql).bind(user.0).bind(cursor).bind(limit).fetch_all(&self.inner.readers);
+        let rows = query_as::<_, Model>(sql).bind(user.0).bind(cursor).bind(limit).fetch_all(&self.inner.readers);
         rows.await.map_err(refused)?.into_iter().map(Model::read).collect()
+    }
+
+    /// All events behind a cursor, oldest first, of all users. One that can't be read is left out and logged.
+    pub(crate) async fn events_of_all_after(readers: &Pool, cursor: i64, limit: i64) -> Result<(i64, Vec<Event>), StoreError> {
+        let sql = "SELECT seq, id, user_id, session_id, kind, message_id, data, at FROM events WHERE seq > ? ORDER BY seq LIMIT ?";
+        let rows = query_as::<_, Model>(sql).bind(cursor).bind(limit).fetch_all(readers).await.map_err(refused)?;
+        let last = rows.last().map_or(cursor, |row| row.seq);
+        let whole = |row: Model| row.read().inspect_err(|error| tracing::error!(%error, "an event can't be read")).ok();
+        Ok((last, rows.into_iter().filter_map(whole).collect()))
     }
 
     /// Writes an event that has no fact of its own in the database.
@@ -140,7 +149,7 @@ impl Store {
 
     /// The cursor of the last event in the log.
     pub(crate) async fn last_event(&self) -> Result<i64, StoreError> {
-        let last = sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM events").fetch_one(&self.inner.readers);
+        let last = query_scalar("SELECT COALESCE(MAX(seq), 0) FROM events").fetch_one(&self.inner.readers);
         last.await.map_err(refused)
     }
 }

@@ -1,6 +1,6 @@
 //! The way in for what other people write: remembered before WhatsApp is told that it arrived.
 
-use crate::dialect::refused;
+use crate::dialect::{query, query_scalar, refused};
 use crate::events::NewEvent;
 use crate::messages::{Message, Peer, Quoted};
 use crate::outbox::{insert_messages, sender_key};
@@ -39,7 +39,7 @@ pub struct Incoming {
 async fn known(tx: &mut Tx, message: &Message) -> Result<Option<MessageId>, StoreError> {
     let sql = "SELECT id FROM messages WHERE session_id = ? AND wa_message_id = ? \
                AND ((chat = ? AND sender = ?) OR (direction = 'outbound' AND ? = 'outbound')) LIMIT 1";
-    let row = sqlx::query_scalar::<_, Uuid>(sql).bind(message.session_id.0).bind(&message.wa_message_id).bind(message.chat.as_str());
+    let row = query_scalar::<_, Uuid>(sql).bind(message.session_id.0).bind(&message.wa_message_id).bind(message.chat.as_str());
     let row = row.bind(sender_key(message)).bind(message.direction.as_str()).fetch_optional(&mut tx.conn);
     Ok(row.await.map_err(refused)?.map(MessageId))
 }
@@ -81,7 +81,7 @@ fn message(incoming: &Incoming, id: MessageId, user_id: UserId, session_id: Sess
 
 async fn insert_raw(tx: &mut Tx, id: MessageId, raw: &[u8]) -> Result<(), StoreError> {
     let sealed = tx.sealer.seal(&address_of(id), raw)?;
-    let insert = sqlx::query("INSERT INTO message_raw (message_id, raw) VALUES (?, ?)").bind(id.0).bind(sealed);
+    let insert = query("INSERT INTO message_raw (message_id, raw) VALUES (?, ?)").bind(id.0).bind(sealed);
     insert.execute(&mut tx.conn).await.map(drop).map_err(refused)
 }
 
@@ -130,7 +130,7 @@ impl Store {
 
     /// The sealed original of a message that came in, opened.
     pub async fn raw_message(&self, id: MessageId) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = sqlx::query_scalar::<_, Vec<u8>>("SELECT raw FROM message_raw WHERE message_id = ?").bind(id.0);
+        let row = query_scalar::<_, Vec<u8>>("SELECT raw FROM message_raw WHERE message_id = ?").bind(id.0);
         let Some(sealed) = row.fetch_optional(&self.inner.readers).await.map_err(refused)? else { return Ok(None) };
         let place = Place { table: "message_raw", row: &id };
         self.inner.sealer.open(&address_of(id), &sealed).map(Some).ok_or_else(|| place.corrupt("raw"))

@@ -7,6 +7,7 @@
 
 mod api_keys;
 mod audit;
+mod database;
 mod dialect;
 mod error;
 mod events;
@@ -17,18 +18,21 @@ mod messages;
 mod migrations;
 mod outbox;
 mod page;
+mod proofs;
 pub mod raw;
 mod rows;
 mod seal;
 mod sessions;
 mod signal;
 mod sweep;
+mod teller;
 mod usage;
 mod users;
 mod writer;
 
 pub use api_keys::{ApiKey, ApiKeyFilter, ApiKeyOrder, NewApiKey};
 pub use audit::{AuditBreak, AuditCheck, AuditEntry, AuditFilter, AuditRecord, AuditStep};
+pub use database::Database;
 pub use error::StoreError;
 pub use events::{Event, NewEvent};
 pub use inbox::Incoming;
@@ -40,20 +44,21 @@ pub use logins::{Login, NewLogin, Rotation};
 pub use messages::{Cursor, Message, MessageFilter, MessageOrder, Peer, Quoted, Settled, TimelineEntry};
 pub use outbox::{Accepted, Change, Claimed, Idempotency, NewMessage, News};
 pub use page::{Listed, Ordering, Page};
+pub use proofs::Proof;
 pub use sessions::{Created, NewSession, Session, SessionFilter, SessionOrder, SessionPatch};
 pub use signal::{SignalChange, SignalEntry, SignalKind, SignalState};
 pub use usage::Usage;
 pub use users::{NewUser, Updated, User, UserFilter, UserOrder, UserPatch};
 
-use dialect::Pool;
+use dialect::{Pool, Source, query, query_scalar};
 use futures::future::BoxFuture;
 use migrations::Migrator;
 use sanasend_model::Clock;
-use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
 use sea_orm_migration::MigratorTrait;
 use seal::Sealer;
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+use teller::Teller;
 use tokio::sync::{broadcast, watch};
 use writer::{Tx, Writer};
 
@@ -81,14 +86,16 @@ impl std::fmt::Debug for SealKey {
 /// Where and how to remember.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The SQLite file; made with mode 600 when it is not there.
-    pub path: PathBuf,
+    /// The database.
+    pub database: Database,
     /// The key that seals what is written.
     pub seal_key: SealKey,
     /// Keys of earlier times, for reading.
     pub older_keys: Vec<SealKey>,
     /// Connections for reading.
     pub readers: u32,
+    /// How long PostgreSQL may take to answer before a call is `Unavailable`.
+    pub timeout: Duration,
 }
 
 /// The memory of the whole program. Cheap to clone; all clones share one writer.
@@ -98,44 +105,40 @@ pub struct Store {
 }
 
 struct Inner {
-    path: PathBuf,
+    source: Source,
     readers: Pool,
-    lists: DatabaseConnection,
     writer: Writer,
     sealer: Arc<Sealer>,
     clock: Arc<dyn Clock>,
-    written: watch::Sender<i64>,
-    changes: broadcast::Sender<Arc<Event>>,
+    teller: Arc<Teller>,
     hints: Arc<jobs::Hints>,
 }
 
-/// Events that a slow listener may be behind before it has to read the log again.
-const TOLD: usize = 1024;
-
 impl Store {
-    /// Opens the database file, makes it if needed. Tables are made by [`Store::migrate`].
+    /// Opens the database; a file is made if needed. Tables are made by [`Store::migrate`].
     pub async fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let Options { path, seal_key, older_keys, readers } = options;
-        dialect::create_file(&path)?;
-        let conn = dialect::connect_writer(&path).await?;
-        let readers = dialect::connect_readers(&path, readers).await?;
+        let Options { database, seal_key, older_keys, readers, timeout } = options;
+        let source = Source::new(&database, timeout)?;
+        let conn = source.connect_writer().await?;
+        let readers = source.connect_readers(readers).await?;
         let sealer = Arc::new(Sealer::new(&seal_key, &older_keys, clock.clone()));
-        let (written, changes, hints) = (watch::Sender::new(0), broadcast::Sender::new(TOLD), Arc::<jobs::Hints>::default());
+        let (teller, hints) = (Arc::new(Teller::new(readers.clone())), Arc::<jobs::Hints>::default());
         let parts = writer::Parts {
-            path: path.clone(),
+            source: source.clone(),
             readers: readers.clone(),
             clock: clock.clone(),
             sealer: sealer.clone(),
-            written: written.clone(),
-            changes: changes.clone(),
+            teller: teller.clone(),
             hints: hints.clone(),
         };
-        let lists = SqlxSqliteConnector::from_sqlx_sqlite_pool(readers.clone());
         let writer = writer::start(conn, parts);
-        let store = Self { inner: Arc::new(Inner { path, readers, lists, writer, sealer, clock, written, changes, hints }) };
+        let store = Self { inner: Arc::new(Inner { source, readers, writer, sealer, clock, teller, hints }) };
         // A first start may have been killed between two migrations: then there is no log yet.
         if store.pending_migrations().await?.is_empty() {
-            store.inner.written.send_replace(store.last_event().await?);
+            store.inner.teller.begin(store.last_event().await?).await;
+        }
+        if let Source::Postgres(address) = &store.inner.source {
+            tokio::spawn(teller::listen((**address).clone(), Arc::downgrade(&store.inner.teller)));
         }
         Ok(store)
     }
@@ -144,14 +147,10 @@ impl Store {
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
         let pending = self.pending_migrations().await?;
         if !pending.is_empty() {
-            let pool = dialect::connect_for_migration(&self.inner.path).await?;
-            let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone());
-            let done = Migrator::up(&db, None).await.map_err(dialect::refused_orm);
-            pool.close().await;
-            done?;
+            self.inner.source.migrate().await?;
         }
         self.begin_audit_chain().await?;
-        self.inner.written.send_replace(self.last_event().await?);
+        self.inner.teller.begin(self.last_event().await?).await;
         Ok(pending)
     }
 
@@ -164,18 +163,16 @@ impl Store {
 
     /// The list that SeaORM keeps; read by hand because asking SeaORM would make its table.
     async fn applied_migrations(&self) -> Result<Vec<String>, StoreError> {
-        let there = self.inner.lists.clone();
-        let there = sea_orm_migration::SchemaManager::new(&there).has_table("seaql_migrations").await.map_err(dialect::refused_orm)?;
-        if !there {
+        if !self.inner.readers.has_table("seaql_migrations").await? {
             return Ok(Vec::new());
         }
-        let names = sqlx::query_scalar("SELECT version FROM seaql_migrations").fetch_all(&self.inner.readers);
+        let names = query_scalar("SELECT version FROM seaql_migrations").fetch_all(&self.inner.readers);
         names.await.map_err(dialect::refused)
     }
 
     /// Whether the database answers, both for reading and for writing.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.inner.readers).await.map_err(dialect::refused)?;
+        query("SELECT 1").execute(&self.inner.readers).await.map_err(dialect::refused)?;
         self.write(|_| Box::pin(async { Ok(()) })).await
     }
 
@@ -186,12 +183,12 @@ impl Store {
 
     /// Cursor of the last event on disk; changes after every commit that wrote one.
     pub fn events_written(&self) -> watch::Receiver<i64> {
-        self.inner.written.subscribe()
+        self.inner.teller.written()
     }
 
     /// Every event after its commit. Who lags behind reads the log again from its cursor.
     pub fn changes(&self) -> broadcast::Receiver<Arc<Event>> {
-        self.inner.changes.subscribe()
+        self.inner.teller.changes()
     }
 
     /// Runs `work` in the next transaction of the writer; see [`Writer::write`].

@@ -1,7 +1,7 @@
 //! Logins of people: families of refresh tokens. A refresh token is used once; using an old one again means
 //! that it was stolen, and ends the whole family.
 
-use crate::dialect::refused;
+use crate::dialect::{query, query_as, query_scalar, refused};
 use crate::rows::Place;
 use crate::users::User;
 use crate::writer::Tx;
@@ -68,7 +68,7 @@ type Row = (Uuid, Uuid, i64, i64, Option<String>, Option<String>, Option<i64>);
 /// A login, and whether it is revoked.
 async fn find(tx: &mut Tx, id: Uuid) -> Result<Option<(Login, bool)>, StoreError> {
     let sql = "SELECT id, user_id, created_at, expires_at, user_agent, ip, revoked_at FROM logins WHERE id = ?";
-    let row = sqlx::query_as::<_, Row>(sql).bind(id).fetch_optional(&mut tx.conn).await.map_err(refused)?;
+    let row = query_as::<_, Row>(sql).bind(id).fetch_optional(&mut tx.conn).await.map_err(refused)?;
     let Some((id, user, created_at, expires_at, user_agent, ip, revoked_at)) = row else { return Ok(None) };
     let ip = Place { table: "logins", row: &id }.optional("ip", ip.as_deref(), |text| text.parse().ok())?;
     let (created_at, expires_at) = (Timestamp(created_at), Timestamp(expires_at));
@@ -78,18 +78,18 @@ async fn find(tx: &mut Tx, id: Uuid) -> Result<Option<(Login, bool)>, StoreError
 
 async fn insert_token(tx: &mut Tx, digest: [u8; 32], login: LoginId, expires_at: Timestamp) -> Result<(), StoreError> {
     let sql = "INSERT INTO refresh_tokens (digest, login_id, expires_at) VALUES (?, ?, ?)";
-    let insert = sqlx::query(sql).bind(digest.to_vec()).bind(login.0).bind(expires_at.0);
+    let insert = query(sql).bind(digest.to_vec()).bind(login.0).bind(expires_at.0);
     insert.execute(&mut tx.conn).await.map(drop).map_err(refused)
 }
 
 async fn revoke(tx: &mut Tx, id: LoginId) -> Result<(), StoreError> {
-    let update = sqlx::query("UPDATE logins SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL");
+    let update = query("UPDATE logins SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL");
     update.bind(tx.clock.now().0).bind(id.0).execute(&mut tx.conn).await.map(drop).map_err(refused)
 }
 
 async fn rotate(tx: &mut Tx, old: [u8; 32], new: [u8; 32], now: Timestamp, expires_at: Timestamp) -> Result<Rotation, StoreError> {
     let sql = "SELECT login_id, expires_at, used_at FROM refresh_tokens WHERE digest = ?";
-    let token = sqlx::query_as::<_, (Uuid, i64, Option<i64>)>(sql).bind(old.to_vec()).fetch_optional(&mut tx.conn);
+    let token = query_as::<_, (Uuid, i64, Option<i64>)>(sql).bind(old.to_vec()).fetch_optional(&mut tx.conn);
     let Some((login, ends, used_at)) = token.await.map_err(refused)? else { return Ok(Rotation::Unknown) };
     let Some((mut login, revoked)) = find(tx, login).await? else { return Ok(Rotation::Unknown) };
     if revoked {
@@ -102,10 +102,10 @@ async fn rotate(tx: &mut Tx, old: [u8; 32], new: [u8; 32], now: Timestamp, expir
     if ends <= now.0 {
         return Ok(Rotation::Expired);
     }
-    let spend = sqlx::query("UPDATE refresh_tokens SET used_at = ? WHERE digest = ?").bind(now.0).bind(old.to_vec());
+    let spend = query("UPDATE refresh_tokens SET used_at = ? WHERE digest = ?").bind(now.0).bind(old.to_vec());
     spend.execute(&mut tx.conn).await.map_err(refused)?;
     insert_token(tx, new, login.id, expires_at).await?;
-    let extend = sqlx::query("UPDATE logins SET expires_at = ? WHERE id = ?").bind(expires_at.0).bind(login.id.0);
+    let extend = query("UPDATE logins SET expires_at = ? WHERE id = ?").bind(expires_at.0).bind(login.id.0);
     extend.execute(&mut tx.conn).await.map_err(refused)?;
     login.expires_at = expires_at;
     let user = crate::users::find(&mut tx.conn, login.user_id).await?;
@@ -120,7 +120,7 @@ impl Store {
                 let NewLogin { id, user_id, refresh_digest, expires_at, user_agent, ip } = new;
                 let created_at = tx.clock.now();
                 let sql = "INSERT INTO logins (id, user_id, created_at, expires_at, user_agent, ip) VALUES (?, ?, ?, ?, ?, ?)";
-                let insert = sqlx::query(sql).bind(id.0).bind(user_id.0).bind(created_at.0).bind(expires_at.0);
+                let insert = query(sql).bind(id.0).bind(user_id.0).bind(created_at.0).bind(expires_at.0);
                 let insert = insert.bind(&user_agent).bind(ip.map(|ip| ip.to_string()));
                 insert.execute(&mut tx.conn).await.map_err(refused)?;
                 insert_token(tx, refresh_digest, id, expires_at).await?;
@@ -150,7 +150,7 @@ impl Store {
     pub async fn revoke_logins_of(&self, user: UserId) -> Result<(), StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                let update = sqlx::query("UPDATE logins SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL");
+                let update = query("UPDATE logins SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL");
                 update.bind(tx.clock.now().0).bind(user.0).execute(&mut tx.conn).await.map(drop).map_err(refused)
             })
         })
@@ -160,7 +160,7 @@ impl Store {
     /// Whether a login was neither revoked nor is past its end.
     pub async fn login_is_live(&self, id: LoginId) -> Result<bool, StoreError> {
         let sql = "SELECT COUNT(*) > 0 FROM logins WHERE id = ? AND revoked_at IS NULL AND expires_at > ?";
-        let live = sqlx::query_scalar(sql).bind(id.0).bind(self.inner.clock.now().0).fetch_one(&self.inner.readers);
+        let live = query_scalar(sql).bind(id.0).bind(self.inner.clock.now().0).fetch_one(&self.inner.readers);
         live.await.map_err(refused)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing here creates or advances a message: that is the business of `outbox` and `inbox` alone.
 
-use crate::dialect::{refused, refused_orm};
+use crate::dialect::{fetch, query_as, refused};
 use crate::page::{found_in, listed, order_fields};
 use crate::rows::{Place, message};
 use crate::{Listed, Ordering, Page, Store, StoreError};
@@ -222,14 +222,14 @@ type StepRow = (i64, String, i32, Option<String>);
 impl Store {
     /// One message; with a user, only if it is theirs.
     pub async fn message(&self, user: Option<UserId>, id: MessageId) -> Result<Option<Message>, StoreError> {
-        let row = sqlx::query_as::<_, message::Model>("SELECT * FROM messages WHERE id = ?").bind(id.0);
+        let row = query_as::<_, message::Model>("SELECT * FROM messages WHERE id = ?").bind(id.0);
         let row = row.fetch_optional(&self.inner.readers).await.map_err(refused)?;
         row.filter(|row| user.is_none_or(|user| user.0 == row.user_id)).map(message::Model::read).transpose()
     }
 
     /// A page of the messages.
     pub async fn list_messages(&self, filter: &MessageFilter, page: Page) -> Result<Listed<Message>, StoreError> {
-        let Listed { count, results } = listed(sorted(narrow(filter), filter), page, &self.inner.lists).await?;
+        let Listed { count, results } = listed(sorted(narrow(filter), filter), page, &self.inner.readers).await?;
         let results = results.into_iter().map(message::Model::read).collect::<Result<_, _>>()?;
         Ok(Listed { count, results })
     }
@@ -248,8 +248,7 @@ impl Store {
             let end = Expr::tuple([Expr::value(created_at), Expr::value(seq)]);
             rows = rows.filter(if filter.ordering.descending { place.lt(end) } else { place.gt(end) });
         }
-        let more = sorted(rows, filter).limit(limit.saturating_add(1)).all(&self.inner.lists);
-        let mut rows = more.await.map_err(refused_orm)?;
+        let mut rows = fetch(sorted(rows, filter).limit(limit.saturating_add(1)), &self.inner.readers).await?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
         rows.truncate(limit);
@@ -263,7 +262,7 @@ impl Store {
         let step = if message.direction == Direction::Outbound { Step::Accepted } else { Step::Received };
         let mut entries = vec![TimelineEntry { at: message.created_at, step, attempt: 0, detail: None }];
         let sql = "SELECT at, step, attempt, detail FROM timeline WHERE message_id = ? ORDER BY seq";
-        let rows = sqlx::query_as::<_, StepRow>(sql).bind(id.0).fetch_all(&self.inner.readers).await.map_err(refused)?;
+        let rows = query_as::<_, StepRow>(sql).bind(id.0).fetch_all(&self.inner.readers).await.map_err(refused)?;
         let place = Place { table: "timeline", row: &id };
         for (at, step, attempt, detail) in rows {
             entries.push(TimelineEntry { at: Timestamp(at), step: place.name("step", &step)?, attempt, detail });
@@ -276,8 +275,8 @@ impl Store {
         let all = "SELECT status, COUNT(*) FROM messages GROUP BY status ORDER BY status";
         let of_user = "SELECT status, COUNT(*) FROM messages WHERE user_id = ? GROUP BY status ORDER BY status";
         let rows = match user {
-            Some(user) => sqlx::query_as::<_, (String, i64)>(of_user).bind(user.0).fetch_all(&self.inner.readers),
-            None => sqlx::query_as::<_, (String, i64)>(all).fetch_all(&self.inner.readers),
+            Some(user) => query_as::<_, (String, i64)>(of_user).bind(user.0).fetch_all(&self.inner.readers),
+            None => query_as::<_, (String, i64)>(all).fetch_all(&self.inner.readers),
         };
         let place = Place { table: "messages", row: &"any" };
         let counted = rows.await.map_err(refused)?.into_iter().map(|(status, count)| {

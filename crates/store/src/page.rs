@@ -1,11 +1,9 @@
 //! How lists are asked for and answered: numbered pages, orderings, and cursors for lists without end.
 
 use crate::StoreError;
-use crate::dialect::{like, refused_orm};
-use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr};
-use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, EntityTrait, FromQueryResult, IntoSimpleExpr, Order, PaginatorTrait, QuerySelect, Select,
-};
+use crate::dialect::{FromRow, Pool, count, fetch, like};
+use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr, NullOrdering};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, IntoSimpleExpr, Order, QueryOrder, QuerySelect, Select};
 use std::str::FromStr;
 
 /// A page of a list.
@@ -76,14 +74,21 @@ impl<T> Ordering<T> {
     }
 }
 
+/// Sorts by a column that may hold nothing; nothing comes before everything else. (Of themselves SQLite and PostgreSQL do not
+/// agree on that.)
+pub(crate) fn nothing_first<E: EntityTrait, C: ColumnTrait>(rows: Select<E>, column: C, direction: Order) -> Select<E> {
+    let nulls = if matches!(direction, Order::Asc) { NullOrdering::First } else { NullOrdering::Last };
+    rows.order_by_with_nulls(column, direction, nulls)
+}
+
 /// One page of `rows`, and the number of all of them.
-pub(crate) async fn listed<E>(rows: Select<E>, page: Page, db: &DatabaseConnection) -> Result<Listed<E::Model>, StoreError>
+pub(crate) async fn listed<E>(rows: Select<E>, page: Page, on: &Pool) -> Result<Listed<E::Model>, StoreError>
 where
     E: EntityTrait,
-    E::Model: FromQueryResult + Send + Sync,
+    E::Model: FromRow,
 {
-    let count = rows.clone().count(db).await.map_err(refused_orm)?;
-    let results = rows.limit(page.page_size).offset(page.offset()).all(db).await.map_err(refused_orm)?;
+    let count = count(rows.clone(), on).await?;
+    let results = fetch(rows.limit(page.page_size).offset(page.offset()), on).await?;
     Ok(Listed { count, results })
 }
 

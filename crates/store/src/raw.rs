@@ -1,12 +1,11 @@
-//! What the disk under the database can do at best: the figures that a load test is held against.
+//! What the disk or server under the database can do at best: the figures that a load test is held against.
 //!
-//! Here and not in the load test, because only this crate knows SQL. The table is as plain as can be and lives in a
-//! file of its own; settings are those of the real database (WAL, `synchronous=FULL`).
+//! Here and not in the load test, because only this crate knows SQL. The table is as plain as can be; settings are those of
+//! the real database (WAL and `synchronous=FULL`, or what the PostgreSQL server does when it promises).
 
-use crate::StoreError;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
-use std::path::Path;
+use crate::dialect::{AssertSqlSafe, Conn, Source, query, query_scalar, refused};
+use crate::{Database, StoreError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -14,8 +13,10 @@ use tokio::time::Instant;
 pub const BATCH: usize = 64;
 /// Bytes of one row, about what a short message takes.
 const ROW_BYTES: usize = 256;
+/// How long the database may take for one statement.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a bare SQLite file did, per second.
+/// What a bare table did, per second.
 #[derive(Debug, Clone, Copy)]
 pub struct RawFigures {
     /// Transactions of one row each.
@@ -24,61 +25,53 @@ pub struct RawFigures {
     pub rows_per_s: f64,
 }
 
-/// Measures a bare SQLite file `path` (made anew, removed by the caller) for `time` with single rows and for `time`
-/// with batches.
+/// Measures a bare table for `time` with single rows and for `time` with batches. A SQLite file must be one of its own
+/// (made anew, removed by the caller); on PostgreSQL the table `sanasend_raw` is made and dropped.
 ///
 /// # Errors
 /// `Unavailable` with what the database said.
-pub async fn measure(path: &Path, time: Duration) -> Result<RawFigures, StoreError> {
-    measure_inner(path, time).await.map_err(|error| StoreError::Unavailable(error.to_string()))
-}
-
-async fn measure_inner(path: &Path, time: Duration) -> Result<RawFigures, sqlx::Error> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .disable_statement_logging();
-    let mut connection = SqliteConnection::connect_with(&options).await?;
-    sqlx::query("CREATE TABLE raw (id INTEGER PRIMARY KEY, body BLOB NOT NULL)").execute(&mut connection).await?;
-    let commits_per_s = insert(&mut connection, 1, time).await?;
-    let rows_per_s = insert(&mut connection, BATCH, time).await?;
-    connection.close().await?;
+pub async fn measure(database: &Database, time: Duration) -> Result<RawFigures, StoreError> {
+    let mut conn = Source::new(database, PATIENCE)?.connect_writer().await?;
+    conn.command("DROP TABLE IF EXISTS sanasend_raw").await.map_err(refused)?;
+    let table = match &conn {
+        Conn::Sqlite(_) => "CREATE TABLE sanasend_raw (id INTEGER PRIMARY KEY, body BLOB NOT NULL)",
+        Conn::Postgres(_) => "CREATE TABLE sanasend_raw (id BIGSERIAL PRIMARY KEY, body BYTEA NOT NULL)",
+    };
+    conn.command(table).await.map_err(refused)?;
+    let commits_per_s = insert(&mut conn, 1, time).await.map_err(refused)?;
+    let rows_per_s = insert(&mut conn, BATCH, time).await.map_err(refused)?;
+    conn.command("DROP TABLE sanasend_raw").await.map_err(refused)?;
+    conn.close().await;
     Ok(RawFigures { commits_per_s, rows_per_s })
 }
 
 /// Inserts `rows` per transaction for `time`; rows per second.
-async fn insert(connection: &mut SqliteConnection, rows: usize, time: Duration) -> Result<f64, sqlx::Error> {
-    let statement = format!("INSERT INTO raw (body) VALUES {}", vec!["(?)"; rows].join(", "));
+async fn insert(conn: &mut Conn, rows: usize, time: Duration) -> Result<f64, sqlx::Error> {
+    let statement: Arc<str> = format!("INSERT INTO sanasend_raw (body) VALUES {}", vec!["(?)"; rows].join(", ")).into();
     let body = vec![0x5a_u8; ROW_BYTES];
     let started = Instant::now();
     let mut written = 0_u32;
     while started.elapsed() < time {
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(statement.clone()));
+        let mut insert = query(AssertSqlSafe(statement.clone()));
         for _ in 0..rows {
-            query = query.bind(body.as_slice());
+            insert = insert.bind(body.as_slice());
         }
         // One statement outside a transaction is a transaction of its own.
-        query.execute(&mut *connection).await?;
+        insert.execute(&mut *conn).await?;
         written = written.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
     }
     Ok(f64::from(written) / started.elapsed().as_secs_f64())
 }
 
-/// Counts the messages in a database file, beside or after the server that wrote them.
+/// Counts the messages in a database, beside or after the server that wrote them.
 ///
 /// # Errors
 /// `Unavailable` with what the database said.
-pub async fn count_messages(path: &Path) -> Result<u64, StoreError> {
-    let count = async {
-        let options = SqliteConnectOptions::new().filename(path).read_only(true).disable_statement_logging();
-        let mut connection = SqliteConnection::connect_with(&options).await?;
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM messages").fetch_one(&mut connection).await?;
-        connection.close().await?;
-        Ok::<_, sqlx::Error>(u64::try_from(count).unwrap_or(0))
-    };
-    count.await.map_err(|error| StoreError::Unavailable(error.to_string()))
+pub async fn count_messages(database: &Database) -> Result<u64, StoreError> {
+    let readers = Source::new(database, PATIENCE)?.connect_readers(1).await?;
+    let count = query_scalar::<_, i64>("SELECT COUNT(*) FROM messages").fetch_one(&readers).await.map_err(refused);
+    readers.close().await;
+    Ok(u64::try_from(count?).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -88,7 +81,8 @@ mod tests {
     #[tokio::test]
     async fn a_bare_file_is_measured() {
         let folder = tempfile::tempdir().expect("folder");
-        let figures = measure(&folder.path().join("raw.db"), Duration::from_millis(50)).await.expect("figures");
+        let database = Database::Sqlite { path: folder.path().join("raw.db") };
+        let figures = measure(&database, Duration::from_millis(50)).await.expect("figures");
         assert!(figures.commits_per_s > 0.0 && figures.rows_per_s > figures.commits_per_s, "{figures:?}");
     }
 }

@@ -1,8 +1,8 @@
 //! Linked accounts: what people see of them, and the generation that fences whoever owned one before.
 
-use crate::dialect::{Db, refused};
+use crate::dialect::{On, query, query_as, query_scalar, refused};
 use crate::events::NewEvent;
-use crate::page::{found_in, listed, order_fields};
+use crate::page::{found_in, listed, nothing_first, order_fields};
 use crate::rows::session;
 use crate::signal::SignalState;
 use crate::writer::Tx;
@@ -135,14 +135,14 @@ pub struct SessionFilter {
 }
 
 /// One session, inside a transaction or outside.
-pub(crate) async fn find<'c>(conn: impl sqlx::Executor<'c, Database = Db>, id: SessionId) -> Result<Option<Session>, StoreError> {
-    let row = sqlx::query_as::<_, session::Model>("SELECT * FROM sessions WHERE id = ?").bind(id.0).fetch_optional(conn);
+pub(crate) async fn find<'c>(conn: impl Into<On<'c>>, id: SessionId) -> Result<Option<Session>, StoreError> {
+    let row = query_as::<_, session::Model>("SELECT * FROM sessions WHERE id = ?").bind(id.0).fetch_optional(conn);
     row.await.map_err(refused)?.map(session::Model::read).transpose()
 }
 
-async fn find_named<'c>(conn: impl sqlx::Executor<'c, Database = Db>, user: UserId, name: &str) -> Result<Option<Session>, StoreError> {
+async fn find_named<'c>(conn: impl Into<On<'c>>, user: UserId, name: &str) -> Result<Option<Session>, StoreError> {
     let sql = "SELECT * FROM sessions WHERE user_id = ? AND name = ?";
-    let row = sqlx::query_as::<_, session::Model>(sql).bind(user.0).bind(name).fetch_optional(conn);
+    let row = query_as::<_, session::Model>(sql).bind(user.0).bind(name).fetch_optional(conn);
     row.await.map_err(refused)?.map(session::Model::read).transpose()
 }
 
@@ -153,7 +153,7 @@ fn gone() -> StoreError {
 impl Tx {
     /// Refuses whoever is not the present owner; inside the transaction, so that nobody can take over between check and write.
     pub(crate) async fn fence(&mut self, id: SessionId, generation: i64) -> Result<(), StoreError> {
-        let now = sqlx::query_scalar::<_, i64>("SELECT generation FROM sessions WHERE id = ?").bind(id.0).fetch_optional(&mut self.conn);
+        let now = query_scalar::<_, i64>("SELECT generation FROM sessions WHERE id = ?").bind(id.0).fetch_optional(&mut self.conn);
         if now.await.map_err(refused)? == Some(generation) { Ok(()) } else { Err(StoreError::Fenced) }
     }
 }
@@ -204,14 +204,14 @@ async fn create(tx: &mut Tx, new: NewSession, max_sessions: i64) -> Result<Creat
     if let Some(session) = find_named(&mut tx.conn, new.user_id, &new.name).await? {
         return Ok(Created::Exists(session));
     }
-    let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM sessions WHERE user_id = ?").bind(new.user_id.0);
+    let count = query_scalar::<_, i64>("SELECT COUNT(*) FROM sessions WHERE user_id = ?").bind(new.user_id.0);
     if count.fetch_one(&mut tx.conn).await.map_err(refused)? >= max_sessions {
         return Ok(Created::LimitReached);
     }
     let now = tx.clock.now();
     let sql = "INSERT INTO sessions (id, user_id, name, network, status, linked, wanted, generation, created_at, updated_at) \
                VALUES (?, ?, ?, ?, ?, FALSE, FALSE, 0, ?, ?)";
-    let insert = sqlx::query(sql).bind(new.id.0).bind(new.user_id.0).bind(new.name).bind(new.network.as_str());
+    let insert = query(sql).bind(new.id.0).bind(new.user_id.0).bind(new.name).bind(new.network.as_str());
     let insert = insert.bind(SessionStatus::Disconnected.as_str()).bind(now.0).bind(now.0);
     insert.execute(&mut tx.conn).await.map_err(refused)?;
     find(&mut tx.conn, new.id).await?.map(Created::Done).ok_or_else(gone)
@@ -228,7 +228,7 @@ async fn update(tx: &mut Tx, id: SessionId, generation: i64, patch: SessionPatch
     let sql = "UPDATE sessions SET status = ?, reason = ?, phone = ?, jid = ?, lid = ?, push_name = ?, linked = ?, wanted = ?, \
                connected_at = ?, last_active_at = ?, last_error = ?, limited_until = ?, updated_at = ? WHERE id = ?";
     let time = |at: Option<Timestamp>| at.map(|at| at.0);
-    let update = sqlx::query(sql).bind(session.status.as_str()).bind(&session.reason).bind(session.phone.as_ref().map(PhoneNumber::as_str));
+    let update = query(sql).bind(session.status.as_str()).bind(&session.reason).bind(session.phone.as_ref().map(PhoneNumber::as_str));
     let update = update.bind(session.jid.as_ref().map(Jid::as_str)).bind(session.lid.as_ref().map(Jid::as_str));
     let update = update.bind(&session.push_name).bind(session.linked).bind(session.wanted).bind(time(session.connected_at));
     let update = update.bind(time(session.last_active_at)).bind(&session.last_error).bind(time(session.limited_until));
@@ -274,8 +274,14 @@ impl Store {
             SessionOrder::LastActiveAt => session::Column::LastActiveAt,
             SessionOrder::Status => session::Column::Status,
         };
-        let rows = rows.order_by(column, filter.ordering.direction()).order_by(session::Column::Id, filter.ordering.direction());
-        let Listed { count, results } = listed(rows, page, &self.inner.lists).await?;
+        let direction = || filter.ordering.direction();
+        let rows = if filter.ordering.by == SessionOrder::LastActiveAt {
+            nothing_first(rows, column, direction())
+        } else {
+            rows.order_by(column, direction())
+        };
+        let rows = rows.order_by(session::Column::Id, direction());
+        let Listed { count, results } = listed(rows, page, &self.inner.readers).await?;
         let results = results.into_iter().map(session::Model::read).collect::<Result<_, _>>()?;
         Ok(Listed { count, results })
     }
@@ -284,7 +290,7 @@ impl Store {
     /// the others from starting.
     pub async fn wanted_sessions(&self) -> Result<Vec<Session>, StoreError> {
         let sql = "SELECT * FROM sessions WHERE linked AND wanted ORDER BY id";
-        let rows = sqlx::query_as::<_, session::Model>(sql).fetch_all(&self.inner.readers).await.map_err(refused)?;
+        let rows = query_as::<_, session::Model>(sql).fetch_all(&self.inner.readers).await.map_err(refused)?;
         let whole = |row: session::Model| row.read().inspect_err(|error| tracing::error!(%error, "a session can't be read")).ok();
         Ok(rows.into_iter().filter_map(whole).collect())
     }
@@ -293,7 +299,7 @@ impl Store {
     pub async fn take_session(&self, id: SessionId) -> Result<i64, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                let update = sqlx::query_scalar("UPDATE sessions SET generation = generation + 1 WHERE id = ? RETURNING generation");
+                let update = query_scalar("UPDATE sessions SET generation = generation + 1 WHERE id = ? RETURNING generation");
                 update.bind(id.0).fetch_optional(&mut tx.conn).await.map_err(refused)?.ok_or_else(gone)
             })
         })
@@ -311,8 +317,8 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 tx.fence(id, generation).await?;
-                sqlx::query("DELETE FROM signal WHERE session_id = ?").bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
-                let update = sqlx::query("UPDATE sessions SET linked = FALSE, updated_at = ? WHERE id = ?").bind(tx.clock.now().0);
+                query("DELETE FROM signal WHERE session_id = ?").bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
+                let update = query("UPDATE sessions SET linked = FALSE, updated_at = ? WHERE id = ?").bind(tx.clock.now().0);
                 update.bind(id.0).execute(&mut tx.conn).await.map(drop).map_err(refused)
             })
         })

@@ -3,12 +3,11 @@
 //! Hand-written SQL, apart from the lists: it is read and written for every message. Values are sealed with the
 //! row's address as associated data, so that a stolen file tells nothing and a moved row can't be opened.
 
-use crate::dialect::{Rows, pieces, refused};
+use crate::dialect::{AssertSqlSafe, Rows, pieces, query, query_as, query_scalar, refused};
 use crate::seal::{Sealer, address};
 use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::{SessionId, Timestamp};
-use sqlx::AssertSqlSafe;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -124,7 +123,7 @@ type Put = (SignalKind, Vec<u8>, Vec<u8>);
 async fn put(tx: &mut Tx, session: SessionId, puts: &[Put]) -> Result<(), StoreError> {
     let now = tx.clock.now();
     for piece in pieces(puts) {
-        let mut insert = sqlx::query(PUT.sql(piece.len()));
+        let mut insert = query(PUT.sql(piece.len()));
         for (kind, key, value) in piece {
             let sealed = tx.sealer.seal(&address_of(session, *kind, key), value)?;
             insert = insert.bind(session.0).bind(*kind as u8).bind(key).bind(sealed).bind(now.0);
@@ -136,7 +135,7 @@ async fn put(tx: &mut Tx, session: SessionId, puts: &[Put]) -> Result<(), StoreE
 
 async fn delete(tx: &mut Tx, session: SessionId, kind: SignalKind, key: &[u8]) -> Result<(), StoreError> {
     let sql = "DELETE FROM signal WHERE session_id = ? AND kind = ? AND key = ?";
-    let delete = sqlx::query(sql).bind(session.0).bind(kind as u8).bind(key);
+    let delete = query(sql).bind(session.0).bind(kind as u8).bind(key);
     delete.execute(&mut tx.conn).await.map(drop).map_err(refused)
 }
 
@@ -144,8 +143,8 @@ async fn delete_prefix(tx: &mut Tx, session: SessionId, kind: SignalKind, prefix
     let sql = "DELETE FROM signal WHERE session_id = ? AND kind = ? AND key >= ?";
     let bounded = "DELETE FROM signal WHERE session_id = ? AND kind = ? AND key >= ? AND key < ?";
     let done = match behind(prefix) {
-        Some(end) => sqlx::query(bounded).bind(session.0).bind(kind as u8).bind(prefix).bind(end).execute(&mut tx.conn).await,
-        None => sqlx::query(sql).bind(session.0).bind(kind as u8).bind(prefix).execute(&mut tx.conn).await,
+        Some(end) => query(bounded).bind(session.0).bind(kind as u8).bind(prefix).bind(end).execute(&mut tx.conn).await,
+        None => query(sql).bind(session.0).bind(kind as u8).bind(prefix).execute(&mut tx.conn).await,
     };
     done.map(drop).map_err(refused)
 }
@@ -182,7 +181,7 @@ async fn flush(tx: &mut Tx, session: SessionId, puts: &mut Vec<Put>) -> Result<(
 }
 
 async fn read(tx: &mut Tx, session: SessionId, kind: SignalKind, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-    let row = sqlx::query_scalar::<_, Vec<u8>>(GET).bind(session.0).bind(kind as u8).bind(key).fetch_optional(&mut tx.conn);
+    let row = query_scalar::<_, Vec<u8>>(GET).bind(session.0).bind(kind as u8).bind(key).fetch_optional(&mut tx.conn);
     let value = row.await.map_err(refused)?;
     value.map(|value| open(&tx.sealer, session, kind, key, &value)).transpose()
 }
@@ -201,7 +200,7 @@ impl SignalState {
 
     /// The value of a key.
     pub async fn get(&self, kind: SignalKind, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = sqlx::query_scalar::<_, Vec<u8>>(GET).bind(self.session_id.0).bind(kind as u8).bind(key);
+        let row = query_scalar::<_, Vec<u8>>(GET).bind(self.session_id.0).bind(kind as u8).bind(key);
         let value = row.fetch_optional(&self.store.inner.readers).await.map_err(refused)?;
         value.map(|value| open(&self.store.inner.sealer, self.session_id, kind, key, &value)).transpose()
     }
@@ -210,7 +209,7 @@ impl SignalState {
     pub async fn get_many(&self, kind: SignalKind, keys: &[Vec<u8>]) -> Result<Vec<SignalEntry>, StoreError> {
         let mut entries = Vec::with_capacity(keys.len());
         for piece in pieces(keys) {
-            let mut select = sqlx::query_as::<_, SignalEntry>(GET_MANY.sql(piece.len())).bind(self.session_id.0).bind(kind as u8);
+            let mut select = query_as::<_, SignalEntry>(GET_MANY.sql(piece.len())).bind(self.session_id.0).bind(kind as u8);
             for key in piece {
                 select = select.bind(key);
             }
@@ -222,7 +221,7 @@ impl SignalState {
     /// All values whose key begins so, by key.
     pub async fn list(&self, kind: SignalKind, prefix: &[u8]) -> Result<Vec<SignalEntry>, StoreError> {
         let sql = "SELECT key, value FROM signal WHERE session_id = ? AND kind = ? AND key >= ? AND (? IS NULL OR key < ?) ORDER BY key";
-        let select = sqlx::query_as::<_, SignalEntry>(sql).bind(self.session_id.0).bind(kind as u8).bind(prefix);
+        let select = query_as::<_, SignalEntry>(sql).bind(self.session_id.0).bind(kind as u8).bind(prefix);
         let select = select.bind(behind(prefix)).bind(behind(prefix));
         self.opened(kind, select.fetch_all(&self.store.inner.readers).await.map_err(refused)?)
     }
@@ -238,7 +237,7 @@ impl SignalState {
     /// All keys that begin so, in order, without opening any value.
     pub async fn list_keys(&self, kind: SignalKind, prefix: &[u8]) -> Result<Vec<Vec<u8>>, StoreError> {
         let sql = "SELECT key FROM signal WHERE session_id = ? AND kind = ? AND key >= ? AND (? IS NULL OR key < ?) ORDER BY key";
-        let select = sqlx::query_scalar(sql).bind(self.session_id.0).bind(kind as u8).bind(prefix);
+        let select = query_scalar(sql).bind(self.session_id.0).bind(kind as u8).bind(prefix);
         let select = select.bind(behind(prefix)).bind(behind(prefix));
         select.fetch_all(&self.store.inner.readers).await.map_err(refused)
     }
@@ -246,7 +245,7 @@ impl SignalState {
     /// The largest key of a kind in byte order.
     pub async fn max_key(&self, kind: SignalKind) -> Result<Option<Vec<u8>>, StoreError> {
         let sql = "SELECT key FROM signal WHERE session_id = ? AND kind = ? ORDER BY key DESC LIMIT 1";
-        let select = sqlx::query_scalar(sql).bind(self.session_id.0).bind(kind as u8);
+        let select = query_scalar(sql).bind(self.session_id.0).bind(kind as u8);
         select.fetch_optional(&self.store.inner.readers).await.map_err(refused)
     }
 
@@ -316,7 +315,7 @@ impl Store {
             let sql = sql.clone();
             let delete = self.write(move |tx| {
                 Box::pin(async move {
-                    let delete = sqlx::query(AssertSqlSafe(sql)).bind(older_than.0).execute(&mut tx.conn).await;
+                    let delete = query(AssertSqlSafe(sql)).bind(older_than.0).execute(&mut tx.conn).await;
                     delete.map(|done| done.rows_affected()).map_err(refused)
                 })
             });

@@ -4,7 +4,7 @@
 //! in the order of their writing, which is that of their age, from the oldest on: no index over times is needed, and the
 //! walk ends at the first piece that is young.
 
-use crate::dialect::refused;
+use crate::dialect::{query, query_as, query_scalar, refused};
 use crate::{Store, StoreError};
 use sanasend_model::clock::uuid_v7;
 use sanasend_model::{SessionId, Timestamp};
@@ -49,7 +49,7 @@ impl Store {
         let mut gone = 0;
         loop {
             let there = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM message_raw WHERE message_id < ? LIMIT 1) AS old";
-            let some = sqlx::query_scalar::<_, i64>(there).bind(end).fetch_one(&self.inner.readers).await.map_err(refused)?;
+            let some = query_scalar::<_, i64>(there).bind(end).fetch_one(&self.inner.readers).await.map_err(refused)?;
             if some == 0 {
                 return Ok(gone);
             }
@@ -57,7 +57,7 @@ impl Store {
                 Box::pin(async move {
                     let sql = "DELETE FROM message_raw WHERE message_id IN \
                                (SELECT message_id FROM message_raw WHERE message_id < ? ORDER BY message_id LIMIT ?)";
-                    let delete = sqlx::query(sql).bind(end).bind(PIECE).execute(&mut tx.conn).await;
+                    let delete = query(sql).bind(end).bind(PIECE).execute(&mut tx.conn).await;
                     delete.map(|done| done.rows_affected()).map_err(refused)
                 })
             });
@@ -74,14 +74,14 @@ impl Store {
     async fn walk(&self, walk: Walk, before: Timestamp) -> Result<u64, StoreError> {
         let (mut gone, mut behind) = (0, i64::MIN);
         loop {
-            let look = sqlx::query_as::<_, (Option<i64>, Option<i64>)>(walk.look).bind(behind).bind(PIECE);
+            let look = query_as::<_, (Option<i64>, Option<i64>)>(walk.look).bind(behind).bind(PIECE);
             let (Some(last), Some(oldest)) = look.fetch_one(&self.inner.readers).await.map_err(refused)? else { return Ok(gone) };
             if oldest >= before.0 {
                 return Ok(gone);
             }
             let piece = self.write(move |tx| {
                 Box::pin(async move {
-                    let delete = sqlx::query(walk.remove).bind(behind).bind(PIECE).bind(before.0).execute(&mut tx.conn).await;
+                    let delete = query(walk.remove).bind(behind).bind(PIECE).bind(before.0).execute(&mut tx.conn).await;
                     delete.map(|done| done.rows_affected()).map_err(refused)
                 })
             });
@@ -112,13 +112,13 @@ impl Store {
     async fn remove_expired(&self, there: &'static str, remove: &'static str, now: Timestamp) -> Result<u64, StoreError> {
         let mut gone = 0;
         loop {
-            let some = sqlx::query_scalar::<_, i64>(there).bind(now.0).fetch_one(&self.inner.readers).await.map_err(refused)?;
+            let some = query_scalar::<_, i64>(there).bind(now.0).fetch_one(&self.inner.readers).await.map_err(refused)?;
             if some == 0 {
                 return Ok(gone);
             }
             let piece = self.write(move |tx| {
                 Box::pin(async move {
-                    let delete = sqlx::query(remove).bind(now.0).bind(PIECE).execute(&mut tx.conn).await;
+                    let delete = query(remove).bind(now.0).bind(PIECE).execute(&mut tx.conn).await;
                     delete.map(|done| done.rows_affected()).map_err(refused)
                 })
             });
@@ -131,7 +131,7 @@ impl Store {
         let sql = "SELECT id FROM sessions WHERE NOT linked AND jid IS NULL AND created_at < ? AND updated_at < ? \
                    AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.user_id = sessions.user_id AND messages.session_id = sessions.id) \
                    ORDER BY created_at LIMIT ?";
-        let ids = sqlx::query_scalar::<_, Uuid>(sql).bind(before.0).bind(before.0).bind(PIECE).fetch_all(&self.inner.readers);
+        let ids = query_scalar::<_, Uuid>(sql).bind(before.0).bind(before.0).bind(PIECE).fetch_all(&self.inner.readers);
         Ok(ids.await.map_err(refused)?.into_iter().map(SessionId).collect())
     }
 }

@@ -1,6 +1,6 @@
 //! What each user used on each UTC day: the exact base of daily limits and of statistics.
 
-use crate::dialect::{Rows, pieces, refused};
+use crate::dialect::{Rows, pieces, query_as, refused};
 use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::{Timestamp, UserId};
@@ -48,7 +48,7 @@ impl Tx {
         let mut totals = Vec::with_capacity(more.len());
         let more: Vec<_> = more.iter().filter(|(_, _, usage)| *usage != Usage::default()).collect();
         for piece in pieces(&more) {
-            let mut add = sqlx::query_as::<_, (Uuid, i32, i64)>(ADD.sql(piece.len()));
+            let mut add = query_as::<_, (Uuid, i32, i64)>(ADD.sql(piece.len()));
             for (user, day, usage) in piece {
                 add = add.bind(user.0).bind(day).bind(usage.accepted).bind(usage.sent).bind(usage.received).bind(usage.failed);
             }
@@ -63,7 +63,7 @@ impl Store {
     /// A user's figures of a UTC day (days since 1970-01-01).
     pub async fn usage(&self, user: UserId, day: i32) -> Result<Usage, StoreError> {
         let sql = "SELECT accepted, sent, received, failed FROM usage_daily WHERE user_id = ? AND day = ?";
-        let row = sqlx::query_as::<_, (i64, i64, i64, i64)>(sql).bind(user.0).bind(day).fetch_optional(&self.inner.readers);
+        let row = query_as::<_, (i64, i64, i64, i64)>(sql).bind(user.0).bind(day).fetch_optional(&self.inner.readers);
         let (accepted, sent, received, failed) = row.await.map_err(refused)?.unwrap_or_default();
         Ok(Usage { accepted, sent, received, failed })
     }

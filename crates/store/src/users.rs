@@ -1,6 +1,6 @@
 //! Users: the tenants that own everything else, and their password hashes, which leave only for a login.
 
-use crate::dialect::{Db, refused};
+use crate::dialect::{On, query, query_as, query_scalar, refused};
 use crate::page::{found_in, listed, order_fields};
 use crate::rows::user;
 use crate::writer::Tx;
@@ -116,14 +116,14 @@ pub struct UserFilter {
 async fn is_last_admin(tx: &mut Tx, id: UserId) -> Result<bool, StoreError> {
     let sql = "SELECT (SELECT COUNT(*) FROM users WHERE id = ? AND is_admin AND is_active) > 0 \
                AND (SELECT COUNT(*) FROM users WHERE id <> ? AND is_admin AND is_active) = 0";
-    sqlx::query_scalar(sql).bind(id.0).bind(id.0).fetch_one(&mut tx.conn).await.map_err(refused)
+    query_scalar(sql).bind(id.0).bind(id.0).fetch_one(&mut tx.conn).await.map_err(refused)
 }
 
 /// One user, inside a transaction or outside.
-pub(crate) async fn find<'c>(conn: impl sqlx::Executor<'c, Database = Db>, id: UserId) -> Result<Option<User>, StoreError> {
+pub(crate) async fn find<'c>(conn: impl Into<On<'c>>, id: UserId) -> Result<Option<User>, StoreError> {
     let sql = "SELECT id, username, email, is_active, is_admin, max_messages_per_day, max_messages_per_minute, max_sessions, \
                created_at, updated_at FROM users WHERE id = ?";
-    let row = sqlx::query_as::<_, user::Model>(sql).bind(id.0).fetch_optional(conn);
+    let row = query_as::<_, user::Model>(sql).bind(id.0).fetch_optional(conn);
     Ok(row.await.map_err(refused)?.map(User::from))
 }
 
@@ -135,7 +135,7 @@ impl Store {
                 let (id, now) = (UserId::new(&*tx.clock), tx.clock.now());
                 let sql = "INSERT INTO users (id, username, email, password_hash, is_active, is_admin, max_messages_per_day, \
                            max_messages_per_minute, max_sessions, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-                let insert = sqlx::query(sql).bind(id.0).bind(new.username).bind(new.email).bind(new.password_hash);
+                let insert = query(sql).bind(id.0).bind(new.username).bind(new.email).bind(new.password_hash);
                 let insert = insert.bind(new.is_active).bind(new.is_admin).bind(new.max_messages_per_day);
                 let insert = insert.bind(new.max_messages_per_minute).bind(new.max_sessions).bind(now.0).bind(now.0);
                 insert.execute(&mut tx.conn).await.map_err(refused)?;
@@ -153,7 +153,7 @@ impl Store {
     /// The user of a login name with the stored password hash, for checking a password.
     pub async fn user_credentials(&self, username: &str) -> Result<Option<(User, String)>, StoreError> {
         let sql = "SELECT id, password_hash FROM users WHERE username = ?";
-        let row = sqlx::query_as::<_, (Uuid, String)>(sql).bind(username).fetch_optional(&self.inner.readers);
+        let row = query_as::<_, (Uuid, String)>(sql).bind(username).fetch_optional(&self.inner.readers);
         let Some((id, hash)) = row.await.map_err(refused)? else { return Ok(None) };
         Ok(self.user(UserId(id)).await?.map(|user| (user, hash)))
     }
@@ -177,7 +177,7 @@ impl Store {
             UserOrder::Email => user::Column::Email,
         };
         let rows = rows.order_by(column, filter.ordering.direction()).order_by(user::Column::Id, filter.ordering.direction());
-        Ok(listed(rows, page, &self.inner.lists).await?.map(User::from))
+        Ok(listed(rows, page, &self.inner.readers).await?.map(User::from))
     }
 
     /// Changes a user. The last active admin can't be demoted or deactivated; that is checked in the same transaction.
@@ -193,7 +193,7 @@ impl Store {
                            is_active = COALESCE(?, is_active), max_messages_per_day = COALESCE(?, max_messages_per_day), \
                            max_messages_per_minute = COALESCE(?, max_messages_per_minute), \
                            max_sessions = COALESCE(?, max_sessions), updated_at = ? WHERE id = ?";
-                let update = sqlx::query(sql).bind(patch.username).bind(patch.email).bind(patch.password_hash);
+                let update = query(sql).bind(patch.username).bind(patch.email).bind(patch.password_hash);
                 let update = update.bind(patch.is_admin).bind(patch.is_active).bind(patch.max_messages_per_day);
                 let update = update.bind(patch.max_messages_per_minute).bind(patch.max_sessions);
                 update.bind(tx.clock.now().0).bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
@@ -223,9 +223,9 @@ impl Store {
         let mut gone = 0;
         loop {
             let delete = self.write(move |tx| {
-                Box::pin(async move {
-                    sqlx::query(sql).bind(owner).execute(&mut tx.conn).await.map(|done| done.rows_affected()).map_err(refused)
-                })
+                Box::pin(
+                    async move { query(sql).bind(owner).execute(&mut tx.conn).await.map(|done| done.rows_affected()).map_err(refused) },
+                )
             });
             match delete.await? {
                 0 => return Ok(gone),
@@ -236,7 +236,7 @@ impl Store {
 
     /// How many users there are.
     pub async fn count_users(&self) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users").fetch_one(&self.inner.readers).await.map_err(refused)?;
+        let count: i64 = query_scalar("SELECT COUNT(*) FROM users").fetch_one(&self.inner.readers).await.map_err(refused)?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 }

@@ -4,20 +4,23 @@
 //! commits once (that is the one wait for the disk), and only then answers everybody and tells the events. Each request
 //! runs in its own savepoint, so that one that is refused leaves the others whole; waiting accepts are written by
 //! statements over many rows. If the commit fails, nobody is told that anything was done.
+//!
+//! On PostgreSQL every node has such a writer, and each transaction begins by taking one lock that all share: writers of
+//! all nodes run one after the other, as the processes on one SQLite file do (decision 0010).
 
-use crate::dialect::{BEGIN, Conn, Pool, connect_writer, refused};
+use crate::dialect::{Conn, Pool, Source, refused};
 use crate::events::Event;
 use crate::jobs::{Hints, JobHint};
 use crate::outbox::{Accepted, NewMessage, Queued};
 use crate::seal::Sealer;
+use crate::teller::Teller;
 use crate::{StoreError, outbox};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use sanasend_model::Clock;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 /// Requests that may wait; more must wait to be let in, so that an overload costs no memory.
 const QUEUE: usize = 4096;
@@ -104,9 +107,14 @@ impl Tx {
         Ok(keep || !alone)
     }
 
+    /// Opens the transaction.
+    pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
+        self.conn.begin(false).await.map(drop).map_err(refused)
+    }
+
     /// Runs a statement that takes no values and answers no rows.
     pub(crate) async fn command(&mut self, sql: &'static str) -> Result<(), StoreError> {
-        sqlx::query(sql).execute(&mut self.conn).await.map(drop).map_err(refused)
+        self.conn.command(sql).await.map_err(refused)
     }
 }
 
@@ -151,12 +159,11 @@ impl Writer {
 
 /// What the task needs besides its connection.
 pub(crate) struct Parts {
-    pub(crate) path: PathBuf,
+    pub(crate) source: Source,
     pub(crate) readers: Pool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) sealer: Arc<Sealer>,
-    pub(crate) written: watch::Sender<i64>,
-    pub(crate) changes: broadcast::Sender<Arc<Event>>,
+    pub(crate) teller: Arc<Teller>,
     pub(crate) hints: Arc<Hints>,
 }
 
@@ -208,7 +215,7 @@ async fn run(conn: Conn, parts: Parts, mut requests: mpsc::Receiver<Request>) {
             // The writer is the last to go: only it can fold the log back into the file, so that one file holds all.
             parts.readers.close().await;
             if let Some(tx) = tx.take() {
-                let _ = sqlx::Connection::close(tx.conn).await;
+                tx.conn.close().await;
             }
             let _ = done.send(());
             return;
@@ -225,12 +232,9 @@ impl Parts {
     /// Writes a batch and answers it; gives the connection back unless it is in doubt.
     async fn commit(&self, tx: Option<Tx>, mut batch: Batch) -> Option<Tx> {
         match self.attempt(tx, &mut batch).await {
-            Ok(mut tx) => {
+            Ok((mut tx, before)) => {
                 // Told before the answers: who was answered finds the event already told.
-                for event in tx.events.drain(..) {
-                    self.written.send_replace(event.seq);
-                    let _ = self.changes.send(event);
-                }
+                self.teller.tell(before, &mut tx.events).await;
                 self.hints.add(tx.hints.drain(..));
                 batch.answer(&Ok(()));
                 Some(tx)
@@ -244,26 +248,28 @@ impl Parts {
     }
 
     /// One transaction for all; on a new connection when the last one was in doubt. An error means that nothing was
-    /// written: the connection is dropped, which rolls back.
-    async fn attempt(&self, tx: Option<Tx>, batch: &mut Batch) -> Result<Tx, StoreError> {
+    /// written, unless it is COMMIT itself whose answer was lost: the connection is dropped, which rolls back. Answers also
+    /// the cursor of the last event before it, where other nodes write too.
+    async fn attempt(&self, tx: Option<Tx>, batch: &mut Batch) -> Result<(Tx, Option<i64>), StoreError> {
         let mut tx = match tx {
             Some(tx) => tx,
-            None => self.transaction(connect_writer(&self.path).await?),
+            None => self.transaction(self.source.connect_writer().await?),
         };
         if batch.accepts.is_empty() && batch.work.is_empty() {
-            return Ok(tx);
+            return Ok((tx, None));
         }
-        tx.command(BEGIN).await?;
+        let before = tx.conn.begin(self.teller.has_begun()).await.map_err(refused)?;
         if !batch.accepts.is_empty() {
             batch.accept_results = outbox::accept_all(&mut tx, &batch.accepts).await?;
         }
         let alone = batch.accepts.is_empty() && batch.work.len() == 1;
         for work in &mut batch.work {
             if !tx.run(work.as_mut(), alone).await? {
-                return Ok(tx);
+                return Ok((tx, None));
             }
         }
-        tx.command("COMMIT").await?;
-        Ok(tx)
+        let told = tx.events.last().map(|event| event.seq);
+        tx.conn.commit(told).await.map_err(refused)?;
+        Ok((tx, before))
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use bytes::Bytes;
 use proptest::prelude::*;
 use sanasend_model::{Clock, Network, SessionId, Timestamp};
-use sanasend_store::{Created, NewSession, NewUser, Options, SealKey, Store};
+use sanasend_store::{Created, Database, NewSession, NewUser, Options, SealKey, Store};
 use std::sync::Arc;
 use whatsapp_rust::wacore::appstate::hash::HashState;
 use whatsapp_rust::wacore::appstate::processor::AppStateMutationMAC;
@@ -40,8 +40,13 @@ impl Bench {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let clock: Arc<dyn Clock> = Arc::new(Seeded(1.into()));
-        let options =
-            Options { path: folder.path().join("db.sqlite"), seal_key: SealKey::new(1, [7; 32]), older_keys: Vec::new(), readers: 2 };
+        let options = Options {
+            database: Database::Sqlite { path: folder.path().join("db.sqlite") },
+            seal_key: SealKey::new(1, [7; 32]),
+            older_keys: Vec::new(),
+            readers: 2,
+            timeout: std::time::Duration::from_secs(5),
+        };
         let store = Store::open(options, clock.clone()).await.expect("store");
         store.migrate().await.expect("tables");
         let user = NewUser {

@@ -8,8 +8,8 @@ use super::{Places, out};
 use crate::auth::Auth;
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::data_dir::{self, database};
-use crate::node::ground::open_store;
+use crate::data_dir;
+use crate::node::ground::{is_fresh, open_store, prove};
 use crate::secrets::Secrets;
 use anyhow::bail;
 use sanasend_model::Clock;
@@ -38,20 +38,21 @@ impl Data {
     pub async fn open(places: &Places) -> anyhow::Result<Self> {
         let config = places.load(Vec::new())?.config;
         let folder = config.general.data_dir.clone();
-        if !database(&folder).exists() {
+        if is_fresh(&config).await? {
+            let database = config.database().map_err(anyhow::Error::msg)?;
             bail!(
-                "there is no database in {}; start the server once, run `sanasend migrate`, or name another folder with --data-dir",
-                folder.display()
+                "there is nothing in {database} yet; start the server once, run `sanasend migrate`, or name another folder with --data-dir"
             );
         }
         data_dir::make_private(&folder)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let secrets = Secrets::open(&folder, &*clock, false)?;
-        let store = open_store(&config, &folder, &secrets, clock.clone()).await?;
+        let store = open_store(&config, &secrets, clock.clone()).await?;
         let pending = store.pending_migrations().await?;
         if !pending.is_empty() {
             bail!("the database is older than this program ({}); run `sanasend migrate` first", pending.join(", "));
         }
+        prove(&store, &secrets).await?;
         let server = data_dir::holder(&folder);
         if let Some(pid) = &server {
             out::note(&format!("note: a server (process {pid}) has this folder open; it sees the change within a second"));

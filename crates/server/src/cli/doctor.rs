@@ -3,8 +3,8 @@
 use super::{Places, out};
 use crate::clock::SystemClock;
 use crate::config::{Config, Profile};
-use crate::data_dir::{self, database};
-use crate::node::ground::open_store;
+use crate::data_dir;
+use crate::node::ground::{is_fresh, open_store, prove};
 use crate::secrets::Secrets;
 use clap::Args;
 use sanasend_model::Clock;
@@ -72,11 +72,17 @@ pub async fn run(args: &DoctorArgs, places: &Places) -> anyhow::Result<ExitCode>
 async fn examine(config: &Config) -> Vec<Finding> {
     let folder = &config.general.data_dir;
     let server = data_dir::holder(folder);
-    let mut findings = vec![wall(), clock(), files(folder, config), running(folder, server.as_deref())];
+    let fresh =
+        tokio::time::timeout(DATABASE_PATIENCE, is_fresh(config)).await.unwrap_or_else(|_| Err(anyhow::anyhow!("it does not answer")));
+    let mut findings = vec![wall(), clock(), files(folder, fresh.as_ref().is_ok_and(|fresh| *fresh)), running(folder, server.as_deref())];
     findings.extend(ports(config, server.is_some()));
     findings.push(exposure(config));
     findings.push(disk(folder, config.store.low_disk_mib));
-    findings.extend(stored(config, folder).await);
+    match fresh {
+        Ok(true) => {}
+        Ok(false) => findings.extend(stored(config, folder).await),
+        Err(error) => findings.push(found("database", Verdict::Bad, format!("{error:#}"))),
+    }
     findings
 }
 
@@ -99,19 +105,15 @@ fn clock() -> Finding {
     found("clock", Verdict::Good, format!("it says {now}; keep it right by NTP"))
 }
 
-fn files(folder: &Path, config: &Config) -> Finding {
+fn files(folder: &Path, fresh: bool) -> Finding {
     if !folder.exists() {
         return found("data folder", Verdict::Warning, format!("{} is not there yet; the first start makes it", folder.display()));
     }
     let verdict = data_dir::make_private(folder).and_then(|()| {
-        if database(folder).exists() {
-            Secrets::open(folder, &SystemClock, false).map(|secrets| 1 + secrets.older_seal_keys.len())
-        } else {
-            Ok(0)
-        }
+        if fresh { Ok(0) } else { Secrets::open(folder, &SystemClock, false).map(|secrets| 1 + secrets.older_seal_keys.len()) }
     });
     match verdict {
-        Ok(0) => found("data folder", Verdict::Warning, format!("{} holds no database yet", config.general.data_dir.display())),
+        Ok(0) => found("data folder", Verdict::Warning, format!("{}: the database holds nothing yet", folder.display())),
         Ok(keys) => {
             found("data folder", Verdict::Good, format!("{}: for its owner only; secrets are whole, {keys} seal key(s)", folder.display()))
         }
@@ -166,25 +168,29 @@ fn disk(folder: &Path, low_mib: u64) -> Finding {
     }
 }
 
+/// The database as people know it, without its password.
+fn place(config: &Config) -> String {
+    config.database().map_or_else(|problem| problem, |database| database.to_string())
+}
+
 async fn stored(config: &Config, folder: &Path) -> Vec<Finding> {
-    if !database(folder).exists() {
-        return Vec::new();
-    }
     let look = async {
         let secrets = Secrets::open(folder, &SystemClock, false)?;
-        let store = open_store(config, folder, &secrets, Arc::new(SystemClock)).await?;
+        let store = open_store(config, &secrets, Arc::new(SystemClock)).await?;
         let answer = store.ping().await.map_err(anyhow::Error::from);
         let pending = store.pending_migrations().await.map_err(anyhow::Error::from);
+        let proof = if pending.as_ref().is_ok_and(Vec::is_empty) { prove(&store, &secrets).await } else { Ok(()) };
         let users = store.count_users().await;
         store.close().await;
         answer?;
+        proof?;
         anyhow::Ok((pending?, users))
     };
     match tokio::time::timeout(DATABASE_PATIENCE, look).await {
         Err(_) => vec![found("database", Verdict::Bad, "it does not answer".into())],
         Ok(Err(error)) => vec![found("database", Verdict::Bad, format!("{error:#}"))],
         Ok(Ok((pending, users))) => {
-            let mut findings = vec![found("database", Verdict::Good, "it answers".into())];
+            let mut findings = vec![found("database", Verdict::Good, format!("{} answers", place(config)))];
             findings.push(if pending.is_empty() {
                 found("migrations", Verdict::Good, "the database is up to date".into())
             } else {

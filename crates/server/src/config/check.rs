@@ -19,6 +19,9 @@ pub(super) fn whole(config: &Config, reader: &mut Reader) {
             reader.refuse("http.cors_origins", &format!("`{origin}` is no origin; it must be like https://app.example.com"));
         }
     }
+    if let Err(problem) = config.database() {
+        reader.refuse("database_url", &problem);
+    }
     if config.log.filter.parse::<tracing_subscriber::EnvFilter>().is_err() {
         reader.refuse("log.filter", "is no list of tracing directives like `info` or `warn,sanasend=debug`");
     }

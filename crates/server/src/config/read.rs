@@ -16,6 +16,9 @@ pub const ENV_PREFIX: &str = "SANASEND_";
 /// Variables with our prefix that are no settings: they steer the command line.
 pub const ENV_OF_THE_COMMAND_LINE: &[&str] = &["SANASEND_CONFIG", "SANASEND_URL", "SANASEND_API_KEY", "SANASEND_PASSWORD"];
 
+/// Variables that begin so are no settings either: they tell tests where their servers are.
+const ENV_OF_TESTS: &str = "SANASEND_TEST_";
+
 /// One setting as it is in force.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
@@ -184,7 +187,8 @@ impl Provider for TextValue {
 /// Turns the environment into values; variables of the command line itself are left out. The dots of the `known` names
 /// may be written as one underscore or as two; what is not known keeps its name, so that it can be refused.
 pub fn from_environment(variables: impl IntoIterator<Item = (String, String)>, known: &[Row]) -> Vec<TextValue> {
-    let ours = variables.into_iter().filter(|(name, _)| !ENV_OF_THE_COMMAND_LINE.contains(&name.as_str()));
+    let ours =
+        variables.into_iter().filter(|(name, _)| !ENV_OF_THE_COMMAND_LINE.contains(&name.as_str()) && !name.starts_with(ENV_OF_TESTS));
     let mut values: Vec<TextValue> = ours
         .filter_map(|(name, raw)| {
             let bare = name.strip_prefix(ENV_PREFIX)?.to_lowercase();

@@ -5,6 +5,7 @@
 
 use super::kinds::{Cidr, Hidden, LogFormat, Profile};
 use super::read::Reader;
+use sanasend_store::Database;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -48,6 +49,9 @@ section! {
         /// The folder that holds everything: database, secrets, the sandbox's state. Made at the first start, for
         /// this user alone (mode 700).
         data_dir: PathBuf = PathBuf::from("sanasend-data");
+        /// The database: `postgres://user:password@host/name?sslmode=verify-full`, or `sqlite:///path/to/file` (without the
+        /// third slash the file lies in the data folder). Empty: the file `sanasend.db` in the data folder.
+        database_url: Option<Hidden> = None;
         /// Where the API listens. Port 0 picks a free one. Anything but 127.0.0.1 is reachable from outside: put
         /// HTTPS in front of it.
         listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
@@ -194,8 +198,10 @@ section! {
 section! {
     /// The database.
     Store("store.", profile) {
-        /// Connections that read; one more writes.
+        /// Connections that read; one more writes, and with PostgreSQL another one listens.
         readers: u32 = 4, within 1..=64;
+        /// How long PostgreSQL may take to answer, in seconds, before a request is answered 503.
+        timeout_seconds: u64 = 5, within 1..=120;
         /// Free space on the disk below which `doctor` warns, in MiB.
         low_disk_mib: u64 = 512, within 0..=1_048_576;
     }
@@ -277,6 +283,20 @@ impl Config {
         };
         super::check::whole(&config, reader);
         config
+    }
+}
+
+impl Config {
+    /// The database.
+    ///
+    /// # Errors
+    /// A sentence, when the URL names none; a configuration that was loaded has been checked for that.
+    pub fn database(&self) -> Result<Database, String> {
+        let data_dir = &self.general.data_dir;
+        match &self.general.database_url {
+            Some(url) => Database::parse(&url.0, data_dir),
+            None => Ok(Database::Sqlite { path: crate::data_dir::database(data_dir) }),
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use customer::Customer;
 use indicatif::{ProgressBar, ProgressStyle};
 use places::Temporary;
 use report::{Accept, Latency, Raw, Report, Sends, quantile};
+use sanasend_store::Database;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +46,9 @@ pub struct LoadtestArgs {
     /// Clients of the accept measurement with many.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub clients: u64,
+    /// Measure accepts on this empty PostgreSQL database (`postgres://...`). [default: SQLite in a temporary folder]
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
     /// Print the figures as one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -113,11 +117,17 @@ async fn measure(args: &LoadtestArgs, place: &Temporary, progress: &ProgressBar)
 /// Accepts with one client and with many, with the machine's limits measured between them.
 async fn accept_stage(args: &LoadtestArgs, place: &Temporary, time: Duration, stage: &impl Fn(&str)) -> anyhow::Result<(Raw, Accept)> {
     let folder = place.folder("accepts")?;
-    let server = Process::start(SERVE, &folder, SETTINGS).await?;
+    let mut settings = SETTINGS.to_vec();
+    settings.extend(args.database.as_deref().map(|url| ("SANASEND_DATABASE_URL", url)));
+    let database = match &args.database {
+        Some(url) => Database::parse(url, &folder).map_err(anyhow::Error::msg)?,
+        None => Database::Sqlite { path: crate::data_dir::database(&folder) },
+    };
+    let server = Process::start(SERVE, &folder, &settings).await?;
     let customer = Customer::of(&server)?;
     let account = customer.link("shop").await?;
     customer.go_offline(&account).await?;
-    let before = sanasend_store::raw::count_messages(&crate::data_dir::database(&folder)).await?;
+    let before = sanasend_store::raw::count_messages(&database).await?;
     stage("accepts with one client");
     let one = accepts::measure(&customer, &account, 1, time).await?;
     stage("the bare disk and a bare database");
@@ -127,10 +137,11 @@ async fn accept_stage(args: &LoadtestArgs, place: &Temporary, time: Duration, st
     let fsync_per_s = tokio::task::spawn_blocking(move || disk::measure(&for_disk, raw_time))
         .await
         .context("the measurement of the disk broke down")??;
-    let bare = sanasend_store::raw::measure(&raw_folder.join("raw.db"), raw_time).await?;
+    let bare = if database.file().is_some() { Database::Sqlite { path: raw_folder.join("raw.db") } } else { database.clone() };
+    let bare = sanasend_store::raw::measure(&bare, raw_time).await?;
     stage("accepts with many clients");
     let many = accepts::measure(&customer, &account, usize::try_from(args.clients)?, time).await?;
-    let on_disk = sanasend_store::raw::count_messages(&crate::data_dir::database(&folder)).await? - before;
+    let on_disk = sanasend_store::raw::count_messages(&database).await? - before;
     let answered = one.accepted + many.accepted;
     anyhow::ensure!(on_disk == answered, "{answered} messages were accepted, but {on_disk} are on disk");
     server.stop().await?;

@@ -4,13 +4,13 @@
 //! without the keys that it was written with.
 
 use crate::config::Config;
-use crate::data_dir::{DataDir, database};
+use crate::data_dir::DataDir;
 use crate::secrets::{SealSecret, Secrets};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use sanasend_model::Clock;
-use sanasend_store::{SealKey, Store};
-use std::path::Path;
+use sanasend_store::{Proof, SealKey, Store};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An opened data folder with its secrets and its database.
 pub struct Ground {
@@ -26,29 +26,63 @@ impl Ground {
     /// Opens the data folder for this process alone; makes what is missing in a new one.
     ///
     /// # Errors
-    /// A sentence: the folder is open to others or in use, a secret is missing, the database can't be opened.
+    /// A sentence: the folder is open to others or in use, a secret is missing or another one, the database can't be opened.
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let data_dir = DataDir::open(&config.general.data_dir)?;
-        // Secrets are always made before the database: a database without them has lost them.
-        let fresh = !data_dir.database().exists();
+        let fresh = is_fresh(config).await?;
         let secrets = Secrets::open(data_dir.path(), &*clock, fresh)?;
-        let store = open_store(config, data_dir.path(), &secrets, clock).await?;
+        let store = open_store(config, &secrets, clock).await?;
         Ok(Self { data_dir, secrets, store })
     }
 }
 
-/// Opens the database of a data folder without taking the folder's lock: for commands that may run beside a server.
+/// Whether the database holds nothing that was made with secrets yet: only then may they be made anew. (Secrets come
+/// before the tables: a database with tables and without secrets has lost them.)
+///
+/// # Errors
+/// A sentence when the database does not answer.
+pub async fn is_fresh(config: &Config) -> anyhow::Result<bool> {
+    let database = config.database().map_err(anyhow::Error::msg)?;
+    database.is_fresh(timeout(config)).await.with_context(|| format!("can't open the database {database}"))
+}
+
+/// Opens the database without taking the data folder's lock: for commands that may run beside a server.
 ///
 /// # Errors
 /// A sentence when it can't be opened.
-pub async fn open_store(config: &Config, data_dir: &Path, secrets: &Secrets, clock: Arc<dyn Clock>) -> anyhow::Result<Store> {
+pub async fn open_store(config: &Config, secrets: &Secrets, clock: Arc<dyn Clock>) -> anyhow::Result<Store> {
+    let database = config.database().map_err(anyhow::Error::msg)?;
     let options = sanasend_store::Options {
-        path: database(data_dir),
+        database: database.clone(),
         seal_key: seal_key(&secrets.seal_key),
         older_keys: secrets.older_seal_keys.iter().map(seal_key).collect(),
         readers: config.store.readers,
+        timeout: timeout(config),
     };
-    Store::open(options, clock).await.with_context(|| format!("can't open the database {}", database(data_dir).display()))
+    Store::open(options, clock).await.with_context(|| format!("can't open the database {database}"))
+}
+
+/// Refuses to work on a database with secrets that are not those that it was written with: of another data folder, or of a
+/// node that was not given the secrets of the others. The tables must be up to date.
+///
+/// # Errors
+/// A sentence that says which secret it is.
+pub async fn prove(store: &Store, secrets: &Secrets) -> anyhow::Result<()> {
+    match store.prove_secrets(secrets.fingerprint()).await? {
+        Proof::Good => Ok(()),
+        Proof::OtherSealKey => bail!(
+            "the seal key of this data folder is not the one that the database was written with; put the folder `secrets` back from \
+             your backup, or copy it from another node of this database"
+        ),
+        Proof::OtherSecrets => bail!(
+            "`api_key_hmac` or `jwt_hmac` of this data folder is not the one that the database was made with: API keys and logins \
+             would not work; put the folder `secrets` back from your backup, or copy it from another node of this database"
+        ),
+    }
+}
+
+const fn timeout(config: &Config) -> Duration {
+    Duration::from_secs(config.store.timeout_seconds)
 }
 
 fn seal_key(secret: &SealSecret) -> SealKey {

@@ -56,6 +56,7 @@ impl Node {
         if !applied.is_empty() {
             tracing::info!(migrations = applied.len(), "the database was brought up to date");
         }
+        ground::prove(&ground.store, &ground.secrets).await?;
         let shutdown = CancellationToken::new();
         let auth = Auth::new(&config, &ground.secrets, &clock);
         let (sandbox, first_run) =

@@ -2,7 +2,7 @@
 
 use super::{DueJobs, Job, JobPlaces};
 use crate::StoreError;
-use crate::dialect::{Rows, pieces, refused};
+use crate::dialect::{Rows, pieces, query, query_as, query_scalar, refused};
 use crate::rows::job::Model;
 use crate::writer::Tx;
 use sanasend_model::{JobId, Timestamp};
@@ -25,11 +25,11 @@ pub(super) async fn claim(tx: &mut Tx, owner: Uuid, asked: Vec<JobPlaces>) -> Re
     let (mut claimed, mut next) = (Vec::new(), Vec::with_capacity(asked.len()));
     for places in asked {
         let limit = i64::try_from(places.places).unwrap_or(i64::MAX);
-        let due = sqlx::query_scalar::<_, i64>(DUE).bind(&places.kind).bind(&places.bundle).bind(now.0).bind(limit);
+        let due = query_scalar::<_, i64>(DUE).bind(&places.kind).bind(&places.bundle).bind(now.0).bind(limit);
         let due = due.fetch_all(&mut tx.conn).await.map_err(refused)?;
         let mut rows = Vec::with_capacity(due.len());
         for piece in pieces(&due) {
-            let mut update = sqlx::query_as::<_, Model>(CLAIM.sql(piece.len())).bind(owner).bind(now.0).bind(now.plus(places.lease).0);
+            let mut update = query_as::<_, Model>(CLAIM.sql(piece.len())).bind(owner).bind(now.0).bind(now.plus(places.lease).0);
             for seq in piece {
                 update = update.bind(*seq);
             }
@@ -43,7 +43,7 @@ pub(super) async fn claim(tx: &mut Tx, owner: Uuid, asked: Vec<JobPlaces>) -> Re
                 Err(error) => bury(tx, seq, lane, &error).await?,
             }
         }
-        let due_at = sqlx::query_scalar::<_, Option<i64>>(NEXT).bind(&places.kind).bind(&places.bundle).fetch_one(&mut tx.conn);
+        let due_at = query_scalar::<_, Option<i64>>(NEXT).bind(&places.kind).bind(&places.bundle).fetch_one(&mut tx.conn);
         let due_at = due_at.await.map_err(refused)?.map(Timestamp);
         next.push(DueJobs { kind: places.kind, bundle: places.bundle, due_at });
     }
@@ -54,7 +54,7 @@ pub(super) async fn claim(tx: &mut Tx, owner: Uuid, asked: Vec<JobPlaces>) -> Re
 async fn bury(tx: &mut Tx, seq: i64, lane: Option<String>, error: &StoreError) -> Result<(), StoreError> {
     tracing::error!(%error, "a job can't be read; it is given up");
     let sql = "UPDATE jobs SET state = 2, head = FALSE, ended_at = ?, payload = 'null', last_error = ? WHERE seq = ?";
-    let update = sqlx::query(sql).bind(tx.clock.now().0).bind("The stored job could not be read.").bind(seq);
+    let update = query(sql).bind(tx.clock.now().0).bind("The stored job could not be read.").bind(seq);
     update.execute(&mut tx.conn).await.map_err(refused)?;
     super::settle::raise(tx, lane.into_iter().collect()).await
 }
@@ -65,7 +65,7 @@ pub(super) async fn renew(tx: &mut Tx, owner: Uuid, attempts: &[(JobId, i32, Dur
     let mut lost = Vec::new();
     for (id, attempt, lease) in attempts {
         let sql = "UPDATE jobs SET due_at = ? WHERE id = ? AND state = 1 AND attempts = ? AND owner = ?";
-        let update = sqlx::query(sql).bind(now.plus(*lease).0).bind(id.0).bind(attempt).bind(owner);
+        let update = query(sql).bind(now.plus(*lease).0).bind(id.0).bind(attempt).bind(owner);
         if update.execute(&mut tx.conn).await.map_err(refused)?.rows_affected() == 0 {
             lost.push(*id);
         }

@@ -2,7 +2,7 @@
 
 use super::{JobHint, NewJob};
 use crate::StoreError;
-use crate::dialect::{Rows, pieces, refused};
+use crate::dialect::{Rows, pieces, query, query_scalar, refused};
 use crate::writer::Tx;
 use sanasend_model::JobId;
 use std::collections::HashSet;
@@ -21,7 +21,7 @@ impl Tx {
         let mut taken = self.taken_lanes(jobs).await?;
         let mut ids = Vec::with_capacity(jobs.len());
         for piece in pieces(jobs) {
-            let mut insert = sqlx::query(INSERT.sql(piece.len()));
+            let mut insert = query(INSERT.sql(piece.len()));
             for job in piece {
                 let id = JobId::new(&*self.clock);
                 // Only the first of a lane can be claimed.
@@ -45,7 +45,7 @@ impl Tx {
         let lanes: Vec<&str> = lanes.into_iter().collect();
         let mut taken = HashSet::new();
         for piece in pieces(&lanes) {
-            let mut select = sqlx::query_scalar::<_, String>(TAKEN.sql(piece.len()));
+            let mut select = query_scalar::<_, String>(TAKEN.sql(piece.len()));
             for lane in piece {
                 select = select.bind(*lane);
             }

@@ -1,7 +1,7 @@
 //! Looking at jobs: what is due for the runner, lists and figures for people, and the removal of old dead ones.
 
 use super::{Job, PIECE};
-use crate::dialect::refused;
+use crate::dialect::{query, query_as, refused};
 use crate::page::{found_in, listed, order_fields};
 use crate::rows::job::{self, number, state};
 use crate::{Listed, Ordering, Page, Store, StoreError};
@@ -73,14 +73,14 @@ const DUE: &str = "WITH RECURSIVE bundles (bundle) AS (\
 impl Store {
     /// When the first job of each bundle of a kind may run. Reads only.
     pub async fn due_jobs(&self, kind: &str) -> Result<Vec<DueJobs>, StoreError> {
-        let rows = sqlx::query_as::<_, (String, Option<i64>)>(DUE).bind(kind).bind(kind).bind(kind).fetch_all(&self.inner.readers);
+        let rows = query_as::<_, (String, Option<i64>)>(DUE).bind(kind).bind(kind).bind(kind).fetch_all(&self.inner.readers);
         let due = |(bundle, due_at): (String, Option<i64>)| DueJobs { kind: kind.to_owned(), bundle, due_at: due_at.map(Timestamp) };
         Ok(rows.await.map_err(refused)?.into_iter().map(due).collect())
     }
 
     /// One job.
     pub async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
-        let row = sqlx::query_as::<_, job::Model>("SELECT * FROM jobs WHERE id = ?").bind(id.0).fetch_optional(&self.inner.readers);
+        let row = query_as::<_, job::Model>("SELECT * FROM jobs WHERE id = ?").bind(id.0).fetch_optional(&self.inner.readers);
         row.await.map_err(refused)?.map(job::Model::read).transpose()
     }
 
@@ -107,7 +107,7 @@ impl Store {
             JobOrder::DueAt => rows.order_by(job::Column::DueAt, direction.clone()),
             JobOrder::Attempts => rows.order_by(job::Column::Attempts, direction.clone()),
         };
-        let Listed { count, results } = listed(rows.order_by(job::Column::Seq, direction), page, &self.inner.lists).await?;
+        let Listed { count, results } = listed(rows.order_by(job::Column::Seq, direction), page, &self.inner.readers).await?;
         let results = results.into_iter().map(job::Model::read).collect::<Result<_, _>>()?;
         Ok(Listed { count, results })
     }
@@ -115,9 +115,9 @@ impl Store {
     /// Figures of every kind that has jobs, by name.
     pub async fn count_jobs(&self) -> Result<Vec<JobCount>, StoreError> {
         let sql = "SELECT kind, state, COUNT(*) FROM jobs GROUP BY state, kind";
-        let counts = sqlx::query_as::<_, (String, i16, i64)>(sql).fetch_all(&self.inner.readers).await.map_err(refused)?;
+        let counts = query_as::<_, (String, i16, i64)>(sql).fetch_all(&self.inner.readers).await.map_err(refused)?;
         let sql = "SELECT kind, MIN(due_at) FROM jobs WHERE head AND state = 0 GROUP BY kind";
-        let oldest = sqlx::query_as::<_, (String, i64)>(sql).fetch_all(&self.inner.readers).await.map_err(refused)?;
+        let oldest = query_as::<_, (String, i64)>(sql).fetch_all(&self.inner.readers).await.map_err(refused)?;
         let mut kinds: BTreeMap<String, JobCount> = BTreeMap::new();
         for (kind, number, count) in counts {
             let entry = kinds.entry(kind).or_default();
@@ -141,7 +141,7 @@ impl Store {
         loop {
             let piece = self.write(move |tx| {
                 Box::pin(async move {
-                    let delete = sqlx::query(sql).bind(before.0).bind(PIECE).execute(&mut tx.conn).await;
+                    let delete = query(sql).bind(before.0).bind(PIECE).execute(&mut tx.conn).await;
                     delete.map(|done| done.rows_affected()).map_err(refused)
                 })
             });

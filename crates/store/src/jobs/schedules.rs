@@ -3,7 +3,7 @@
 //! A row per schedule holds when it runs next. The node that moves the row under its lease first runs the tick; the others
 //! find it taken. A tick that was missed while nothing ran is run once, since the row still says that it is due.
 
-use crate::dialect::refused;
+use crate::dialect::{query, query_as, refused};
 use crate::{Store, StoreError};
 use sanasend_model::Timestamp;
 use std::time::Duration;
@@ -71,7 +71,7 @@ impl Store {
             Box::pin(async move {
                 let sql = "INSERT INTO schedules (name, cron, next_run) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE \
                            SET cron = excluded.cron, next_run = excluded.next_run WHERE schedules.cron <> excluded.cron";
-                let insert = sqlx::query(sql).bind(name).bind(cron).bind(next_run.0);
+                let insert = query(sql).bind(name).bind(cron).bind(next_run.0);
                 insert.execute(&mut tx.conn).await.map(drop).map_err(refused)
             })
         })
@@ -80,7 +80,7 @@ impl Store {
 
     /// All schedules that were ever made known, by name.
     pub async fn schedules(&self) -> Result<Vec<ScheduleRow>, StoreError> {
-        let rows = sqlx::query_as::<_, Row>(COLUMNS).fetch_all(&self.inner.readers).await.map_err(refused)?;
+        let rows = query_as::<_, Row>(COLUMNS).fetch_all(&self.inner.readers).await.map_err(refused)?;
         Ok(rows.into_iter().map(read).collect())
     }
 
@@ -92,7 +92,7 @@ impl Store {
                 let now = tx.clock.now();
                 let sql = "UPDATE schedules SET leased_until = ?, owner = ?, last_run = ? \
                            WHERE name = ? AND next_run <= ? AND (leased_until IS NULL OR leased_until <= ?)";
-                let update = sqlx::query(sql).bind(now.plus(lease).0).bind(owner).bind(now.0).bind(name).bind(now.0).bind(now.0);
+                let update = query(sql).bind(now.plus(lease).0).bind(owner).bind(now.0).bind(name).bind(now.0).bind(now.0);
                 update.execute(&mut tx.conn).await.map(|done| done.rows_affected() > 0).map_err(refused)
             })
         })
@@ -105,7 +105,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let sql = "UPDATE schedules SET leased_until = ? WHERE name = ? AND owner = ?";
-                let update = sqlx::query(sql).bind(tx.clock.now().plus(lease).0).bind(name).bind(owner);
+                let update = query(sql).bind(tx.clock.now().plus(lease).0).bind(name).bind(owner);
                 update.execute(&mut tx.conn).await.map(|done| done.rows_affected() > 0).map_err(refused)
             })
         })
@@ -121,7 +121,7 @@ impl Store {
                 let took = i64::try_from(run.took.as_millis()).unwrap_or(i64::MAX);
                 let outcome = if run.outcome.is_ok() { "ok" } else { "failed" };
                 let detail = run.outcome.unwrap_or_else(|error| error);
-                let update = sqlx::query(sql).bind(run.next_run.0).bind(took).bind(outcome).bind(detail).bind(run.name).bind(run.owner);
+                let update = query(sql).bind(run.next_run.0).bind(took).bind(outcome).bind(detail).bind(run.name).bind(run.owner);
                 update.execute(&mut tx.conn).await.map(drop).map_err(refused)
             })
         })
@@ -135,7 +135,7 @@ impl Store {
             Box::pin(async move {
                 let now = tx.clock.now();
                 let sql = "UPDATE schedules SET next_run = ? WHERE name = ? AND (leased_until IS NULL OR leased_until <= ?)";
-                let update = sqlx::query(sql).bind(now.0).bind(name).bind(now.0);
+                let update = query(sql).bind(now.0).bind(name).bind(now.0);
                 update.execute(&mut tx.conn).await.map(|done| done.rows_affected() > 0).map_err(refused)
             })
         })

@@ -1,7 +1,7 @@
 //! What became of attempts: done, again later, or given up; and who is next in a lane.
 
 use super::{JobChanged, JobHint, JobOutcome, JobResult, PIECE};
-use crate::dialect::{Rows, pieces, refused};
+use crate::dialect::{Rows, pieces, query, query_as, refused};
 use crate::rows::from_row;
 use crate::rows::job::{Model, state};
 use crate::writer::Tx;
@@ -36,7 +36,7 @@ static RAISE: Rows = Rows::new(
 pub(super) async fn settle(tx: &mut Tx, results: Vec<JobResult>) -> Result<(), StoreError> {
     let mut running: HashMap<Uuid, Running> = HashMap::with_capacity(results.len());
     for piece in pieces(&results) {
-        let mut select = sqlx::query_as::<_, Running>(RUNNING.sql(piece.len()));
+        let mut select = query_as::<_, Running>(RUNNING.sql(piece.len()));
         for result in piece {
             select = select.bind(result.id.0);
         }
@@ -57,7 +57,7 @@ pub(super) async fn settle(tx: &mut Tx, results: Vec<JobResult>) -> Result<(), S
         lanes.extend(row.lane.filter(|_| leaves));
     }
     for piece in pieces(&done) {
-        let mut delete = sqlx::query(DELETE.sql(piece.len()));
+        let mut delete = query(DELETE.sql(piece.len()));
         for seq in piece {
             delete = delete.bind(*seq);
         }
@@ -68,14 +68,14 @@ pub(super) async fn settle(tx: &mut Tx, results: Vec<JobResult>) -> Result<(), S
 
 async fn die(tx: &mut Tx, seq: i64, reason: String) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET state = 2, head = FALSE, owner = NULL, ended_at = ?, last_error = ? WHERE seq = ?";
-    let update = sqlx::query(sql).bind(tx.clock.now().0).bind(reason).bind(seq);
+    let update = query(sql).bind(tx.clock.now().0).bind(reason).bind(seq);
     update.execute(&mut tx.conn).await.map(drop).map_err(refused)
 }
 
 async fn retry(tx: &mut Tx, row: &Running, due_at: Timestamp, reason: String, keep_lane: bool) -> Result<(), StoreError> {
     let sql = "UPDATE jobs SET state = 0, owner = NULL, due_at = ?, last_error = ?, lane = ? WHERE seq = ?";
     let lane = row.lane.as_deref().filter(|_| keep_lane);
-    let update = sqlx::query(sql).bind(due_at.0).bind(reason).bind(lane).bind(row.seq);
+    let update = query(sql).bind(due_at.0).bind(reason).bind(lane).bind(row.seq);
     update.execute(&mut tx.conn).await.map_err(refused)?;
     tx.hints.push(JobHint { kind: row.kind.clone(), bundle: row.bundle.clone(), due_at });
     Ok(())
@@ -85,7 +85,7 @@ async fn retry(tx: &mut Tx, row: &Running, due_at: Timestamp, reason: String, ke
 pub(super) async fn raise(tx: &mut Tx, lanes: BTreeSet<String>) -> Result<(), StoreError> {
     let lanes: Vec<String> = lanes.into_iter().collect();
     for piece in pieces(&lanes) {
-        let mut update = sqlx::query_as::<_, (String, String, i64)>(RAISE.sql(piece.len()));
+        let mut update = query_as::<_, (String, String, i64)>(RAISE.sql(piece.len()));
         for lane in piece {
             update = update.bind(lane);
         }
@@ -100,7 +100,7 @@ pub(super) async fn give_back(tx: &mut Tx, attempts: &[(JobId, i32)]) -> Result<
     for (id, attempt) in attempts {
         let sql =
             "UPDATE jobs SET state = 0, owner = NULL, attempts = attempts - 1, due_at = ? WHERE id = ? AND state = 1 AND attempts = ?";
-        sqlx::query(sql).bind(now.0).bind(id.0).bind(attempt).execute(&mut tx.conn).await.map_err(refused)?;
+        query(sql).bind(now.0).bind(id.0).bind(attempt).execute(&mut tx.conn).await.map_err(refused)?;
     }
     Ok(())
 }
@@ -110,8 +110,8 @@ pub(super) async fn free_leases(tx: &mut Tx, owner: Option<Uuid>) -> Result<u64,
     let jobs = "UPDATE jobs SET state = 0, owner = NULL, due_at = ? WHERE state = 1 AND (owner = ? OR CAST(? AS BOOLEAN))";
     let schedules = "UPDATE schedules SET leased_until = NULL, owner = NULL WHERE owner IS NOT NULL AND (owner = ? OR CAST(? AS BOOLEAN))";
     let (all, owner) = (owner.is_none(), owner.unwrap_or_default());
-    let jobs = sqlx::query(jobs).bind(now.0).bind(owner).bind(all).execute(&mut tx.conn).await.map_err(refused)?;
-    let schedules = sqlx::query(schedules).bind(owner).bind(all).execute(&mut tx.conn).await.map_err(refused)?;
+    let jobs = query(jobs).bind(now.0).bind(owner).bind(all).execute(&mut tx.conn).await.map_err(refused)?;
+    let schedules = query(schedules).bind(owner).bind(all).execute(&mut tx.conn).await.map_err(refused)?;
     Ok(jobs.rows_affected() + schedules.rows_affected())
 }
 
@@ -121,7 +121,7 @@ async fn revive(tx: &mut Tx, dead: Vec<Model>) -> Result<(), StoreError> {
     let mut lanes = BTreeSet::new();
     for job in dead {
         let sql = "UPDATE jobs SET state = 0, head = ?, attempts = 0, due_at = ?, ended_at = NULL WHERE seq = ?";
-        let update = sqlx::query(sql).bind(job.lane.is_none()).bind(now.0).bind(job.seq);
+        let update = query(sql).bind(job.lane.is_none()).bind(now.0).bind(job.seq);
         update.execute(&mut tx.conn).await.map_err(refused)?;
         if job.lane.is_none() {
             tx.hints.push(JobHint { kind: job.kind, bundle: job.bundle, due_at: now });
@@ -132,7 +132,7 @@ async fn revive(tx: &mut Tx, dead: Vec<Model>) -> Result<(), StoreError> {
 }
 
 async fn find(tx: &mut Tx, id: JobId) -> Result<Option<Model>, StoreError> {
-    let row = sqlx::query_as::<_, Model>("SELECT * FROM jobs WHERE id = ?").bind(id.0).fetch_optional(&mut tx.conn);
+    let row = query_as::<_, Model>("SELECT * FROM jobs WHERE id = ?").bind(id.0).fetch_optional(&mut tx.conn);
     row.await.map_err(refused)
 }
 
@@ -172,7 +172,7 @@ impl Store {
             let piece = self.write(move |tx| {
                 Box::pin(async move {
                     let sql = "SELECT * FROM jobs WHERE state = 2 AND (? IS NULL OR kind = ?) ORDER BY seq LIMIT ?";
-                    let rows = sqlx::query_as::<_, Model>(sql).bind(kind.clone()).bind(kind).bind(PIECE).fetch_all(&mut tx.conn);
+                    let rows = query_as::<_, Model>(sql).bind(kind.clone()).bind(kind).bind(PIECE).fetch_all(&mut tx.conn);
                     let rows = rows.await.map_err(refused)?;
                     let count = rows.len() as u64;
                     revive(tx, rows).await?;
@@ -194,7 +194,7 @@ impl Store {
                     Ok(row) => row,
                     Err(refusal) => return Ok(refusal),
                 };
-                sqlx::query("DELETE FROM jobs WHERE seq = ?").bind(row.seq).execute(&mut tx.conn).await.map_err(refused)?;
+                query("DELETE FROM jobs WHERE seq = ?").bind(row.seq).execute(&mut tx.conn).await.map_err(refused)?;
                 Ok(JobChanged::Done(Box::new(row.read()?)))
             })
         })

@@ -7,6 +7,7 @@ mod m20261121_000002_sessions;
 mod m20261121_000003_messages;
 mod m20261121_000004_jobs;
 mod m20261121_000008_audit;
+mod m20261121_000009_proofs;
 
 use sea_orm_migration::prelude::*;
 
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000003_messages::Migration),
             Box::new(m20261121_000004_jobs::Migration),
             Box::new(m20261121_000008_audit::Migration),
+            Box::new(m20261121_000009_proofs::Migration),
         ]
     }
 }

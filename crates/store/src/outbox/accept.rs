@@ -5,7 +5,7 @@
 
 use super::{Accepted, Idempotency, NewMessage};
 use crate::StoreError;
-use crate::dialect::{BEGIN, Rows, pieces, refused};
+use crate::dialect::{On, Rows, pieces, query, query_as, refused};
 use crate::events::NewEvent;
 use crate::messages::{Message, Peer};
 use crate::rows::Place;
@@ -27,7 +27,7 @@ pub(crate) async fn accept_all(tx: &mut Tx, news: &[NewMessage]) -> Result<Vec<R
     // spoils no other. No savepoint was needed for that: nothing else is in the transaction yet.
     tx.events.clear();
     tx.command("ROLLBACK").await?;
-    tx.command(BEGIN).await?;
+    tx.begin().await?;
     let mut results = Vec::with_capacity(news.len());
     for new in news {
         let told = tx.events.len();
@@ -116,7 +116,7 @@ async fn check_keys<'a>(tx: &mut Tx, news: &'a [NewMessage], outcomes: &mut [Opt
     let now = tx.clock.now();
     let mut written: HashSet<(UserId, String)> = HashSet::with_capacity(fresh.len());
     for piece in pieces(&fresh) {
-        let mut insert = sqlx::query_as::<_, (Uuid, String)>(REMEMBER.sql(piece.len()));
+        let mut insert = query_as::<_, (Uuid, String)>(REMEMBER.sql(piece.len()));
         for ((user, key), new) in piece {
             insert = insert.bind(user.0).bind(*key).bind(&new.fingerprint[..]).bind(i32::from(new.status));
             insert = insert.bind(&new.body).bind(new.expires_at.0);
@@ -138,12 +138,9 @@ async fn check_keys<'a>(tx: &mut Tx, news: &'a [NewMessage], outcomes: &mut [Opt
 }
 
 /// Reads what is remembered under a key, whatever its end.
-pub(super) async fn remembered<'c>(
-    conn: impl sqlx::Executor<'c, Database = crate::dialect::Db>,
-    key: Key<'_>,
-) -> Result<Option<Remembered>, StoreError> {
+pub(super) async fn remembered<'c>(conn: impl Into<On<'c>>, key: Key<'_>) -> Result<Option<Remembered>, StoreError> {
     let sql = "SELECT fingerprint, status, body, expires_at FROM idempotency WHERE user_id = ? AND key = ?";
-    let row = sqlx::query_as::<_, (Vec<u8>, i32, String, i64)>(sql).bind(key.0.0).bind(key.1).fetch_optional(conn);
+    let row = query_as::<_, (Vec<u8>, i32, String, i64)>(sql).bind(key.0.0).bind(key.1).fetch_optional(conn);
     let Some((fingerprint, status, body, expires_at)) = row.await.map_err(refused)? else { return Ok(None) };
     let place = Place { table: "idempotency", row: &key.1 };
     let fingerprint = <[u8; 32]>::try_from(fingerprint.as_slice()).map_err(|_| place.corrupt("fingerprint"))?;
@@ -198,7 +195,7 @@ async fn check_limits(
 
 /// A refused message leaves no key behind: tomorrow the same request is good.
 async fn forget(tx: &mut Tx, key: Key<'_>) -> Result<(), StoreError> {
-    let delete = sqlx::query("DELETE FROM idempotency WHERE user_id = ? AND key = ?").bind(key.0.0).bind(key.1);
+    let delete = query("DELETE FROM idempotency WHERE user_id = ? AND key = ?").bind(key.0.0).bind(key.1);
     delete.execute(&mut tx.conn).await.map(drop).map_err(refused)
 }
 
@@ -230,7 +227,7 @@ type AliasRow = (Uuid, String, String, Option<String>, Option<String>, Option<St
 async fn aliases(tx: &mut Tx, asked: &[(SessionId, Jid)]) -> Result<HashMap<(SessionId, String), (Jid, Peer)>, StoreError> {
     let mut found = HashMap::new();
     for piece in pieces(asked) {
-        let mut select = sqlx::query_as::<_, AliasRow>(ALIASES.sql(piece.len()));
+        let mut select = query_as::<_, AliasRow>(ALIASES.sql(piece.len()));
         for (session, chat) in piece {
             select = select.bind(session.0).bind(chat.as_str());
         }
@@ -300,7 +297,7 @@ static INSERT_MESSAGE: Rows = Rows::new(
 /// Writes message rows; `inbox` writes its own the same way.
 pub(crate) async fn insert_messages(tx: &mut Tx, messages: &[Message]) -> Result<(), StoreError> {
     for piece in pieces(messages) {
-        let mut insert = sqlx::query(INSERT_MESSAGE.sql(piece.len()));
+        let mut insert = query(INSERT_MESSAGE.sql(piece.len()));
         for message in piece {
             let text = |jid: Option<&Jid>| jid.map(|jid| jid.as_str().to_owned());
             insert = insert.bind(message.id.0).bind(message.user_id.0).bind(message.session_id.0).bind(message.direction.as_str());
@@ -334,7 +331,7 @@ pub(super) async fn insert_outbox(tx: &mut Tx, messages: &[Message]) -> Result<(
     let mut chats = HashSet::with_capacity(messages.len());
     let rows: Vec<(&Message, bool)> = messages.iter().map(|message| (message, chats.insert((message.session_id, &message.chat)))).collect();
     for piece in pieces(&rows) {
-        let mut insert = sqlx::query(INSERT_OUTBOX.sql(piece.len()));
+        let mut insert = query(INSERT_OUTBOX.sql(piece.len()));
         for (message, first) in piece {
             let expires_at = message.expires_at.unwrap_or(message.created_at);
             insert = insert.bind(message.id.0).bind(message.session_id.0).bind(message.chat.as_str()).bind(message.created_at.0);

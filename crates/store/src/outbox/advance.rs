@@ -5,7 +5,7 @@
 
 use super::Change;
 use crate::StoreError;
-use crate::dialect::{Rows, pieces, refused};
+use crate::dialect::{Rows, pieces, query, query_as, refused};
 use crate::events::NewEvent;
 use crate::messages::Message;
 use crate::rows::message::Model;
@@ -45,7 +45,7 @@ impl Tx {
     pub(super) async fn finish(&mut self) -> Result<(), StoreError> {
         let Queued { steps, usage, events } = std::mem::take(&mut self.queued);
         for piece in pieces(&steps) {
-            let mut insert = sqlx::query(NOTE.sql(piece.len()));
+            let mut insert = query(NOTE.sql(piece.len()));
             for (message, at, step, attempt, detail) in piece {
                 insert = insert.bind(message.0).bind(at.0).bind(step.as_str()).bind(attempt).bind(detail);
             }
@@ -59,7 +59,7 @@ impl Tx {
 
     /// Reads a message inside the transaction, with whether it was ever written to the socket.
     pub(super) async fn message(&mut self, id: MessageId) -> Result<Option<(Message, bool)>, StoreError> {
-        let row = sqlx::query_as::<_, Model>("SELECT * FROM messages WHERE id = ?").bind(id.0).fetch_optional(&mut self.conn);
+        let row = query_as::<_, Model>("SELECT * FROM messages WHERE id = ?").bind(id.0).fetch_optional(&mut self.conn);
         let Some(row) = row.await.map_err(refused)? else { return Ok(None) };
         let written = row.written;
         Ok(Some((row.read()?, written)))
@@ -104,7 +104,7 @@ impl Tx {
         let sql = "UPDATE messages SET status = ?, error_code = ?, error_message = ?, expires_at = ?, sent_at = ?, delivered_at = ?, \
                    read_at = ?, written = written OR ? WHERE id = ?";
         let time = |at: Option<Timestamp>| at.map(|at| at.0);
-        let update = sqlx::query(sql).bind(message.status.as_str()).bind(message.error_code.map(Failure::as_str));
+        let update = query(sql).bind(message.status.as_str()).bind(message.error_code.map(Failure::as_str));
         let update = update.bind(&message.error_message).bind(time(message.expires_at)).bind(time(message.sent_at));
         let update = update.bind(time(message.delivered_at)).bind(time(message.read_at)).bind(written).bind(message.id.0);
         update.execute(&mut self.conn).await.map(drop).map_err(refused)
@@ -112,8 +112,7 @@ impl Tx {
 
     /// Removes the outbox row of a settled message; the next of its chat becomes the head.
     pub(super) async fn leave_outbox(&mut self, id: MessageId) -> Result<(), StoreError> {
-        let delete =
-            sqlx::query_as::<_, (uuid::Uuid, String, bool)>("DELETE FROM outbox WHERE message_id = ? RETURNING session_id, chat, head");
+        let delete = query_as::<_, (uuid::Uuid, String, bool)>("DELETE FROM outbox WHERE message_id = ? RETURNING session_id, chat, head");
         let gone = delete.bind(id.0).fetch_optional(&mut self.conn).await.map_err(refused)?;
         match gone {
             Some((session, chat, true)) => self.raise_head(SessionId(session), &chat).await,
@@ -124,7 +123,7 @@ impl Tx {
     /// Makes the first row of a chat its head.
     pub(super) async fn raise_head(&mut self, session: SessionId, chat: &str) -> Result<(), StoreError> {
         let sql = "UPDATE outbox SET head = TRUE WHERE seq = (SELECT MIN(seq) FROM outbox WHERE session_id = ? AND chat = ?)";
-        sqlx::query(sql).bind(session.0).bind(chat).execute(&mut self.conn).await.map(drop).map_err(refused)
+        query(sql).bind(session.0).bind(chat).execute(&mut self.conn).await.map(drop).map_err(refused)
     }
 }
 

@@ -6,7 +6,7 @@
 //! since the id is the same.
 
 use super::claim::phase;
-use crate::dialect::refused;
+use crate::dialect::{query, query_as, refused};
 use crate::rows::message::Model;
 use crate::writer::Tx;
 use crate::{Store, StoreError};
@@ -20,7 +20,7 @@ async fn send_again(tx: &mut Tx, session: SessionId, since: Timestamp) -> Result
     let sql = "SELECT * FROM messages WHERE user_id = (SELECT user_id FROM sessions WHERE id = ?) AND created_at >= ? \
                AND session_id = ? AND direction = 'outbound' AND status = 'sent' AND expires_at IS NOT NULL \
                AND NOT EXISTS (SELECT 1 FROM outbox WHERE message_id = messages.id) ORDER BY seq DESC LIMIT ?";
-    let rows = sqlx::query_as::<_, Model>(sql).bind(session.0).bind(since.0).bind(session.0).bind(MOST).fetch_all(&mut tx.conn);
+    let rows = query_as::<_, Model>(sql).bind(session.0).bind(since.0).bind(session.0).bind(MOST).fetch_all(&mut tx.conn);
     let rows = rows.await.map_err(refused)?;
     let now = tx.clock.now();
     let mut chats = BTreeSet::new();
@@ -28,14 +28,14 @@ async fn send_again(tx: &mut Tx, session: SessionId, since: Timestamp) -> Result
         // In front of everything that waits: it was accepted before.
         let sql = "INSERT INTO outbox (seq, message_id, session_id, chat, due_at, expires_at, phase, head) \
                    VALUES ((SELECT COALESCE(MIN(seq), 0) - 1 FROM outbox), ?, ?, ?, ?, ?, ?, FALSE)";
-        let insert = sqlx::query(sql).bind(row.id).bind(session.0).bind(&row.chat).bind(now.0).bind(row.expires_at);
+        let insert = query(sql).bind(row.id).bind(session.0).bind(&row.chat).bind(now.0).bind(row.expires_at);
         insert.bind(phase::WRITTEN).execute(&mut tx.conn).await.map_err(refused)?;
         let detail = "The server was restarted before it was known to have arrived; it is sent again under the same id.";
         tx.note((MessageId(row.id), now, Step::Retrying, row.attempts, Some(detail.into())));
         chats.insert(row.chat.as_str());
     }
     for chat in chats {
-        let lower = sqlx::query("UPDATE outbox SET head = FALSE WHERE session_id = ? AND chat = ? AND head").bind(session.0).bind(chat);
+        let lower = query("UPDATE outbox SET head = FALSE WHERE session_id = ? AND chat = ? AND head").bind(session.0).bind(chat);
         lower.execute(&mut tx.conn).await.map_err(refused)?;
         tx.raise_head(session, chat).await?;
     }

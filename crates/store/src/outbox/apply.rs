@@ -5,7 +5,7 @@
 
 use super::claim::phase;
 use super::{Change, News};
-use crate::dialect::refused;
+use crate::dialect::{query, query_as, query_scalar, refused};
 use crate::messages::{Message, Peer};
 use crate::rows::from_row;
 use crate::rows::message::Model;
@@ -23,7 +23,7 @@ struct Row {
 from_row!("outbox": Row { session_id, chat, phase });
 
 async fn outbox_row(tx: &mut Tx, id: MessageId) -> Result<Option<Row>, StoreError> {
-    let row = sqlx::query_as("SELECT session_id, chat, phase FROM outbox WHERE message_id = ?").bind(id.0);
+    let row = query_as("SELECT session_id, chat, phase FROM outbox WHERE message_id = ?").bind(id.0);
     row.fetch_optional(&mut tx.conn).await.map_err(refused)
 }
 
@@ -36,18 +36,18 @@ async fn own(tx: &mut Tx, session: SessionId, id: MessageId) -> Result<Option<Me
 /// Outbound messages by WhatsApp's id. (Ours is unique in an account; a list because the database can't promise it.)
 async fn by_wa_id(tx: &mut Tx, session: SessionId, wa_message_id: &str) -> Result<Vec<Message>, StoreError> {
     let sql = "SELECT * FROM messages WHERE session_id = ? AND wa_message_id = ? AND direction = 'outbound'";
-    let rows = sqlx::query_as::<_, Model>(sql).bind(session.0).bind(wa_message_id).fetch_all(&mut tx.conn);
+    let rows = query_as::<_, Model>(sql).bind(session.0).bind(wa_message_id).fetch_all(&mut tx.conn);
     rows.await.map_err(refused)?.into_iter().map(Model::read).collect()
 }
 
 async fn written(tx: &mut Tx, session: SessionId, id: MessageId, at: Timestamp) -> Result<(), StoreError> {
     let claimed = "UPDATE outbox SET phase = ? WHERE message_id = ? AND session_id = ? AND phase = ?";
-    let update = sqlx::query(claimed).bind(phase::WRITTEN).bind(id.0).bind(session.0).bind(phase::CLAIMED);
+    let update = query(claimed).bind(phase::WRITTEN).bind(id.0).bind(session.0).bind(phase::CLAIMED);
     let moved = update.execute(&mut tx.conn).await.map_err(refused)?.rows_affected() > 0;
     if !moved && !overtaken(tx, session, id).await? {
         return Ok(());
     }
-    let update = sqlx::query_scalar("UPDATE messages SET written = TRUE WHERE id = ? RETURNING attempts").bind(id.0);
+    let update = query_scalar("UPDATE messages SET written = TRUE WHERE id = ? RETURNING attempts").bind(id.0);
     let attempts = update.fetch_one(&mut tx.conn).await.map_err(refused)?;
     tx.note((id, at, Step::Written, attempts, None));
     Ok(())
@@ -62,7 +62,7 @@ async fn overtaken(tx: &mut Tx, session: SessionId, id: MessageId) -> Result<boo
         return Ok(false);
     }
     let sql = "SELECT COUNT(*) = 0 FROM timeline WHERE message_id = ? AND step = ? AND attempt = ?";
-    let unknown = sqlx::query_scalar(sql).bind(id.0).bind(Step::Written.as_str()).bind(message.attempts).fetch_one(&mut tx.conn);
+    let unknown = query_scalar(sql).bind(id.0).bind(Step::Written.as_str()).bind(message.attempts).fetch_one(&mut tx.conn);
     unknown.await.map_err(refused)
 }
 
@@ -87,7 +87,7 @@ async fn retry(
         Some(row) if row.phase != phase::WAITING => {}
         _ => return Ok(()),
     }
-    let update = sqlx::query("UPDATE outbox SET phase = ?, due_at = ? WHERE message_id = ?").bind(phase::WAITING);
+    let update = query("UPDATE outbox SET phase = ?, due_at = ? WHERE message_id = ?").bind(phase::WAITING);
     update.bind(due_at.map(|at| at.0)).bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
     tx.note((id, at, Step::Retrying, message.attempts, Some(reason)));
     Ok(())
@@ -102,7 +102,7 @@ async fn resolved(tx: &mut Tx, session: SessionId, id: MessageId, peer: &Peer, c
     let old = outbox_row(tx, id).await?.filter(|row| row.session_id == session.0).map_or_else(|| message.chat.to_string(), |row| row.chat);
     let moved = "UPDATE messages SET chat = ?, peer_phone = ?, peer_jid = ?, peer_lid = ? WHERE id = ? OR id IN \
                  (SELECT message_id FROM outbox WHERE session_id = ? AND chat = ?)";
-    let update = sqlx::query(moved).bind(chat.as_str()).bind(&phone).bind(jid(peer.jid.as_ref())).bind(jid(peer.lid.as_ref()));
+    let update = query(moved).bind(chat.as_str()).bind(&phone).bind(jid(peer.jid.as_ref())).bind(jid(peer.lid.as_ref()));
     update.bind(id.0).bind(session.0).bind(&old).execute(&mut tx.conn).await.map_err(refused)?;
     if old == chat.as_str() {
         return Ok(());
@@ -110,12 +110,12 @@ async fn resolved(tx: &mut Tx, session: SessionId, id: MessageId, peer: &Peer, c
     let alias = "INSERT INTO chat_aliases (session_id, asked, chat, phone, jid, lid, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?) \
                  ON CONFLICT (session_id, asked) DO UPDATE SET chat = excluded.chat, phone = excluded.phone, jid = excluded.jid, \
                  lid = excluded.lid, updated_at = excluded.updated_at";
-    let insert = sqlx::query(alias).bind(session.0).bind(&old).bind(chat.as_str()).bind(&phone);
+    let insert = query(alias).bind(session.0).bind(&old).bind(chat.as_str()).bind(&phone);
     let insert = insert.bind(jid(peer.jid.as_ref())).bind(jid(peer.lid.as_ref())).bind(tx.clock.now().0);
     insert.execute(&mut tx.conn).await.map_err(refused)?;
     // Two lanes become one: none is the head but the first of all. What waited for a connection is simply due.
     let merge = "UPDATE outbox SET chat = ?, head = FALSE, due_at = COALESCE(due_at, ?) WHERE session_id = ? AND chat IN (?, ?)";
-    let update = sqlx::query(merge).bind(chat.as_str()).bind(tx.clock.now().0).bind(session.0).bind(&old).bind(chat.as_str());
+    let update = query(merge).bind(chat.as_str()).bind(tx.clock.now().0).bind(session.0).bind(&old).bind(chat.as_str());
     update.execute(&mut tx.conn).await.map_err(refused)?;
     tx.raise_head(session, chat.as_str()).await
 }

@@ -5,7 +5,7 @@
 //! message may have left, and the next claim says so.
 
 use super::Claimed;
-use crate::dialect::{Rows, pieces, refused};
+use crate::dialect::{Rows, pieces, query, query_as, refused};
 use crate::rows::from_row;
 use crate::rows::message::Model;
 use crate::writer::Tx;
@@ -44,7 +44,7 @@ async fn due_heads(tx: &mut Tx, session: SessionId, now: Timestamp, busy: &HashS
                WHERE session_id = ? AND head AND due_at <= ? ORDER BY seq LIMIT ?";
     let most = i64::try_from(limit.saturating_add(busy.len())).unwrap_or(i64::MAX);
     loop {
-        let heads = sqlx::query_as::<_, Head>(sql).bind(session.0).bind(now.0).bind(most).fetch_all(&mut tx.conn);
+        let heads = query_as::<_, Head>(sql).bind(session.0).bind(now.0).bind(most).fetch_all(&mut tx.conn);
         let mut heads = heads.await.map_err(refused)?;
         heads.retain(|head| !busy.contains(head.chat.as_str()));
         let late: Vec<(Uuid, i16)> =
@@ -62,8 +62,8 @@ async fn claim(tx: &mut Tx, session: SessionId, now: Timestamp, busy: Vec<Jid>, 
     let heads = due_heads(tx, session, now, &busy, limit).await?;
     let mut rows: HashMap<Uuid, Model> = HashMap::with_capacity(heads.len());
     for piece in pieces(&heads) {
-        let mut update = sqlx::query(CLAIM.sql(piece.len()));
-        let mut attempt = sqlx::query_as::<_, Model>(ATTEMPT.sql(piece.len()));
+        let mut update = query(CLAIM.sql(piece.len()));
+        let mut attempt = query_as::<_, Model>(ATTEMPT.sql(piece.len()));
         for head in piece {
             update = update.bind(head.seq);
             attempt = attempt.bind(head.message_id);
@@ -115,7 +115,7 @@ impl Store {
     pub async fn next_due(&self, session_id: SessionId, busy_chats: &[Jid]) -> Result<Option<Timestamp>, StoreError> {
         let sql = "SELECT due_at, chat FROM outbox WHERE session_id = ? AND head AND due_at IS NOT NULL ORDER BY due_at LIMIT ?";
         let most = i64::try_from(busy_chats.len().saturating_add(1)).unwrap_or(i64::MAX);
-        let heads = sqlx::query_as::<_, (i64, String)>(sql).bind(session_id.0).bind(most).fetch_all(&self.inner.readers);
+        let heads = query_as::<_, (i64, String)>(sql).bind(session_id.0).bind(most).fetch_all(&self.inner.readers);
         let busy: HashSet<&str> = busy_chats.iter().map(Jid::as_str).collect();
         let free = heads.await.map_err(refused)?.into_iter().find(|(_, chat)| !busy.contains(chat.as_str()));
         Ok(free.map(|(due_at, _)| Timestamp(due_at)))
@@ -126,7 +126,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let sql = "UPDATE outbox SET due_at = ? WHERE session_id = ? AND head AND due_at IS NULL";
-                let update = sqlx::query(sql).bind(tx.clock.now().0).bind(session_id.0);
+                let update = query(sql).bind(tx.clock.now().0).bind(session_id.0);
                 update.execute(&mut tx.conn).await.map(|done| done.rows_affected()).map_err(refused)
             })
         })

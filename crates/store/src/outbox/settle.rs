@@ -4,7 +4,7 @@ use super::accept::insert_outbox;
 use super::advance::Cause;
 use super::claim::phase;
 use super::{Change, accept};
-use crate::dialect::refused;
+use crate::dialect::{query, query_as, query_scalar, refused};
 use crate::messages::Settled;
 use crate::writer::Tx;
 use crate::{Accepted, Store, StoreError};
@@ -47,7 +47,7 @@ impl Tx {
     pub(super) async fn bury(&mut self, id: MessageId, error: &StoreError) -> Result<(), StoreError> {
         tracing::error!(%error, "a message can't be read; it is given up");
         let sql = "UPDATE messages SET status = ?, error_code = ?, error_message = ? WHERE id = ?";
-        let update = sqlx::query(sql).bind(MessageStatus::Failed.as_str()).bind(Failure::NotSendable.as_str());
+        let update = query(sql).bind(MessageStatus::Failed.as_str()).bind(Failure::NotSendable.as_str());
         let update = update.bind("The stored message can't be read.").bind(id.0);
         update.execute(&mut self.conn).await.map_err(refused)?;
         self.leave_outbox(id).await
@@ -59,7 +59,7 @@ async fn cancel(tx: &mut Tx, user: UserId, id: MessageId) -> Result<Settled, Sto
     if message.user_id != user {
         return Ok(Settled::Missing);
     }
-    let waits = sqlx::query_scalar::<_, i16>("SELECT phase FROM outbox WHERE message_id = ?").bind(id.0).fetch_optional(&mut tx.conn);
+    let waits = query_scalar::<_, i16>("SELECT phase FROM outbox WHERE message_id = ?").bind(id.0).fetch_optional(&mut tx.conn);
     let waits = waits.await.map_err(refused)? == Some(phase::WAITING);
     let status = message.status;
     if written || !waits {
@@ -108,7 +108,7 @@ impl Store {
             let piece = self.write(move |tx| {
                 Box::pin(async move {
                     let sql = "SELECT message_id, phase FROM outbox WHERE expires_at <= ? ORDER BY expires_at LIMIT ?";
-                    let rows: Vec<_> = sqlx::query_as(sql).bind(now.0).bind(PIECE).fetch_all(&mut tx.conn).await.map_err(refused)?;
+                    let rows: Vec<_> = query_as(sql).bind(now.0).bind(PIECE).fetch_all(&mut tx.conn).await.map_err(refused)?;
                     Ok((rows.len(), tx.give_up(rows, now, retry::expired).await?))
                 })
             });
@@ -128,7 +128,7 @@ impl Store {
             let piece = self.write(move |tx| {
                 Box::pin(async move {
                     let sql = "SELECT message_id, phase FROM outbox WHERE session_id = ? ORDER BY seq LIMIT ?";
-                    let rows = sqlx::query_as(sql).bind(session_id.0).bind(PIECE).fetch_all(&mut tx.conn);
+                    let rows = query_as(sql).bind(session_id.0).bind(PIECE).fetch_all(&mut tx.conn);
                     let (rows, at): (Vec<_>, _) = (rows.await.map_err(refused)?, tx.clock.now());
                     Ok((rows.len(), tx.give_up(rows, at, |_| (failure, text.clone())).await?))
                 })
@@ -153,7 +153,7 @@ impl Store {
 
     /// Messages that wait for their outcome, in all accounts.
     pub async fn outbox_depth(&self) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM outbox").fetch_one(&self.inner.readers).await.map_err(refused)?;
+        let count: i64 = query_scalar("SELECT COUNT(*) FROM outbox").fetch_one(&self.inner.readers).await.map_err(refused)?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
@@ -162,7 +162,7 @@ impl Store {
         let key = key.to_owned();
         self.write(move |tx| {
             Box::pin(async move {
-                let update = sqlx::query("UPDATE idempotency SET status = ?, body = ? WHERE user_id = ? AND key = ?");
+                let update = query("UPDATE idempotency SET status = ?, body = ? WHERE user_id = ? AND key = ?");
                 let update = update.bind(i32::from(status)).bind(body).bind(user.0).bind(key);
                 update.execute(&mut tx.conn).await.map(drop).map_err(refused)
             })

@@ -19,9 +19,9 @@ use std::str::FromStr;
 /// Reads a struct from a row, each field from the column of its name.
 macro_rules! from_row {
     ($table:literal: $type:ty { $($field:ident),* $(,)? }) => {
-        impl<'r> sqlx::FromRow<'r, $crate::dialect::DbRow> for $type {
-            fn from_row(row: &'r $crate::dialect::DbRow) -> Result<Self, sqlx::Error> {
-                Ok(Self { $($field: sqlx::Row::try_get(row, stringify!($field)).map_err(|error| $crate::dialect::named($table, error))?),* })
+        impl $crate::dialect::FromRow for $type {
+            fn from_row(row: $crate::dialect::DbRow<'_>) -> Result<Self, sqlx::Error> {
+                Ok(Self { $($field: row.get(stringify!($field)).map_err(|error| $crate::dialect::named($table, error))?),* })
             }
         }
     };

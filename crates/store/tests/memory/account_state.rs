@@ -2,7 +2,7 @@
 
 use crate::world::{Account, Backend, World};
 use futures::future::join_all;
-use sanasend_store::{SealKey, SignalChange, SignalKind, StoreError};
+use sanasend_store::{Proof, SealKey, SignalChange, SignalKind, StoreError};
 use std::time::Duration;
 
 fn put(kind: SignalKind, key: &[u8], value: &[u8]) -> SignalChange {
@@ -45,7 +45,7 @@ pub async fn values_are_put_found_listed_and_removed<B: Backend>(w: World<B>) {
 
 pub async fn changes_are_made_all_or_none<B: Backend>(w: World<B>) {
     let account = with_values(&w).await;
-    w.tamper("CREATE TRIGGER refuse BEFORE INSERT ON signal WHEN NEW.kind = 4 BEGIN SELECT RAISE(ABORT, 'no'); END").await;
+    w.tamper(B::REFUSE_PREKEYS).await;
     let delete = SignalChange::Delete { kind: SignalKind::Session, key: b"a1".to_vec() };
     let changes = vec![delete, put(SignalKind::Session, b"a2", b"new"), put(SignalKind::PreKey, b"1", b"x")];
     assert!(matches!(w.signal(account).apply(changes).await, Err(StoreError::Unavailable(_))));
@@ -145,26 +145,24 @@ pub async fn a_moved_or_changed_row_is_corrupt_and_the_others_stay_readable<B: B
     let account = with_values(&w).await;
     let other = with_values(&w).await;
     let signal = w.signal(account);
-    w.tamper(
-        "UPDATE signal SET value = (SELECT value FROM signal AS s WHERE s.key = CAST('a2' AS BLOB) LIMIT 1) WHERE key = CAST('a1' AS BLOB)",
-    )
-    .await;
+    let [a1, a2, b1] = [b"a1", b"a2", b"b1"].map(|key| B::bytes(key));
+    w.tamper(&format!("UPDATE signal SET value = (SELECT value FROM signal AS s WHERE s.key = {a2} LIMIT 1) WHERE key = {a1}")).await;
     let read = signal.get(SignalKind::Session, b"a1").await;
     assert!(is_corrupt(&read), "{read:?}");
     assert!(matches!(read, Err(StoreError::Corrupt { row, .. }) if row.contains("6131") && row.contains(&account.id.to_string())));
     assert_eq!(signal.get(SignalKind::Session, b"b1").await, Ok(Some(b"b1".to_vec())));
     // Moved between accounts: the same key, the same kind, another owner.
-    let [from, to] = [account, other].map(|account| account.id.0.simple().to_string());
+    let [from, to] = [account, other].map(|account| B::id(account.id.0));
     w.tamper(&format!(
-        "UPDATE signal SET value = (SELECT value FROM signal AS s WHERE s.key = CAST('b1' AS BLOB) AND s.session_id = X'{from}') \
-         WHERE key = CAST('b1' AS BLOB) AND session_id = X'{to}'"
+        "UPDATE signal SET value = (SELECT value FROM signal AS s WHERE s.key = {b1} AND s.session_id = {from}) \
+         WHERE key = {b1} AND session_id = {to}"
     ))
     .await;
     assert!(is_corrupt(&w.signal(other).get(SignalKind::Session, b"b1").await));
-    for broken in ["X''", "X'01'", "X'02000000010000'", "zeroblob(200)", "'text'", "1"] {
-        w.tamper(&format!("UPDATE signal SET value = {broken} WHERE key = CAST('a2' AS BLOB)")).await;
+    for broken in [&b""[..], &[1], &[2, 0, 0, 0, 0, 1, 0, 0], &[0; 200], b"text"] {
+        w.tamper(&format!("UPDATE signal SET value = {} WHERE key = {a2}", B::bytes(broken))).await;
         let read = signal.get(SignalKind::Session, b"a2").await;
-        assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{broken}: {read:?}");
+        assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{broken:?}: {read:?}");
     }
 }
 
@@ -179,7 +177,23 @@ pub async fn a_stolen_file_tells_nothing<B: Backend>(w: World<B>) {
         assert!(!bytes.windows(secret.len()).any(|window| window == secret));
         assert!(!bytes.windows(32).any(|window| window == [7; 32]), "the key");
     }
+    assert_eq!(w.ask(&format!("SELECT COUNT(*) FROM signal WHERE {}", B::holds("value", secret))).await, 0);
     assert_eq!(w.ask("SELECT COUNT(DISTINCT value) FROM signal").await, 2, "equal values do not look equal");
+}
+
+pub async fn secrets_of_another_folder_are_found_out<B: Backend>(w: World<B>) {
+    let fresh = || w.database.is_fresh(Duration::from_secs(5));
+    assert_eq!(fresh().await, Ok(w.database.file().is_none()));
+    assert_eq!(w.store.prove_secrets([1; 32]).await, Ok(Proof::Good), "the first to ask is right");
+    assert_eq!(fresh().await, Ok(false));
+    assert_eq!(w.reopen().await.prove_secrets([1; 32]).await, Ok(Proof::Good));
+    assert_eq!(w.reopen().await.prove_secrets([2; 32]).await, Ok(Proof::OtherSecrets));
+    let other = w.reopen_with(SealKey::new(1, [8; 32]), Vec::new()).await;
+    assert_eq!(other.prove_secrets([1; 32]).await, Ok(Proof::OtherSealKey));
+    let other = w.reopen_with(SealKey::new(2, [8; 32]), Vec::new()).await;
+    assert_eq!(other.prove_secrets([1; 32]).await, Ok(Proof::OtherSealKey), "a new key comes beside the old one");
+    let renewed = w.reopen_with(SealKey::new(2, [9; 32]), vec![SealKey::new(1, [7; 32])]).await;
+    assert_eq!(renewed.prove_secrets([1; 32]).await, Ok(Proof::Good));
 }
 
 pub async fn old_values_of_a_kind_are_swept<B: Backend>(w: World<B>) {

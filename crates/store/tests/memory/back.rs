@@ -236,10 +236,10 @@ pub async fn the_original_of_an_incoming_message_is_sealed<B: Backend>(w: World<
     let ids =
         w.store.receive(account.id, account.generation, vec![incoming(ANNA, "1", "x"), incoming(ANNA, "2", "y")]).await.expect("received");
     assert_eq!(w.store.raw_message(ids[0]).await, Ok(Some(b"the whole protobuf".to_vec())));
-    assert_eq!(w.ask("SELECT COUNT(*) FROM message_raw WHERE instr(raw, CAST('protobuf' AS BLOB)) > 0").await, 0);
-    let [first, second] = [ids[0], ids[1]].map(|id| id.0.simple());
-    let moved = format!("SELECT raw FROM message_raw WHERE message_id = X'{second}'");
-    w.tamper(&format!("UPDATE message_raw SET raw = ({moved}) WHERE message_id = X'{first}'")).await;
+    assert_eq!(w.ask(&format!("SELECT COUNT(*) FROM message_raw WHERE {}", B::holds("raw", b"protobuf"))).await, 0);
+    let [first, second] = [ids[0], ids[1]].map(|id| B::id(id.0));
+    let moved = format!("SELECT raw FROM message_raw WHERE message_id = {second}");
+    w.tamper(&format!("UPDATE message_raw SET raw = ({moved}) WHERE message_id = {first}")).await;
     assert!(matches!(w.store.raw_message(ids[0]).await, Err(StoreError::Corrupt { table: "message_raw", .. })));
 }
 

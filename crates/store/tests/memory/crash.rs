@@ -2,11 +2,12 @@
 
 use crate::world::{ANNA, Account, BEN, Backend, World};
 use sanasend_model::{MessageId, SessionId, UserId};
-use sanasend_store::{Accepted, NewMessage};
+use sanasend_store::{Accepted, Database, NewMessage};
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Tells the victim where to write: file, user, session.
+/// Tells the victim where to write: database, user, session.
 const VICTIM: &str = "SANASEND_TEST_VICTIM";
 
 pub async fn what_was_answered_survives_a_killed_process<B: Backend>(w: World<B>) {
@@ -35,12 +36,20 @@ pub async fn what_was_answered_survives_a_killed_process<B: Backend>(w: World<B>
     }
 }
 
+/// A database as one word.
+fn place(database: &Database) -> String {
+    match database {
+        Database::Sqlite { path } => format!("sqlite://{}", path.display()),
+        Database::Postgres { url } => url.clone(),
+    }
+}
+
 /// Runs the victim, kills it when it has told so many answers, and gives back all that it told.
 fn kill_after<B: Backend>(w: &World<B>, account: Account, lines: usize) -> Vec<String> {
     let test = format!("{}::crash::what_was_answered_survives_a_killed_process", B::NAME);
     let mut victim = Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", &test, "--nocapture"])
-        .env(VICTIM, format!("{} {} {}", w.path().display(), account.user, account.id))
+        .env(VICTIM, format!("{} {} {}", place(&w.database), account.user, account.id))
         .stdout(Stdio::piped())
         .spawn()
         .expect("a second process");
@@ -56,8 +65,8 @@ fn kill_after<B: Backend>(w: &World<B>, account: Account, lines: usize) -> Vec<S
 
 /// The victim: several tasks that hand messages in and tell every answer.
 async fn write_until_killed<B: Backend>(w: World<B>, orders: &str) {
-    let [path, user, session] = orders.split(' ').collect::<Vec<_>>()[..] else { panic!("three orders") };
-    let store = w.open_at(path.as_ref()).await;
+    let [place, user, session] = orders.split(' ').collect::<Vec<_>>()[..] else { panic!("three orders") };
+    let store = w.open_at(&Database::parse(place, Path::new("/")).expect("a database")).await;
     let (user, id): (UserId, SessionId) = (user.parse().expect("a user"), session.parse().expect("a session"));
     let generation = store.take_session(id).await.expect("taken");
     // Not the world's own numbers and ids: a victim before this one used them.

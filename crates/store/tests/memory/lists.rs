@@ -144,8 +144,11 @@ pub async fn a_corrupt_row_is_named<B: Backend>(w: World<B>) {
         assert!(matches!(w.store.list_messages(&MessageFilter::default(), Page::default()).await, Err(StoreError::Corrupt { .. })));
         w.tamper(&format!("UPDATE messages SET {column} = (SELECT value FROM kept); DROP TABLE kept")).await;
     }
-    w.tamper("UPDATE messages SET created_at = 'yesterday'").await;
-    let read = w.store.message(None, sent.id).await;
-    assert!(matches!(&read, Err(StoreError::Corrupt { table: "messages", column, .. }) if column == "created_at"), "{read:?}");
+    if w.database.file().is_some() {
+        // Only SQLite takes a word where a number belongs.
+        w.tamper("UPDATE messages SET created_at = 'yesterday'").await;
+        let read = w.store.message(None, sent.id).await;
+        assert!(matches!(&read, Err(StoreError::Corrupt { table: "messages", column, .. }) if column == "created_at"), "{read:?}");
+    }
     assert!(w.store.user(account.user).await.is_ok(), "the rest stays usable");
 }

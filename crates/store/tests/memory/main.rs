@@ -1,6 +1,6 @@
 //! Memory: what the store promises, told as sentences and run against every backend. A backend is one line at the end.
 //!
-//! Tests are functions over a [`world::Backend`]; the macro below makes them tests of one. No mocks: real files, real
+//! Tests are functions over a [`backend::Backend`]; the macro below makes them tests of one. No mocks: real files, real
 //! transactions, several tasks at once where the promise is about that.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test stops at the first thing that is not as it should be")]
 
@@ -9,6 +9,7 @@ mod account_state;
 mod accounts;
 mod audit;
 mod back;
+mod backend;
 mod crash;
 mod jobs;
 mod lists;
@@ -23,7 +24,7 @@ macro_rules! suite {
         $(mod $module {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                crate::$module::$test(crate::world::World::new(crate::world::$backend).await).await;
+                crate::$module::$test(crate::world::World::<crate::backend::$backend>::new().await).await;
             })*
         })*
     };
@@ -90,6 +91,7 @@ macro_rules! on {
                     a_changed_key_still_reads_what_the_old_one_sealed,
                     a_moved_or_changed_row_is_corrupt_and_the_others_stay_readable,
                     a_stolen_file_tells_nothing,
+                    secrets_of_another_folder_are_found_out,
                     old_values_of_a_kind_are_swept,
                 ],
                 accepting: [
@@ -174,3 +176,4 @@ macro_rules! on {
 }
 
 on!(sqlite, Sqlite);
+on!(postgres, Postgres);

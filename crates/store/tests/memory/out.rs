@@ -244,7 +244,7 @@ pub async fn a_message_that_can_not_be_read_does_not_hold_up_its_chat<B: Backend
 pub async fn every_chat_has_exactly_one_head<B: Backend>(w: World<B>) {
     let account = w.account().await;
     let mut sent = Vec::new();
-    let wrong = "SELECT COUNT(*) FROM (SELECT chat, SUM(head) AS heads, MIN(seq) AS first, MIN(CASE WHEN head THEN seq END) AS head \
+    let wrong = "SELECT COUNT(*) FROM (SELECT chat, SUM(CASE WHEN head THEN 1 ELSE 0 END) AS heads, MIN(seq) AS first, MIN(CASE WHEN head THEN seq END) AS head \
                  FROM outbox GROUP BY session_id, chat) AS chats WHERE heads <> 1 OR first <> head";
     for n in 0..90_usize {
         let to = [ANNA, BEN, CARL][n * 7 % 3];

@@ -1,9 +1,11 @@
 //! The small world that the sentences play in: a store in a folder of its own, a clock that stands still, people and
 //! accounts made with few words.
 
+pub use crate::backend::Backend;
 use sanasend_model::{Clock, Content, MessageId, Network, Recipient, SessionId, Timestamp, UserId};
-use sanasend_store::{Claimed, Created, Idempotency, NewMessage, NewSession, NewUser, News, Options, SealKey, SignalState, Store, User};
-use std::path::{Path, PathBuf};
+use sanasend_store::{
+    Claimed, Created, Database, Idempotency, NewMessage, NewSession, NewUser, News, Options, SealKey, SignalState, Store, User,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -41,47 +43,25 @@ impl Clock for StillClock {
     }
 }
 
-/// A database that the suite runs on, with back doors that the store itself does not have.
-pub trait Backend: Clone + Send + Sync + 'static {
-    /// Its module in this suite.
-    const NAME: &'static str;
-    /// Runs statements behind the store's back.
-    fn tamper(&self, path: &Path, sql: &str) -> impl Future<Output = ()> + Send;
-    /// A number that a query behind the store's back answers.
-    fn ask(&self, path: &Path, sql: &str) -> impl Future<Output = i64> + Send;
-}
-
-/// SQLite in a file.
-#[derive(Clone)]
-pub struct Sqlite;
-
-impl Sqlite {
-    async fn connect(path: &Path) -> sqlx::SqliteConnection {
-        use sqlx::ConnectOptions;
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(10));
-        options.connect().await.expect("a second connection")
-    }
-}
-
-impl Backend for Sqlite {
-    const NAME: &'static str = "sqlite";
-
-    async fn tamper(&self, path: &Path, sql: &str) {
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut Self::connect(path).await).await.expect("tampering");
-    }
-
-    async fn ask(&self, path: &Path, sql: &str) -> i64 {
-        sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&mut Self::connect(path).await).await.expect("an answer")
-    }
-}
-
 /// One store and what stands around it.
 pub struct World<B> {
     pub store: Store,
     pub clock: Arc<StillClock>,
     pub backend: B,
+    pub database: Database,
     pub folder: tempfile::TempDir,
     counter: AtomicU64,
+}
+
+/// How the suite opens a database.
+pub fn options(database: &Database) -> Options {
+    Options {
+        database: database.clone(),
+        seal_key: SealKey::new(1, [7; 32]),
+        older_keys: Vec::new(),
+        readers: 4,
+        timeout: Duration::from_secs(5),
+    }
 }
 
 /// An account with its present owner's generation.
@@ -93,36 +73,28 @@ pub struct Account {
 }
 
 impl<B: Backend> World<B> {
-    pub async fn new(backend: B) -> Self {
+    pub async fn new() -> Self {
         let clock = Arc::new(StillClock { now: AtomicI64::new(START.0), state: AtomicU64::new(7) });
         let folder = tempfile::tempdir().expect("a folder");
-        let options = Self::options(folder.path(), SealKey::new(1, [7; 32]), Vec::new());
-        let store = Store::open(options, clock.clone()).await.expect("opened");
+        let (backend, database) = B::fresh(folder.path()).await;
+        let store = Store::open(options(&database), clock.clone()).await.expect("opened");
         store.migrate().await.expect("migrated");
-        Self { store, clock, backend, folder, counter: AtomicU64::new(0) }
+        Self { store, clock, backend, database, folder, counter: AtomicU64::new(0) }
     }
 
-    fn options(folder: &Path, seal_key: SealKey, older_keys: Vec<SealKey>) -> Options {
-        Options { path: folder.join("sanasend.db"), seal_key, older_keys, readers: 4 }
-    }
-
-    pub fn path(&self) -> PathBuf {
-        self.folder.path().join("sanasend.db")
-    }
-
-    /// A second store on the same file, as after a crash: the first one is not closed.
+    /// A second store on the same database, as after a crash: the first one is not closed.
     pub async fn reopen(&self) -> Store {
-        self.reopen_with(SealKey::new(1, [7; 32]), Vec::new()).await
+        self.open_at(&self.database).await
     }
 
-    pub async fn reopen_with(&self, key: SealKey, older: Vec<SealKey>) -> Store {
-        Store::open(Self::options(self.folder.path(), key, older), self.clock.clone()).await.expect("opened again")
+    pub async fn reopen_with(&self, seal_key: SealKey, older_keys: Vec<SealKey>) -> Store {
+        let options = Options { seal_key, older_keys, ..options(&self.database) };
+        Store::open(options, self.clock.clone()).await.expect("opened again")
     }
 
-    /// A store on a file elsewhere.
-    pub async fn open_at(&self, path: &Path) -> Store {
-        let options = Options { path: path.into(), seal_key: SealKey::new(1, [7; 32]), older_keys: Vec::new(), readers: 4 };
-        Store::open(options, self.clock.clone()).await.expect("opened elsewhere")
+    /// A store on a database elsewhere.
+    pub async fn open_at(&self, database: &Database) -> Store {
+        Store::open(options(database), self.clock.clone()).await.expect("opened elsewhere")
     }
 
     /// Makes all later ids and numbers differ from those of a world with another seed.
@@ -132,11 +104,11 @@ impl<B: Backend> World<B> {
     }
 
     pub async fn tamper(&self, sql: &str) {
-        self.backend.tamper(&self.path(), sql).await;
+        self.backend.tamper(&self.database, sql).await;
     }
 
     pub async fn ask(&self, sql: &str) -> i64 {
-        self.backend.ask(&self.path(), sql).await
+        self.backend.ask(&self.database, sql).await
     }
 
     pub fn number(&self) -> u64 {

@@ -1,0 +1,55 @@
+//! SQLite: one file, one connection that writes, several that read.
+
+use super::{Conn, Pool, unavailable};
+use crate::StoreError;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
+use std::path::Path;
+use std::time::Duration;
+
+/// Takes the write lock at once: a transaction that read first and writes later would be refused when another wrote between.
+pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
+/// How long to wait for a lock that another process holds (a backup, a `sanasend` command).
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Makes the file with mode 600 when it is not there; SQLite gives its side files the same mode.
+pub(crate) fn create_file(path: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let made = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    made.map(drop).map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY)
+        .pragma("temp_store", "memory")
+        .statement_cache_capacity(256)
+        .disable_statement_logging()
+}
+
+/// The connection that writes. Ids from WhatsApp and keys of callers are random, so their indexes are touched all over: a
+/// larger cache keeps those pages in memory, and a longer log lets a page that changes often be copied back once.
+pub(super) async fn connect_writer(path: &Path) -> Result<Conn, StoreError> {
+    let options = options(path).pragma("cache_size", "-32768").pragma("wal_autocheckpoint", "8192");
+    SqliteConnection::connect_with(&options).await.map(Conn::Sqlite).map_err(unavailable)
+}
+
+/// A short-lived pool of one for migrations.
+pub(super) async fn connect_for_migration(path: &Path) -> Result<SqlitePool, StoreError> {
+    SqlitePoolOptions::new().max_connections(1).connect_with(options(path)).await.map_err(unavailable)
+}
+
+/// The connections that read. A ping before each use would double the cost of a point read.
+pub(super) async fn connect_readers(path: &Path, count: u32) -> Result<Pool, StoreError> {
+    let pool = SqlitePoolOptions::new()
+        .max_connections(count.max(1))
+        .acquire_timeout(BUSY)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false);
+    pool.connect_with(options(path).read_only(true)).await.map(Pool::Sqlite).map_err(unavailable)
+}

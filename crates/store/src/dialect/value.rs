@@ -1,0 +1,207 @@
+//! Values on their way into a statement, and columns on their way out, alike for both databases.
+
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Arguments, Decode, Postgres, Row, Sqlite, Type};
+use std::borrow::Cow;
+use uuid::Uuid;
+
+/// One bound value. The variant is the column's type also where there is no value: PostgreSQL has to know it.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Bool(Option<bool>),
+    Small(Option<i16>),
+    Int(Option<i32>),
+    Big(Option<i64>),
+    Real(Option<f64>),
+    Text(Option<String>),
+    Bytes(Option<Vec<u8>>),
+    Id(Option<Uuid>),
+}
+
+/// What can be bound.
+pub(crate) trait Bind {
+    /// The value; text and bytes that were borrowed are copied.
+    fn value(self) -> Value;
+    /// No value of this type.
+    fn null() -> Value;
+}
+
+macro_rules! bind {
+    ($($type:ty => $variant:ident, |$value:ident| $made:expr;)*) => {$(
+        impl Bind for $type {
+            fn value(self) -> Value {
+                let $value = self;
+                Value::$variant(Some($made))
+            }
+            fn null() -> Value {
+                Value::$variant(None)
+            }
+        }
+    )*};
+}
+
+bind! {
+    bool => Bool, |value| value;
+    u8 => Small, |value| i16::from(value);
+    i16 => Small, |value| value;
+    i32 => Int, |value| value;
+    i64 => Big, |value| value;
+    f64 => Real, |value| value;
+    &str => Text, |value| value.to_owned();
+    String => Text, |value| value;
+    &[u8] => Bytes, |value| value.to_vec();
+    Vec<u8> => Bytes, |value| value;
+    Uuid => Id, |value| value;
+}
+
+impl<const N: usize> Bind for [u8; N] {
+    fn value(self) -> Value {
+        Value::Bytes(Some(self.to_vec()))
+    }
+
+    fn null() -> Value {
+        Value::Bytes(None)
+    }
+}
+
+impl<T: Bind> Bind for Option<T> {
+    fn value(self) -> Value {
+        self.map_or_else(T::null, T::value)
+    }
+
+    fn null() -> Value {
+        T::null()
+    }
+}
+
+impl<T: Bind + Clone> Bind for &T {
+    fn value(self) -> Value {
+        self.clone().value()
+    }
+
+    fn null() -> Value {
+        T::null()
+    }
+}
+
+type Failed = sqlx::error::BoxDynError;
+
+/// The values as SQLite takes them: moved, not copied.
+pub(super) fn for_sqlite(values: Vec<Value>) -> Result<SqliteArguments, Failed> {
+    let mut arguments = SqliteArguments::default();
+    arguments.reserve(values.len(), 0);
+    for value in values {
+        match value {
+            Value::Bool(value) => arguments.add(value),
+            Value::Small(value) => arguments.add(value),
+            Value::Int(value) => arguments.add(value),
+            Value::Big(value) => arguments.add(value),
+            Value::Real(value) => arguments.add(value),
+            Value::Text(value) => arguments.add(value),
+            Value::Bytes(value) => arguments.add(value),
+            Value::Id(value) => arguments.add(value),
+        }?;
+    }
+    Ok(arguments)
+}
+
+/// The values as PostgreSQL takes them; they stay, since a statement may have to be sent again.
+pub(super) fn for_postgres(values: &[Value]) -> Result<PgArguments, Failed> {
+    let mut arguments = PgArguments::default();
+    arguments.reserve(values.len(), values.len() * 16);
+    for value in values {
+        match value {
+            Value::Bool(value) => arguments.add(*value),
+            Value::Small(value) => arguments.add(*value),
+            Value::Int(value) => arguments.add(*value),
+            Value::Big(value) => arguments.add(*value),
+            Value::Real(value) => arguments.add(*value),
+            Value::Text(value) => arguments.add(value.as_deref().map(storable).as_deref()),
+            Value::Bytes(value) => arguments.add(value.as_deref()),
+            Value::Id(value) => arguments.add(*value),
+        }?;
+    }
+    Ok(arguments)
+}
+
+/// PostgreSQL refuses a NUL in a text, which anybody may send to an account: it is replaced by the sign for what can't
+/// be shown, so that nobody can stop an account by it.
+fn storable(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
+}
+
+/// A row of an answer.
+#[derive(Clone, Copy)]
+pub(crate) enum DbRow<'r> {
+    Sqlite(&'r SqliteRow),
+    Postgres(&'r PgRow),
+}
+
+/// What a column can be read as: whatever both databases can.
+pub(crate) trait Column: Type<Sqlite> + for<'r> Decode<'r, Sqlite> + Type<Postgres> + for<'r> Decode<'r, Postgres> {}
+
+impl<T> Column for T where T: Type<Sqlite> + for<'r> Decode<'r, Sqlite> + Type<Postgres> + for<'r> Decode<'r, Postgres> {}
+
+impl DbRow<'_> {
+    /// The column at this place, from 0.
+    pub(crate) fn at<T: Column>(self, index: usize) -> Result<T, sqlx::Error> {
+        match self {
+            Self::Sqlite(row) => row.try_get(index),
+            Self::Postgres(row) => row.try_get(index),
+        }
+    }
+
+    /// The column of this name.
+    pub(crate) fn get<T: Column>(self, name: &str) -> Result<T, sqlx::Error> {
+        match self {
+            Self::Sqlite(row) => row.try_get(name),
+            Self::Postgres(row) => row.try_get(name),
+        }
+    }
+}
+
+/// What a row can be read as: a tuple by places, or a struct by names (see `rows::from_row!`).
+pub(crate) trait FromRow: Sized {
+    fn from_row(row: DbRow<'_>) -> Result<Self, sqlx::Error>;
+}
+
+macro_rules! tuples {
+    ($($($name:ident $index:literal),+;)*) => {$(
+        impl<$($name: Column),+> FromRow for ($($name,)+) {
+            fn from_row(row: DbRow<'_>) -> Result<Self, sqlx::Error> {
+                Ok(($(row.at::<$name>($index)?,)+))
+            }
+        }
+    )*};
+}
+
+tuples! {
+    A 0;
+    A 0, B 1;
+    A 0, B 1, C 2;
+    A 0, B 1, C 2, D 3;
+    A 0, B 1, C 2, D 3, E 4;
+    A 0, B 1, C 2, D 3, E 4, F 5;
+    A 0, B 1, C 2, D 3, E 4, F 5, G 6;
+    A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7;
+    A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_still_has_a_type() {
+        assert!(matches!(None::<&str>.value(), Value::Text(None)));
+        assert!(matches!((&None::<Uuid>).value(), Value::Id(None)));
+        assert!(matches!(Some(7_u8).value(), Value::Small(Some(7))));
+    }
+
+    #[test]
+    fn a_text_that_postgresql_refuses_is_made_storable() {
+        assert_eq!(storable("a\0b"), "a\u{fffd}b");
+        assert!(matches!(storable("plain"), Cow::Borrowed("plain")));
+    }
+}

@@ -1,0 +1,133 @@
+//! Telling what was written: every event once, in the order of the log, to whoever in this process listens.
+//!
+//! This node's own commits are told by its writer. What other nodes of a PostgreSQL database commit is heard by
+//! `LISTEN`, and looked for once a second in case that failed; the log itself is then read from where this node stopped.
+
+use crate::dialect::{Address, Pool};
+use crate::events::Event;
+use crate::{Store, StoreError};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::{Mutex, broadcast, watch};
+
+/// Events that a slow listener may be behind before it has to read the log again.
+const TOLD: usize = 1024;
+/// Events read at once.
+const PIECE: i64 = 500;
+/// How often other nodes' events are looked for when nothing was heard.
+const LOOK: Duration = Duration::from_secs(1);
+/// What `written` holds while the database has no log.
+const NO_LOG: i64 = -1;
+
+/// Tells events, and remembers how far it came.
+pub(crate) struct Teller {
+    readers: Pool,
+    /// The cursor told last; held while telling, so that two never tell at once.
+    cursor: Mutex<i64>,
+    written: watch::Sender<i64>,
+    changes: broadcast::Sender<Arc<Event>>,
+}
+
+impl Teller {
+    pub(crate) fn new(readers: Pool) -> Self {
+        Self { readers, cursor: Mutex::new(NO_LOG), written: watch::Sender::new(NO_LOG), changes: broadcast::Sender::new(TOLD) }
+    }
+
+    /// Starts behind this cursor: what is in the log was told before.
+    pub(crate) async fn begin(&self, cursor: i64) {
+        let mut told = self.cursor.lock().await;
+        *told = (*told).max(cursor);
+        self.written.send_replace(*told);
+    }
+
+    /// Whether the database has a log to look at.
+    pub(crate) fn has_begun(&self) -> bool {
+        *self.written.borrow() != NO_LOG
+    }
+
+    /// The cursor of the last event that was told.
+    pub(crate) fn written(&self) -> watch::Receiver<i64> {
+        self.written.subscribe()
+    }
+
+    /// Every event.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.changes.subscribe()
+    }
+
+    /// Tells what this node has just committed. `before` is the cursor of the last event before that, where other nodes
+    /// write too: if it was not told yet, the log is read, so that nothing is told in the wrong order.
+    pub(crate) async fn tell(&self, before: Option<i64>, events: &mut Vec<Arc<Event>>) {
+        if events.is_empty() {
+            return;
+        }
+        let mut cursor = self.cursor.lock().await;
+        if before.is_some_and(|before| before > *cursor) {
+            events.clear();
+            if let Err(error) = self.read_on(&mut cursor).await {
+                tracing::warn!(%error, "events that were written can't be told yet");
+            }
+            return;
+        }
+        for event in events.drain(..) {
+            self.tell_one(&mut cursor, event);
+        }
+    }
+
+    /// Tells what others have committed.
+    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
+        if !self.has_begun() {
+            return Ok(());
+        }
+        let mut cursor = self.cursor.lock().await;
+        self.read_on(&mut cursor).await
+    }
+
+    async fn read_on(&self, cursor: &mut i64) -> Result<(), StoreError> {
+        loop {
+            let (last, events) = Store::events_of_all_after(&self.readers, *cursor, PIECE).await?;
+            if last == *cursor {
+                return Ok(());
+            }
+            for event in events {
+                self.tell_one(cursor, Arc::new(event));
+            }
+            *cursor = last;
+        }
+    }
+
+    fn tell_one(&self, cursor: &mut i64, event: Arc<Event>) {
+        if event.seq > *cursor {
+            *cursor = event.seq;
+            self.written.send_replace(event.seq);
+            let _ = self.changes.send(event);
+        }
+    }
+}
+
+/// Listens to other nodes until the store is gone.
+pub(crate) async fn listen(address: Address, teller: Weak<Teller>) {
+    let mut listener = None;
+    while let Some(teller) = teller.upgrade() {
+        if listener.is_none() {
+            listener = address.listen().await.inspect_err(|error| tracing::debug!(%error, "other nodes can't be heard")).ok();
+        }
+        if let Err(error) = teller.catch_up().await {
+            tracing::debug!(%error, "events of other nodes can't be read");
+        }
+        let told = *teller.written().borrow();
+        drop(teller);
+        let Some(hearing) = &mut listener else {
+            tokio::time::sleep(LOOK).await;
+            continue;
+        };
+        // Own commits are heard as well: they were told before.
+        let news = async {
+            while hearing.next().await? <= told {}
+            Some(())
+        };
+        if let Ok(None) = tokio::time::timeout(LOOK, news).await {
+            listener = None;
+        }
+    }
+}
