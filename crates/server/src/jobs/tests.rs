@@ -4,7 +4,7 @@ use super::{Jobs, Parts, Schedule, ScheduleAct, Worker};
 use crate::clock::SystemClock;
 use async_trait::async_trait;
 use sanasend_model::{Clock, JobState};
-use sanasend_store::{Job, JobFilter, JobOutcome, JobPlaces, JobTurn, NewJob, Options, Page, SealKey, Store};
+use sanasend_store::{Database, Job, JobFilter, JobOutcome, JobPlaces, JobTurn, NewJob, Options, Page, SealKey, Store};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
@@ -66,7 +66,13 @@ struct Bench {
 }
 
 async fn open(folder: &Path) -> Store {
-    let options = Options { path: folder.join("sanasend.db"), seal_key: SealKey::new(1, [7; 32]), older_keys: Vec::new(), readers: 2 };
+    let options = Options {
+        database: Database::Sqlite { path: folder.join("sanasend.db") },
+        seal_key: SealKey::new(1, [7; 32]),
+        older_keys: Vec::new(),
+        readers: 2,
+        timeout: Duration::from_secs(5),
+    };
     let store = Store::open(options, Arc::new(SystemClock)).await.expect("opened");
     store.migrate().await.expect("migrated");
     store
