@@ -4,7 +4,7 @@
 //! key is derived from a seal key, whose number stands in the row: seal keys can be changed without touching old rows.
 
 use crate::StoreError;
-use crate::dialect::{Conn, Db, refused};
+use crate::dialect::{Conn, On, query, query_as, refused};
 use crate::seal::Sealer;
 use uuid::Uuid;
 
@@ -28,7 +28,7 @@ impl Row {
     /// Every row, oldest first; only for the few that were written before there was a chain.
     pub(super) async fn all(conn: &mut Conn) -> Result<Vec<Self>, StoreError> {
         let sql = "SELECT seq, at, actor, action, target, ip, detail FROM audit_log ORDER BY seq";
-        let rows = sqlx::query_as::<_, Fields>(sql).fetch_all(conn).await.map_err(refused)?;
+        let rows = query_as::<_, Fields>(sql).fetch_all(conn).await.map_err(refused)?;
         Ok(rows.into_iter().map(Self::from).collect())
     }
 
@@ -67,9 +67,9 @@ impl Head {
     ///
     /// # Errors
     /// `Corrupt` when it was forged.
-    pub(super) async fn find<'c>(conn: impl sqlx::Executor<'c, Database = Db>, sealer: &Sealer) -> Result<Option<Self>, StoreError> {
+    pub(super) async fn find<'c>(conn: impl Into<On<'c>>, sealer: &Sealer) -> Result<Option<Self>, StoreError> {
         let sql = "SELECT seq, mac, key_id, proof FROM audit_head WHERE id = 1";
-        let row = sqlx::query_as::<_, (i64, Vec<u8>, i64, Vec<u8>)>(sql).fetch_optional(conn).await.map_err(refused)?;
+        let row = query_as::<_, (i64, Vec<u8>, i64, Vec<u8>)>(sql).fetch_optional(conn).await.map_err(refused)?;
         let Some((seq, mac, key, proof)) = row else { return Ok(None) };
         let head = Self { seq, mac: mac.try_into().map_err(|_| forged())? };
         let expected = u32::try_from(key).ok().and_then(|key| head.proof(sealer, key)).ok_or_else(forged)?;
@@ -82,7 +82,7 @@ impl Head {
         let proof = self.proof(sealer, key).ok_or_else(forged)?;
         let sql = "INSERT INTO audit_head (id, seq, mac, key_id, proof) VALUES (1, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET \
                    seq = excluded.seq, mac = excluded.mac, key_id = excluded.key_id, proof = excluded.proof";
-        let put = sqlx::query(sql).bind(self.seq).bind(self.mac.to_vec()).bind(i64::from(key)).bind(proof.to_vec());
+        let put = query(sql).bind(self.seq).bind(self.mac.to_vec()).bind(i64::from(key)).bind(proof.to_vec());
         put.execute(conn).await.map(drop).map_err(refused)
     }
 

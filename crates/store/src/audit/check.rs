@@ -2,7 +2,7 @@
 //! of millions of entries takes no more memory than one piece.
 
 use super::chain::{Head, MAC_BYTES, Row};
-use crate::dialect::refused;
+use crate::dialect::{query_as, query_scalar, refused};
 use crate::{Store, StoreError};
 use uuid::Uuid;
 
@@ -75,14 +75,14 @@ impl AuditCheck {
 impl Store {
     /// How many entries the log has.
     pub async fn count_audit(&self) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit_log").fetch_one(&self.inner.readers).await.map_err(refused)?;
+        let count: i64 = query_scalar("SELECT COUNT(*) FROM audit_log").fetch_one(&self.inner.readers).await.map_err(refused)?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// Checks the next piece of the log. Entries that are added meanwhile are checked too.
     pub async fn check_audit(&self, check: &mut AuditCheck) -> Result<AuditStep, StoreError> {
         let sql = "SELECT seq, at, actor, action, target, ip, detail, key_id, mac FROM audit_log WHERE seq > ? ORDER BY seq LIMIT ?";
-        let rows = sqlx::query_as::<_, Fields>(sql).bind(check.seq).bind(PIECE).fetch_all(&self.inner.readers);
+        let rows = query_as::<_, Fields>(sql).bind(check.seq).bind(PIECE).fetch_all(&self.inner.readers);
         let rows = rows.await.map_err(refused)?;
         if rows.is_empty() {
             return self.check_end(check).await;
@@ -108,7 +108,7 @@ impl Store {
         };
         if head.seq > check.seq {
             // Either it was written just now, or it was taken away: the next look tells.
-            let there = sqlx::query_scalar("SELECT COUNT(*) > 0 FROM audit_log WHERE seq > ?").bind(check.seq);
+            let there = query_scalar("SELECT COUNT(*) > 0 FROM audit_log WHERE seq > ?").bind(check.seq);
             let there: bool = there.fetch_one(&self.inner.readers).await.map_err(refused)?;
             return if there { Ok(AuditStep::SoFar) } else { broken(check.seq + 1, "it is missing, and what followed it") };
         }
@@ -123,7 +123,7 @@ impl Store {
         let Some((seq, mac)) = head.split_once(':').and_then(|(seq, mac)| Some((seq.parse::<i64>().ok()?, hex::decode(mac).ok()?))) else {
             return Ok(false);
         };
-        let found = sqlx::query_scalar("SELECT COUNT(*) > 0 FROM audit_log WHERE seq = ? AND mac = ?").bind(seq).bind(mac);
+        let found = query_scalar("SELECT COUNT(*) > 0 FROM audit_log WHERE seq = ? AND mac = ?").bind(seq).bind(mac);
         found.fetch_one(&self.inner.readers).await.map_err(refused)
     }
 }

@@ -10,7 +10,7 @@ mod check;
 
 pub use check::{AuditBreak, AuditCheck, AuditStep};
 
-use crate::dialect::{refused, refused_orm};
+use crate::dialect::{fetch, query, query_scalar, refused};
 use crate::page::{found_in, listed};
 use crate::rows::audit;
 use crate::writer::Tx;
@@ -111,7 +111,7 @@ impl Tx {
         let key = self.sealer.current();
         let mac = row.mac(&self.sealer, key, &head.mac).ok_or_else(chain::forged)?;
         let sql = "INSERT INTO audit_log (seq, at, actor, action, target, ip, detail, key_id, mac) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        let insert = sqlx::query(sql).bind(row.seq).bind(row.at).bind(row.actor).bind(row.action).bind(row.target);
+        let insert = query(sql).bind(row.seq).bind(row.at).bind(row.actor).bind(row.action).bind(row.target);
         let insert = insert.bind(row.ip).bind(row.detail).bind(i64::from(key)).bind(mac.to_vec());
         insert.execute(&mut self.conn).await.map_err(refused)?;
         Head { seq: row.seq, mac }.put(&mut self.conn, &self.sealer).await
@@ -119,9 +119,9 @@ impl Tx {
 
     /// Begins the chain, over what was written before there was one. Does nothing when there is a head.
     async fn begin_chain(&mut self) -> Result<(), StoreError> {
-        let heads: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM audit_head").fetch_one(&mut self.conn).await.map_err(refused)?;
+        let heads: i64 = query_scalar("SELECT COUNT(*) FROM audit_head").fetch_one(&mut self.conn).await.map_err(refused)?;
         let chained = "SELECT COUNT(*) FROM audit_log WHERE mac IS NOT NULL";
-        let chained: i64 = sqlx::query_scalar(chained).fetch_one(&mut self.conn).await.map_err(refused)?;
+        let chained: i64 = query_scalar(chained).fetch_one(&mut self.conn).await.map_err(refused)?;
         if heads > 0 || chained > 0 {
             return Ok(());
         }
@@ -130,7 +130,7 @@ impl Tx {
         let entries = older.len();
         for row in older {
             let mac = row.mac(&self.sealer, key, &head.mac).ok_or_else(chain::forged)?;
-            let update = sqlx::query("UPDATE audit_log SET key_id = ?, mac = ? WHERE seq = ?").bind(i64::from(key));
+            let update = query("UPDATE audit_log SET key_id = ?, mac = ? WHERE seq = ?").bind(i64::from(key));
             update.bind(mac.to_vec()).bind(row.seq).execute(&mut self.conn).await.map_err(refused)?;
             head = Head { seq: row.seq, mac };
         }
@@ -155,7 +155,7 @@ impl Store {
 
     /// A page of the log, newest first.
     pub async fn list_audit(&self, filter: &AuditFilter, page: Page) -> Result<Listed<AuditRecord>, StoreError> {
-        let Listed { count, results } = listed(narrow(filter), page, &self.inner.lists).await?;
+        let Listed { count, results } = listed(narrow(filter), page, &self.inner.readers).await?;
         Ok(Listed { count, results: results.into_iter().map(audit::Model::read).collect::<Result<_, _>>()? })
     }
 
@@ -170,7 +170,7 @@ impl Store {
         if let Some(seq) = before {
             rows = rows.filter(audit::Column::Seq.lt(seq));
         }
-        let mut rows = rows.limit(limit.saturating_add(1)).all(&self.inner.lists).await.map_err(refused_orm)?;
+        let mut rows = fetch(rows.limit(limit.saturating_add(1)), &self.inner.readers).await?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
         rows.truncate(limit);

@@ -124,8 +124,8 @@ pub async fn the_database_itself_refuses_to_change_the_log<B: Backend>(w: World<
         "DELETE FROM audit_head",
         "INSERT INTO audit_log (seq, at, action, target, detail) VALUES (99, 0, 'user.created', 'x', '{}')",
     ] {
-        let (backend, path) = (w.backend.clone(), w.path());
-        let tampering = tokio::spawn(async move { backend.tamper(&path, sql).await });
+        let (backend, database) = (w.backend.clone(), w.database.clone());
+        let tampering = tokio::spawn(async move { backend.tamper(&database, sql).await });
         assert!(tampering.await.is_err(), "{sql} was let through");
     }
     assert_eq!(verdict(&w.store).await.expect("whole").0, 6);
