@@ -1,6 +1,6 @@
 //! The table `audit_log`, without what only its chain needs.
 
-use super::Place;
+use super::{Place, from_row};
 use crate::StoreError;
 use crate::audit::AuditRecord;
 use sanasend_model::{Timestamp, UserId};
@@ -18,6 +18,8 @@ pub struct Model {
     pub ip: Option<String>,
     pub detail: String,
 }
+
+from_row!("audit_log": Model { seq, at, actor, action, target, ip, detail });
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
