@@ -37,7 +37,7 @@ pub(crate) async fn nothing_made(readers: &Pool) -> Result<bool, StoreError> {
 async fn prove(tx: &mut Tx, fingerprint: [u8; 32]) -> Result<Proof, StoreError> {
     let rows = query_as::<_, (i64, Vec<u8>)>("SELECT key_id, proof FROM proofs ORDER BY key_id DESC").fetch_all(&mut tx.conn);
     let rows = rows.await.map_err(refused)?;
-    let current = tx.sealer.current();
+    let current = i64::from(tx.sealer.current());
     let known = rows.iter().any(|(id, _)| *id == current);
     // A row of the present key must open; before it has one, a row of an older key must.
     let opened = rows.iter().filter(|(id, _)| *id == current || !known).find_map(|(id, proof)| tx.sealer.open(&address_of(*id), proof));

@@ -52,11 +52,6 @@ impl Sealer {
         Some(self.macs.get(&key)?.clone().chain_update(bytes).finalize().into_bytes().into())
     }
 
-    /// Number of the key that new values are sealed with.
-    pub(crate) fn current(&self) -> i64 {
-        i64::from(self.current)
-    }
-
     /// Seals `plain` for the row at `address`.
     pub(crate) fn seal(&self, address: &[u8], plain: &[u8]) -> Result<Vec<u8>, StoreError> {
         let failed = || StoreError::Unavailable("a value could not be sealed".into());
