@@ -21,7 +21,7 @@ pub use control::{Control, DeviceView, Linked};
 pub use error::Error;
 pub use media::{MediaAnswer, MediaHost, MediaTrouble, MediaWay};
 pub use network::{Counts, Fault};
-pub use phones::{Auto, MessageKind, PhoneView, ShownMessage, ShownStatus};
+pub use phones::{Auto, MediaFlaw, MediaState, MessageKind, NewMedia, OpenFile, PhoneView, ShownMedia, ShownMessage, ShownStatus};
 pub use sandbox::{Addresses, Config, Sandbox};
 pub use transcript::{Direction, StanzaFilter, StanzaRecord};
 pub use wire::Pipe;

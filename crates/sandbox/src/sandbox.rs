@@ -77,7 +77,7 @@ impl Sandbox {
         let state = State::open(&config.data_dir.join("state"))?;
         let media = MediaHost::open(state.clone(), &config.data_dir.join("media"), clock)?;
         let network = Network::open(state, clock, Arc::new(Transcript::default()), media)?;
-        let phones = Phones::open(network.clone())?;
+        let phones = Phones::open(network.clone(), &config.data_dir.join("gallery"))?;
         let control = Control::new(network.clone(), phones, keys.root);
         let (stop, stopped) = watch::channel(false);
         let port = Port { network: network.clone(), keys: keys.clone(), stop: stopped };

@@ -6,6 +6,7 @@
 //! that says what to change.
 
 mod bodies;
+mod media;
 
 use super::{Control, DeviceView, Linked};
 use crate::Error;
@@ -32,7 +33,9 @@ pub fn router(control: Control) -> Router {
         .route("/admin/phones/{phone}", get(get_phone).delete(remove_phone))
         .route("/admin/phones/{phone}/pair-code", post(type_pair_code))
         .route("/admin/phones/{phone}/messages", get(list_messages))
+        .route("/admin/phones/{phone}/messages/{id}/media", get(media::get_media))
         .route("/admin/phones/{phone}/send", post(send))
+        .merge(media::sending())
         .route("/admin/phones/{phone}/read", post(read))
         .route("/admin/phones/{phone}/offline", post(go_offline))
         .route("/admin/phones/{phone}/online", post(go_online))

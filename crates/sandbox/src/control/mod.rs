@@ -10,9 +10,10 @@ pub use http::router;
 
 use crate::Error;
 use crate::network::{Counts, Fault, Network};
-use crate::phones::{self, Auto, PhoneView, Phones, ShownMessage};
+use crate::phones::{self, Auto, MediaState, MessageKind, NewMedia, OpenFile, PhoneView, Phones, ShownMessage};
 use crate::transcript::{StanzaFilter, StanzaRecord};
 use serde::Serialize;
+use std::io::{Cursor, Read};
 use std::time::Duration;
 use wacore_binary::Jid;
 
@@ -154,6 +155,56 @@ impl Control {
     pub async fn send(&self, phone: &str, to: &str, text: &str, reply_to: Option<&str>) -> Result<String, Error> {
         let phone = self.phones.get(phone)?;
         phone.send_text(&phones::read_chat(to)?, text, reply_to).await
+    }
+
+    /// Sends a file from the phone to a number or jid. Answers the message id.
+    pub async fn send_media(&self, phone: &str, to: &str, media: NewMedia, bytes: Vec<u8>) -> Result<String, Error> {
+        self.send_media_from(phone, to, media, Box::new(Cursor::new(bytes))).await
+    }
+
+    /// The same for a file of any size: `source` is read where blocking is allowed.
+    pub async fn send_media_from(&self, phone: &str, to: &str, media: NewMedia, source: Box<dyn Read + Send>) -> Result<String, Error> {
+        let phone = self.phones.get(phone)?;
+        phone.send_media(&phones::read_chat(to)?, media, source).await
+    }
+
+    /// The file of a message that the phone shows, once it has been downloaded, opened and checked, or once `patience`
+    /// is over. `Error::Refused` says why the phone does not have it.
+    pub async fn media(&self, phone: &str, id: &str, patience: Duration) -> Result<OpenFile, Error> {
+        self.wait_until(phone, patience, |shown| {
+            let mut newest_first = shown.iter().rev().filter(|message| message.id == id);
+            newest_first.find_map(|message| message.media.as_ref()).is_none_or(|media| media.state != MediaState::Fetching)
+        })
+        .await?;
+        self.phones.get(phone)?.open_media(id)
+    }
+
+    /// The bytes of that file.
+    pub async fn media_bytes(&self, phone: &str, id: &str, patience: Duration) -> Result<Vec<u8>, Error> {
+        let mut open = self.media(phone, id, patience).await?;
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = Vec::new();
+            open.file.read_to_end(&mut bytes).map(|_| bytes)
+        });
+        let read = read.await.map_err(|error| Error::State(error.to_string()))?;
+        read.map_err(|error| Error::State(format!("a file: {error}")))
+    }
+
+    /// The first message of this kind whose file has this SHA-256 (64 hexadecimal digits) and is here, opened and
+    /// checked; `None` when there was none until `patience` was over.
+    pub async fn wait_for_media(
+        &self,
+        phone: &str,
+        kind: MessageKind,
+        sha256: &str,
+        patience: Duration,
+    ) -> Result<Option<ShownMessage>, Error> {
+        let fits = |message: &ShownMessage| {
+            let is_here = |media: &crate::phones::ShownMedia| media.state == MediaState::Ready && media.sha256 == sha256;
+            message.kind == kind && message.media.as_ref().is_some_and(is_here)
+        };
+        let shown = self.wait_until(phone, patience, |shown| shown.iter().any(fits)).await?;
+        Ok(shown.into_iter().find(fits))
     }
 
     /// Reads incoming messages: those of `chat`, those with these ids, or all. Answers

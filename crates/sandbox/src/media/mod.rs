@@ -12,7 +12,8 @@ mod ticket;
 mod upload;
 
 pub use faults::{MediaTrouble, MediaWay};
-use shelf::{Bounds, Draft, Shelf};
+pub(crate) use request::token;
+pub(crate) use shelf::{Bounds, Draft, Placed, Shelf};
 
 use crate::Error;
 use crate::clock::Clock;
@@ -162,6 +163,19 @@ impl MediaHost {
             }
         }
         Ok(())
+    }
+}
+
+impl MediaHost {
+    /// The file under this direct path is answered with `status` from now on.
+    pub(crate) fn expire_path(&self, direct_path: &str, status: u16) -> Result<(), Error> {
+        let name = direct_path.split(['/', '.', '?']).find(|part| part.len() == shelf::NAME_LENGTH).unwrap_or_default();
+        let key = file_key(name);
+        let Some(mut record) = self.0.state.get::<FileRecord>(Room::Media, &key)? else {
+            return Err(Error::Unknown("no such file at the media hosts".into()));
+        };
+        record.gone = Some(status);
+        self.0.state.put(Room::Media, &key, &record)
     }
 }
 

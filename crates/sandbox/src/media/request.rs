@@ -90,9 +90,8 @@ pub(super) fn largest(kind: &str) -> u64 {
     KINDS.iter().find(|(name, _)| *name == kind).map_or(SMALL, |(_, size)| *size)
 }
 
-#[cfg(test)]
 /// The token under which a sealed file is taken to the host.
-pub(super) fn token(sha256: &[u8; 32]) -> String {
+pub(crate) fn token(sha256: &[u8; 32]) -> String {
     base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(sha256)
 }
 

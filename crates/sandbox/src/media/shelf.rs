@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// Hexadecimal digits of the milliseconds in a name.
 const TIME_DIGITS: usize = 12;
 /// Length of a name.
-const NAME_LENGTH: usize = TIME_DIGITS + 32;
+pub(super) const NAME_LENGTH: usize = TIME_DIGITS + 32;
 /// What is written to at once.
 const BUFFER: usize = 64 * 1024;
 
@@ -106,6 +106,13 @@ impl Shelf {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Takes a file away; one that is not there is fine.
+    pub fn remove(&self, name: &str) {
+        if let Some(size) = self.0.kept.lock().take(name) {
+            self.unlink(name, size);
         }
     }
 

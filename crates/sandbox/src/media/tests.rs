@@ -1,6 +1,5 @@
 //! A media host, spoken to in this process.
 
-use super::request::token;
 use super::*;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;

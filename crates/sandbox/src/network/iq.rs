@@ -17,6 +17,7 @@ impl Inner {
             "message" => self.on_message(session, node),
             "receipt" => self.on_receipt(session, node),
             "ack" => self.on_ack(session, node),
+            "notification" => self.on_notification(session, node),
             "presence" => self.on_presence(session, node),
             "chatstate" => {
                 self.on_chatstate(session, node);

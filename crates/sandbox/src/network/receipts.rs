@@ -36,6 +36,22 @@ impl Inner {
         Ok(())
     }
 
+    /// A phone tells one of its companions where a file was left again. Nobody else sends notifications.
+    pub(super) fn on_notification(&self, session: &Session, node: &Node) -> Result<(), Error> {
+        let Some(to) = jid(node, "to").filter(|_| session.device == 0 && text(node, "type") == "mediaretry") else {
+            return Ok(());
+        };
+        if self.accounts.find(&to).is_none_or(|account| account.phone != session.account.phone) {
+            return Ok(());
+        }
+        let notification = NodeBuilder::new("notification")
+            .attr("from", session.account.like(&to, 0))
+            .attr("id", text(node, "id").as_ref())
+            .attr("type", "mediaretry")
+            .attr("t", self.clock.unix_seconds());
+        self.hand(&session.account, to.device, notification.apply_content(node.content.clone()).build())
+    }
+
     fn forward(&self, session: &Session, node: &Node, to: &Jid, account: &Arc<Account>) -> Result<(), Error> {
         let kind = text(node, "type");
         let own = account.phone == session.account.phone;
@@ -44,6 +60,11 @@ impl Inner {
             "retry" | "enc_rekey_retry" | "sender" | "peer_msg" => {
                 let receipt = self.receipt_for(session, node, to, None);
                 self.hand(account, to.device, receipt)
+            }
+            // A companion could not get a file; its own phone may have it.
+            "server-error" if own => {
+                let receipt = self.receipt_for(session, node, to, None);
+                self.hand(account, 0, receipt)
             }
             "read-self" | "played-self" => {
                 let receipt = self.receipt_for(session, node, &session.pn(), Some(to));

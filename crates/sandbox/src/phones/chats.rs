@@ -5,10 +5,12 @@
 //! shown once, whatever happens on the way, and its ticks only ever move forward.
 
 use crate::Error;
-use crate::phones::content::{Content, MessageKind};
+use crate::phones::attachment::{MediaState, Sealed, ShownMedia};
+use crate::phones::content::{Content, MessageKind, Quote};
 use crate::state::{Batch, Room, State, hexed};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 
 /// How far a message has come. Ordered: a later one never goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,6 +51,20 @@ pub struct ShownMessage {
     pub status: ShownStatus,
     /// When it was sent, as the network says: milliseconds since 1970.
     pub at: i64,
+    /// What is shown of its file, when it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<ShownMedia>,
+}
+
+/// A file that a phone has.
+#[derive(Debug)]
+pub struct OpenFile {
+    /// Its bytes, from the start.
+    pub file: File,
+    /// Their number.
+    pub size: u64,
+    /// What its message says of it.
+    pub media: ShownMedia,
 }
 
 /// A message that this phone has sent and may have to send again.
@@ -113,10 +129,13 @@ impl Chats {
         batch.put_raw(Room::Chats, self.seen_row(key).as_bytes(), &[]);
     }
 
-    /// Stages a message as the next one on the screen.
-    pub fn stage_message(&self, message: &ShownMessage, batch: &mut Batch) -> Result<(), Error> {
-        let row = self.message_row(self.messages.len());
-        batch.put(Room::Chats, &row, message)
+    /// Stages a message as the next one on the screen, with its file.
+    pub fn stage_message(&self, message: &ShownMessage, sealed: Option<&Sealed>, batch: &mut Batch) -> Result<(), Error> {
+        let index = self.messages.len();
+        if let Some(sealed) = sealed {
+            batch.put(Room::Chats, &self.media_row(index), sealed)?;
+        }
+        batch.put(Room::Chats, &self.message_row(index), message)
     }
 
     /// To be called once the batch is written.
@@ -125,9 +144,10 @@ impl Chats {
         self.seen.insert(row);
     }
 
-    /// To be called once the batch is written.
-    pub fn note_message(&mut self, message: ShownMessage) {
+    /// To be called once the batch is written. Answers its place on the screen.
+    pub fn note_message(&mut self, message: ShownMessage) -> usize {
         self.remember(message);
+        self.messages.len() - 1
     }
 
     /// Everything shown, in order.
@@ -138,6 +158,42 @@ impl Chats {
     /// The message with this id, the newest if several have it.
     pub fn find(&self, id: &str) -> Option<&ShownMessage> {
         self.messages.iter().rev().find(|message| message.id == id)
+    }
+
+    /// Places of messages whose file is still to be had.
+    pub fn unfetched(&self) -> Vec<usize> {
+        let open = |message: &ShownMessage| message.media.as_ref().is_some_and(|media| media.state == MediaState::Fetching);
+        (0..self.messages.len()).filter(|&index| open(&self.messages[index])).collect()
+    }
+
+    /// The file of the message in this place.
+    pub fn sealed(&self, state: &State, index: usize) -> Result<Option<Sealed>, Error> {
+        state.get(Room::Chats, &self.media_row(index))
+    }
+
+    /// The file of the newest message with this id that has one.
+    pub fn media(&self, state: &State, id: &str) -> Result<(ShownMedia, Sealed), Error> {
+        let mut newest_first = self.messages.iter().enumerate().rev().filter(|(_, message)| message.id == id);
+        let found = newest_first.find_map(|(index, message)| Some((index, message.media.clone()?)));
+        let (index, media) = found.ok_or_else(|| Error::Unknown(format!("this phone shows no message {id} with a file")))?;
+        let sealed = self.sealed(state, index)?.ok_or_else(|| Error::Unknown(format!("the file of {id}")))?;
+        Ok((media, sealed))
+    }
+
+    /// Notes what came of a download: the file is in `sealed`, or there is a problem.
+    pub fn settle_media(&mut self, state: &State, index: usize, sealed: &Sealed, problem: Option<String>) -> Result<(), Error> {
+        let (row, media_row) = (self.message_row(index), self.media_row(index));
+        let Some(message) = self.messages.get_mut(index) else {
+            return Ok(());
+        };
+        if let Some(media) = &mut message.media {
+            media.state = if problem.is_none() { MediaState::Ready } else { MediaState::Failed };
+            media.problem = problem;
+        }
+        let mut batch = state.batch();
+        batch.put(Room::Chats, &row, &*message)?;
+        batch.put(Room::Chats, &media_row, sealed)?;
+        batch.commit()
     }
 
     /// Moves one of our messages forward; `true` when something changed.
@@ -186,6 +242,10 @@ impl Chats {
         format!("{}/message/{index:010}", self.number).into_bytes()
     }
 
+    fn media_row(&self, index: usize) -> Vec<u8> {
+        format!("{}/media/{index:010}", self.number).into_bytes()
+    }
+
     fn seen_row(&self, key: Key<'_>) -> String {
         format!("{}/seen/{}/{}/{}", self.number, key.chat, key.from, key.id)
     }
@@ -205,7 +265,13 @@ impl ShownMessage {
             quoted_text: content.quoted_text,
             status: if from_me { ShownStatus::Pending } else { ShownStatus::Delivered },
             at,
+            media: None,
         }
+    }
+
+    /// What an answer says of this message.
+    pub(super) fn quote(&self) -> Quote<'_> {
+        Quote { id: &self.id, author: &self.from, text: &self.text }
     }
 }
 
@@ -266,7 +332,7 @@ mod tests {
         let state = State::open(folder.path()).unwrap();
         let mut chats = Chats::open(&state, "1").unwrap();
         let mut batch = state.batch();
-        chats.stage_message(&own("A"), &mut batch).unwrap();
+        chats.stage_message(&own("A"), None, &mut batch).unwrap();
         batch.commit().unwrap();
         chats.note_message(own("A"));
 

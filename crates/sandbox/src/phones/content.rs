@@ -2,6 +2,7 @@
 //!
 //! Apart because it is pure: protobuf in, words out, and back.
 
+use crate::phones::attachment;
 use serde::{Deserialize, Serialize};
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
@@ -30,8 +31,12 @@ pub enum MessageKind {
     Image,
     /// A film.
     Video,
-    /// A sound or voice note.
+    /// A round film, recorded in the chat.
+    VideoNote,
+    /// A sound.
     Audio,
+    /// A sound recorded in the chat.
+    VoiceNote,
     /// A file.
     Document,
     /// A sticker.
@@ -77,16 +82,8 @@ fn text_of(message: &wa::Message) -> Option<String> {
 }
 
 fn medium(message: &wa::Message) -> Content {
-    let (kind, caption) = if let Some(image) = message.image_message.as_option() {
-        (MessageKind::Image, image.caption.clone())
-    } else if let Some(video) = message.video_message.as_option() {
-        (MessageKind::Video, video.caption.clone())
-    } else if let Some(document) = message.document_message.as_option() {
-        (MessageKind::Document, document.caption.clone())
-    } else if message.audio_message.is_set() {
-        (MessageKind::Audio, None)
-    } else if message.sticker_message.is_set() {
-        (MessageKind::Sticker, None)
+    let (kind, caption) = if let Some(kind) = attachment::kind(message) {
+        (kind, caption(message))
     } else if let Some(location) = message.location_message.as_option() {
         (MessageKind::Location, location.name.clone())
     } else if let Some(contact) = message.contact_message.as_option() {
@@ -94,7 +91,30 @@ fn medium(message: &wa::Message) -> Content {
     } else {
         (MessageKind::Other, None)
     };
-    Content { kind, text: caption.unwrap_or_default(), ..Content::default() }
+    let quote = context(message);
+    Content {
+        kind,
+        text: caption.unwrap_or_default(),
+        quoted_id: quote.and_then(|context| context.stanza_id.clone()),
+        quoted_text: quote.and_then(|context| context.quoted_message.as_option()).and_then(text_of),
+    }
+}
+
+fn caption(message: &wa::Message) -> Option<String> {
+    let image = message.image_message.as_option().and_then(|image| image.caption.clone());
+    let video = message.video_message.as_option().or(message.ptv_message.as_option()).and_then(|video| video.caption.clone());
+    let document = message.document_message.as_option().and_then(|document| document.caption.clone());
+    image.or(video).or(document)
+}
+
+/// What a medium says of the message it answers.
+fn context(message: &wa::Message) -> Option<&wa::ContextInfo> {
+    let image = message.image_message.as_option().and_then(|image| image.context_info.as_option());
+    let video = message.video_message.as_option().and_then(|video| video.context_info.as_option());
+    let audio = message.audio_message.as_option().and_then(|audio| audio.context_info.as_option());
+    let document = message.document_message.as_option().and_then(|document| document.context_info.as_option());
+    let sticker = message.sticker_message.as_option().and_then(|sticker| sticker.context_info.as_option());
+    image.or(video).or(audio).or(document).or(sticker)
 }
 
 fn text_content(text: &str, context: Option<&wa::ContextInfo>) -> Content {
@@ -107,7 +127,7 @@ fn text_content(text: &str, context: Option<&wa::ContextInfo>) -> Content {
 }
 
 /// Looks through the wrappers that only change how a message is shown.
-fn inner(message: &wa::Message) -> &wa::Message {
+pub(super) fn inner(message: &wa::Message) -> &wa::Message {
     let wrappers =
         [&message.ephemeral_message, &message.view_once_message, &message.view_once_message_v2, &message.document_with_caption_message];
     for wrapper in wrappers {
@@ -128,6 +148,18 @@ pub(super) struct Quote<'a> {
     pub text: &'a str,
 }
 
+impl Quote<'_> {
+    /// The part of a message that says what it answers.
+    pub fn context(&self) -> wa::ContextInfo {
+        wa::ContextInfo {
+            stanza_id: Some(self.id.to_owned()),
+            participant: Some(self.author.to_owned()),
+            quoted_message: MessageField::some(wa::Message { conversation: Some(self.text.to_owned()), ..Default::default() }),
+            ..Default::default()
+        }
+    }
+}
+
 /// A text message as phones make it. `secret` is what later polls, edits and
 /// reporting tokens are derived from.
 pub(super) fn text(text: &str, quote: Option<&Quote<'_>>, secret: [u8; 32]) -> wa::Message {
@@ -139,15 +171,9 @@ pub(super) fn text(text: &str, quote: Option<&Quote<'_>>, secret: [u8; 32]) -> w
         message.conversation = Some(text.to_owned());
         return message;
     };
-    let context = wa::ContextInfo {
-        stanza_id: Some(quote.id.to_owned()),
-        participant: Some(quote.author.to_owned()),
-        quoted_message: MessageField::some(wa::Message { conversation: Some(quote.text.to_owned()), ..Default::default() }),
-        ..Default::default()
-    };
     message.extended_text_message = MessageField::some(wa::message::ExtendedTextMessage {
         text: Some(text.to_owned()),
-        context_info: MessageField::some(context),
+        context_info: MessageField::some(quote.context()),
         ..Default::default()
     });
     message

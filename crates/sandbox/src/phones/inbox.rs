@@ -11,7 +11,7 @@ use crate::phones::link::Link;
 use crate::phones::phone::Phone;
 use crate::phones::signal::Unreadable;
 use crate::phones::stanzas::ReceiptKind;
-use crate::phones::{content, stanzas};
+use crate::phones::{attachment, content, stanzas};
 use std::sync::Arc;
 use wacore::messages::{decode_plaintext, unwrap_device_sent};
 use wacore_binary::builder::NodeBuilder;
@@ -33,6 +33,8 @@ struct Parties {
 struct Taken {
     parties: Parties,
     shown: Option<ShownMessage>,
+    /// Place of the shown message on the screen, if it has a file to be fetched.
+    file: Option<usize>,
     wants_keys: bool,
 }
 
@@ -116,7 +118,7 @@ impl Phone {
     fn already_taken(&self, stanza: &Node, device: &Jid, id: &str, reason: Unreadable) -> Result<Taken, Unreadable> {
         let parties = self.parties(stanza, device.clone(), None);
         let seen = self.chats.lock().has_seen(parties.key(id));
-        if seen { Ok(Taken { parties, shown: None, wants_keys: false }) } else { Err(reason) }
+        if seen { Ok(Taken { parties, shown: None, file: None, wants_keys: false }) } else { Err(reason) }
     }
 
     fn write(&self, stanza: &Node, device: Jid, id: &str, messages: Vec<wa::Message>) -> Result<Taken, Error> {
@@ -130,6 +132,7 @@ impl Phone {
         let messages: Vec<wa::Message> = messages.into_iter().map(unwrap_device_sent).collect();
         let wants_keys = parties.own && messages.iter().any(asks_for_keys);
         let content = messages.iter().find_map(content::read);
+        let (media, sealed) = messages.iter().find_map(|message| attachment::read(content::inner(message))).unzip();
 
         let mut chats = self.chats.lock();
         let known = chats.has_seen(key);
@@ -141,28 +144,30 @@ impl Phone {
             if parties.own {
                 shown.status = ShownStatus::Sent; // it came by way of the network
             }
+            shown.media = media;
             shown
         });
         let mut batch = self.state().batch();
         self.signal.stage(&mut batch)?;
         chats.stage_seen(key, &mut batch);
         if let Some(shown) = &shown {
-            chats.stage_message(shown, &mut batch)?;
+            chats.stage_message(shown, sealed.as_ref(), &mut batch)?;
         }
         batch.commit()?;
         chats.note_seen(key);
-        if let Some(shown) = &shown {
-            chats.note_message(shown.clone());
-        }
+        let index = shown.as_ref().map(|shown| chats.note_message(shown.clone()));
         drop(chats);
         if shown.is_some() {
             self.note_change();
         }
-        Ok(Taken { parties, shown, wants_keys: wants_keys && !known })
+        Ok(Taken { parties, shown, file: index.filter(|_| sealed.is_some()), wants_keys: wants_keys && !known })
     }
 
     /// What a message brings about besides its receipt.
     fn after_message(self: &Arc<Self>, taken: Taken) {
+        if let Some(index) = taken.file {
+            self.fetch(index);
+        }
         if taken.wants_keys {
             let (phone, device) = (self.clone(), taken.parties.device);
             tokio::spawn(async move {
@@ -200,6 +205,11 @@ impl Phone {
                 let sent = self.send_again(link, receipt).await;
                 acknowledge(link, receipt)?;
                 return sent;
+            }
+            Some("server-error") => {
+                let left = self.leave_again(link, receipt).await;
+                acknowledge(link, receipt)?;
+                return left;
             }
             // Our own devices' news among themselves, and devices in the background.
             Some(_) => None,

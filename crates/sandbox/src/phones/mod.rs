@@ -6,11 +6,14 @@
 //! phones; what one does is in the modules below.
 
 mod adv;
+mod attachment;
 mod chats;
 mod code;
 mod content;
+mod gallery;
 mod inbox;
 mod link;
+mod media;
 mod numbers;
 mod outbox;
 mod phone;
@@ -19,7 +22,8 @@ mod signal;
 mod stanzas;
 mod welcome;
 
-pub use chats::{ShownMessage, ShownStatus};
+pub use attachment::{MediaFlaw, MediaState, NewMedia, ShownMedia};
+pub use chats::{OpenFile, ShownMessage, ShownStatus};
 pub use content::MessageKind;
 pub use phone::PhoneView;
 pub use record::Auto;
@@ -29,10 +33,12 @@ use crate::network::{CompanionKeys, Network};
 use crate::state::Room;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use gallery::Gallery;
 use parking_lot::RwLock;
 use phone::Phone;
 use record::PhoneRecord;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use wacore::companion_reg::NATIVE_CAMERA_DEEP_LINK_PREFIX;
 use wacore::pair::PairUtils;
@@ -50,6 +56,7 @@ impl std::fmt::Debug for Phones {
 
 struct Inner {
     network: Network,
+    gallery: Gallery,
     /// By the digits of their number.
     phones: RwLock<BTreeMap<String, Arc<Phone>>>,
     /// Where the search for a free number goes on; also the turnstile that keeps two
@@ -59,11 +66,12 @@ struct Inner {
 
 impl Phones {
     /// Loads the phones that were there before and connects those that were online.
-    /// Must be called on a runtime: connecting goes on after it returns.
+    /// `folder` is where they keep files. Must be called on a runtime: connecting goes on after it returns.
     ///
     /// # Errors
     /// `Error::State` when they cannot be read.
-    pub fn open(network: Network) -> Result<Phones, Error> {
+    pub fn open(network: Network, folder: &Path) -> Result<Phones, Error> {
+        let gallery = Gallery::open(folder, network.media().clone(), network.clock())?;
         let mut phones = BTreeMap::new();
         for (_, record) in network.state().scan::<PhoneRecord>(Room::Phones, b"")? {
             if network.account(&record.number).is_none() {
@@ -71,7 +79,7 @@ impl Phones {
                 let identity = public_identity(&record)?;
                 network.add_account(&record.number, &record.push_name, identity)?;
             }
-            let phone = Phone::open(&network, record)?;
+            let phone = Phone::open(&network, &gallery, record)?;
             phones.insert(phone.number.clone(), phone);
         }
         for phone in phones.values().filter(|phone| phone.wants_online()) {
@@ -82,7 +90,7 @@ impl Phones {
                 }
             });
         }
-        Ok(Phones(Arc::new(Inner { network, phones: RwLock::new(phones), next_number: tokio::sync::Mutex::default() })))
+        Ok(Phones(Arc::new(Inner { network, gallery, phones: RwLock::new(phones), next_number: tokio::sync::Mutex::default() })))
     }
 
     /// Disconnects every phone, for shutting down. They are back after the next start.
@@ -108,7 +116,7 @@ impl Phones {
         let record = PhoneRecord::create(&number, &name, network.clock())?;
         network.state().put(Room::Phones, number.as_bytes(), &record)?;
         network.add_account(&number, &name, public_identity(&record)?)?;
-        let phone = Phone::open(network, record)?;
+        let phone = Phone::open(network, &self.0.gallery, record)?;
         self.0.phones.write().insert(number, phone.clone());
         phone.go_online().await?;
         Ok(phone)
@@ -141,6 +149,12 @@ impl Phones {
         phone.hang_up();
         self.0.network.remove_account(&phone.number)?;
         let state = self.0.network.state();
+        let media = format!("{}/media/", phone.number);
+        for (_, sealed) in state.scan::<attachment::Sealed>(Room::Chats, media.as_bytes())? {
+            if let Some(file) = sealed.file {
+                self.0.gallery.remove(&file);
+            }
+        }
         let mut batch = state.batch();
         batch.delete(Room::Phones, phone.number.as_bytes());
         let prefix = format!("{}/", phone.number);

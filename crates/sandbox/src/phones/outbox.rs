@@ -7,10 +7,11 @@
 //! and whoever has it already shows it once.
 
 use crate::Error;
+use crate::phones::attachment::{MediaState, Sealed, ShownMedia};
 use crate::phones::chats::{Key, Outgoing, ShownMessage, ShownStatus};
 use crate::phones::link::Link;
 use crate::phones::phone::Phone;
-use crate::phones::{content, stanzas};
+use crate::phones::{attachment, content, stanzas};
 use crate::state::Room;
 use std::collections::HashMap;
 use wacore::adv::{AdvValidation, validate_adv_with_identity_key};
@@ -26,29 +27,44 @@ impl Phone {
     /// Sends a text to a chat. It is on its way when this returns, or waits on the
     /// phone while that is offline. Answers the message id.
     pub async fn send_text(&self, to: &Jid, text: &str, reply_to: Option<&str>) -> Result<String, Error> {
-        let account =
-            self.network.account_of(to).ok_or_else(|| Error::Unknown(format!("{to} is not on WhatsApp; make the phone first")))?;
-        let chat = Jid::pn(account.phone.as_str()).to_string();
-        let quoted = reply_to
-            .map(|id| {
-                self.chats.lock().find(id).cloned().ok_or_else(|| Error::Unknown(format!("this phone shows no message {id} to reply to")))
-            })
-            .transpose()?;
-        let clock = self.network.clock();
-        let quote = quoted.as_ref().map(|message| content::Quote { id: &message.id, author: &message.from, text: &message.text });
-        let message = content::text(text, quote.as_ref(), clock.bytes());
-        let outgoing = Outgoing {
-            id: hex::encode_upper(clock.bytes::<16>()),
-            to: chat,
-            peer: false,
-            message: waproto::codec::message_to_vec(&message),
-            at: clock.unix_millis(),
-        };
-        self.show_own(&outgoing, &message)?;
+        let chat = self.chat_with(to)?;
+        let quoted = self.quoted(reply_to)?;
+        let quote = quoted.as_ref().map(ShownMessage::quote);
+        let message = content::text(text, quote.as_ref(), self.network.clock().bytes());
+        let outgoing = self.outgoing(chat, &message);
+        self.show_own(&outgoing, &message, None)?;
         if let Some(link) = self.link() {
             self.dispatch(&link, &outgoing).await;
         }
         Ok(outgoing.id)
+    }
+
+    /// The chat with somebody: their jid by number.
+    pub(super) fn chat_with(&self, to: &Jid) -> Result<String, Error> {
+        let account = self.network.account_of(to);
+        let account = account.ok_or_else(|| Error::Unknown(format!("{to} is not on WhatsApp; make the phone first")))?;
+        Ok(Jid::pn(account.phone.as_str()).to_string())
+    }
+
+    /// The message being answered.
+    pub(super) fn quoted(&self, id: Option<&str>) -> Result<Option<ShownMessage>, Error> {
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        let found = self.chats.lock().find(id).cloned();
+        Ok(Some(found.ok_or_else(|| Error::Unknown(format!("this phone shows no message {id} to reply to")))?))
+    }
+
+    /// A message of this phone under a new id.
+    pub(super) fn outgoing(&self, chat: String, message: &wa::Message) -> Outgoing {
+        let clock = self.network.clock();
+        Outgoing {
+            id: hex::encode_upper(clock.bytes::<16>()),
+            to: chat,
+            peer: false,
+            message: waproto::codec::message_to_vec(message),
+            at: clock.unix_millis(),
+        }
     }
 
     /// Sends something between devices to one of the account's companions.
@@ -113,6 +129,7 @@ impl Phone {
         };
         let own = self.is_own(&device);
         let message = waproto::codec::message_decode(&outgoing.message).map_err(unreadable)?;
+        let media = attachment::wire_name(&message);
         let recipient =
             (own && !outgoing.peer).then(|| outgoing.to.parse::<Jid>().ok()).flatten().map(|chat| self.in_chat_addressing(&chat));
         let plaintext = match &recipient {
@@ -124,18 +141,21 @@ impl Phone {
         self.signal.adopt(&address, &bundle, self.network.clock()).await?;
         let sealed = self.signal.encrypt(&address, &plaintext).await?;
         self.commit_sessions()?;
-        link.send(stanzas::resend(&device, &id, recipient.as_ref(), outgoing.peer, sealed, count))
+        let copy = stanzas::Copy { sealed, retry: Some(count), media };
+        link.send(stanzas::resend(&device, &id, recipient.as_ref(), outgoing.peer, copy))
     }
 
-    fn show_own(&self, outgoing: &Outgoing, message: &wa::Message) -> Result<(), Error> {
+    /// Shows a message of our own and writes it down as still to be sent.
+    pub(super) fn show_own(&self, outgoing: &Outgoing, message: &wa::Message, sealed: Option<&Sealed>) -> Result<(), Error> {
         let from = self.own.pn.to_string();
         let key = Key { chat: &outgoing.to, from: &from, id: &outgoing.id };
         let content = content::read(message).unwrap_or_default();
-        let shown = ShownMessage::new(key, true, content, outgoing.at);
+        let mut shown = ShownMessage::new(key, true, content, outgoing.at);
+        shown.media = attachment::read(message).map(|(media, _)| ShownMedia { state: MediaState::Ready, ..media });
         let mut chats = self.chats.lock();
         let mut batch = self.state().batch();
         chats.stage_seen(key, &mut batch);
-        chats.stage_message(&shown, &mut batch)?;
+        chats.stage_message(&shown, sealed, &mut batch)?;
         let row = Outgoing::open_row(&self.number, &outgoing.id);
         batch.put(Room::Chats, &row, outgoing)?;
         batch.commit()?;
@@ -168,6 +188,7 @@ impl Phone {
         let to = self.in_chat_addressing(&chat);
         let devices = self.devices_of_both(link, &to).await?;
         let message = waproto::codec::message_decode(&outgoing.message).map_err(unreadable)?;
+        let media = attachment::wire_name(&message);
         let theirs = MessageUtils::encode_and_pad(&message);
         let ours = MessageUtils::encode_and_pad(&wrap_device_sent(message, to.to_string()));
         let bundles = self.missing_bundles(link, &devices).await?;
@@ -190,7 +211,7 @@ impl Phone {
             return Err(Error::Refused(format!("no device of {to} has keys")));
         }
         self.commit_sessions()?;
-        link.send(stanzas::fanout(&to, &outgoing.id, copies))
+        link.send(stanzas::fanout(&to, &outgoing.id, media, copies))
     }
 
     /// Writes sessions that have moved. On failure nothing has moved.

@@ -6,6 +6,7 @@
 use crate::Error;
 use crate::network::{Addresses, CompanionRequest, Network, Primary, SignedCompanion};
 use crate::phones::chats::{Chats, Outgoing, ShownMessage};
+use crate::phones::gallery::Gallery;
 use crate::phones::link::Link;
 use crate::phones::record::{Auto, PhoneRecord};
 use crate::phones::signal::SignalState;
@@ -37,6 +38,7 @@ pub(crate) struct Phone {
     pub(crate) number: String,
     pub(crate) own: Addresses,
     pub(super) signal: SignalState,
+    pub(super) gallery: Gallery,
     /// Held while sessions move: from encrypting or decrypting until what came of it
     /// is on disk and, when sending, on its way. Keeps counters in wire order.
     pub(super) turn: tokio::sync::Mutex<()>,
@@ -73,7 +75,7 @@ pub struct PhoneView {
 
 impl Phone {
     /// A phone as its record says, not connected yet.
-    pub(super) fn open(network: &Network, record: PhoneRecord) -> Result<Arc<Phone>, Error> {
+    pub(super) fn open(network: &Network, gallery: &Gallery, record: PhoneRecord) -> Result<Arc<Phone>, Error> {
         let account = network.account(&record.number).ok_or_else(|| Error::Unknown(format!("the account of +{}", record.number)))?;
         let own = Addresses { pn: Jid::pn(record.number.as_str()), lid: Jid::lid(account.lid.as_str()) };
         let phone = Arc::new(Phone {
@@ -81,6 +83,7 @@ impl Phone {
             number: record.number.clone(),
             own,
             signal: SignalState::open(network.state(), &record)?,
+            gallery: gallery.clone(),
             turn: tokio::sync::Mutex::default(),
             chats: Mutex::new(Chats::open(network.state(), &record.number)?),
             by_lid: Mutex::default(),
@@ -302,7 +305,7 @@ impl Phone {
         ready
     }
 
-    async fn get_ready(&self, link: &Arc<Link>) -> Result<(), Error> {
+    async fn get_ready(self: &Arc<Self>, link: &Arc<Link>) -> Result<(), Error> {
         let published = self.network.devices(&self.number).first().is_some_and(crate::network::DeviceRecord::is_published);
         if !published {
             self.upload_prekeys(link).await?;
@@ -315,6 +318,7 @@ impl Phone {
         for outgoing in Outgoing::unsettled(self.state(), &self.number)? {
             self.dispatch(link, &outgoing).await;
         }
+        self.fetch_missing();
         Ok(())
     }
 

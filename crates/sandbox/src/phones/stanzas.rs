@@ -140,22 +140,43 @@ pub(super) fn retry_receipt(message: &Node, count: u8, error: u8, keys: &RetryKe
 }
 
 /// One device's copy of a message.
-pub(super) fn enc(sealed: Sealed, retry: Option<u8>) -> Node {
-    let mut enc = NodeBuilder::new("enc").attr("v", "2").attr("type", sealed.kind);
-    if let Some(count) = retry {
-        enc = enc.attr("count", count);
+pub(super) struct Copy {
+    /// What the device opens.
+    pub sealed: Sealed,
+    /// The how-manieth copy this is, when it was asked for.
+    pub retry: Option<u8>,
+    /// Kind of the file that the message carries.
+    pub media: Option<&'static str>,
+}
+
+impl Copy {
+    fn node(self) -> Node {
+        let mut enc = NodeBuilder::new("enc").attr("v", "2").attr("type", self.sealed.kind);
+        if let Some(count) = self.retry {
+            enc = enc.attr("count", count);
+        }
+        if let Some(media) = self.media {
+            enc = enc.attr("mediatype", media);
+        }
+        enc.bytes(self.sealed.bytes).build()
     }
-    enc.bytes(sealed.bytes).build()
+}
+
+/// `type` of a message.
+fn kind(media: Option<&str>) -> &'static str {
+    if media.is_some() { "media" } else { "text" }
 }
 
 /// A message to a chat: one copy for each device of both sides.
-pub(super) fn fanout(to: &Jid, id: &str, copies: Vec<(Jid, Sealed)>) -> Node {
-    let participants =
-        copies.into_iter().map(|(device, sealed)| NodeBuilder::new("to").attr("jid", device).children([enc(sealed, None)]).build());
+pub(super) fn fanout(to: &Jid, id: &str, media: Option<&'static str>, copies: Vec<(Jid, Sealed)>) -> Node {
+    let participants = copies.into_iter().map(|(device, sealed)| {
+        let copy = Copy { sealed, retry: None, media };
+        NodeBuilder::new("to").attr("jid", device).children([copy.node()]).build()
+    });
     NodeBuilder::new("message")
         .attr("id", id)
         .attr("to", to)
-        .attr("type", "text")
+        .attr("type", kind(media))
         .children([NodeBuilder::new("participants").children(participants).build()])
         .build()
 }
@@ -168,21 +189,21 @@ pub(super) fn peer_message(to: &Jid, id: &str, sealed: Sealed) -> Node {
         .attr("type", "text")
         .attr("category", "peer")
         .attr("push_priority", "high")
-        .children([NodeBuilder::new("meta").attr("appdata", "default").build(), enc(sealed, None)])
+        .children([NodeBuilder::new("meta").attr("appdata", "default").build(), Copy { sealed, retry: None, media: None }.node()])
         .build()
 }
 
 /// Another copy of a message for the one device that asked. `recipient` names the
 /// chat when that device is our own.
-pub(super) fn resend(device: &Jid, id: &str, recipient: Option<&Jid>, peer: bool, sealed: Sealed, count: u8) -> Node {
-    let mut message = NodeBuilder::new("message").attr("id", id).attr("to", device).attr("type", "text");
+pub(super) fn resend(device: &Jid, id: &str, recipient: Option<&Jid>, peer: bool, copy: Copy) -> Node {
+    let mut message = NodeBuilder::new("message").attr("id", id).attr("to", device).attr("type", kind(copy.media));
     if let Some(recipient) = recipient {
         message = message.attr("recipient", recipient);
     }
     if peer {
         message = message.attr("category", "peer");
     }
-    message.children([enc(sealed, Some(count))]).build()
+    message.children([copy.node()]).build()
 }
 
 /// The question which devices and LIDs these users have.

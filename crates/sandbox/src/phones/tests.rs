@@ -1,5 +1,7 @@
 //! Phones among themselves, over the real network room.
 
+mod media;
+
 use super::*;
 use crate::clock::Clock;
 use crate::control::Control;
@@ -31,7 +33,7 @@ impl World {
         let transcript = Arc::new(Transcript::default());
         let media = MediaHost::open(state.clone(), &folder.path().join("media"), Clock).unwrap();
         let network = Network::open(state, Clock, transcript, media).unwrap();
-        let phones = Phones::open(network.clone()).unwrap();
+        let phones = Phones::open(network.clone(), &folder.path().join("gallery")).unwrap();
         let control = Control::new(network, phones.clone(), [0; 32]);
         World { folder, phones, control }
     }

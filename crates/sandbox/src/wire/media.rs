@@ -94,14 +94,14 @@ fn give(mut body: Box<dyn Read + Send>, chunks: &mpsc::Sender<io::Result<Bytes>>
 }
 
 /// The body of a request, for whoever reads it on a thread that may block.
-struct BodyReader {
+pub(crate) struct BodyReader {
     chunks: mpsc::Receiver<io::Result<Bytes>>,
     rest: Bytes,
 }
 
 impl BodyReader {
     /// Reads `body` ahead a little, in a task of its own.
-    fn over(mut body: BodyDataStream) -> BodyReader {
+    pub fn over(mut body: BodyDataStream) -> BodyReader {
         let (into, chunks) = mpsc::channel(CHUNKS);
         tokio::spawn(async move {
             while let Some(chunk) = body.next().await {

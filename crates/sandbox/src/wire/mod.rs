@@ -11,4 +11,5 @@ mod ports;
 
 pub use connection::Pipe;
 pub(crate) use connection::{pipe, serve};
+pub(crate) use media::BodyReader;
 pub(crate) use ports::Port;

@@ -23,7 +23,7 @@ impl Api {
         let state = Store::open(&folder.path().join("state")).unwrap();
         let media = MediaHost::open(state.clone(), &folder.path().join("media"), Clock).unwrap();
         let network = Network::open(state, Clock, Arc::new(Transcript::default()), media).unwrap();
-        let phones = Phones::open(network.clone()).unwrap();
+        let phones = Phones::open(network.clone(), &folder.path().join("gallery")).unwrap();
         Api { _folder: folder, router: router(Control::new(network, phones, [0xab; 32])) }
     }
 
@@ -145,4 +145,50 @@ async fn a_phone_goes_offline_and_back() {
     let auto = r#"{"read": true, "reply": "got {text}"}"#;
     let (_, phone) = api.post("/admin/phones/+12025550100/auto", auto).await;
     assert_eq!(phone["auto"], json!({"read": true, "reply": "got {text}"}));
+}
+
+#[tokio::test]
+async fn a_file_goes_in_as_json_or_as_it_is_and_comes_out_the_same() {
+    let api = Api::new();
+    api.post("/admin/phones", r#"{"phone": "+12025550100"}"#).await;
+    api.post("/admin/phones", r#"{"phone": "+12025550101"}"#).await;
+    let json = r#"{"to": "+12025550101", "kind": "image", "caption": "x", "base64": "YnJlYWQ="}"#;
+    for (path, kind, body) in [
+        ("/admin/phones/+12025550100/send-media", "application/json", json),
+        ("/admin/phones/+12025550100/send-media?to=+12025550101&kind=document&file_name=a.txt", "text/plain", "bread"),
+    ] {
+        let request = Request::post(path).header("content-type", kind).body(Body::from(body)).unwrap();
+        let response = api.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        let answer = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        let id = answer["id"].as_str().unwrap();
+        api.get("/admin/phones/+12025550101/messages?wait=20&count=1").await;
+        let path = format!("/admin/phones/+12025550100/messages/{id}/media");
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = api.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+        assert_eq!(response.headers()["content-disposition"], "attachment");
+        assert_eq!(axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap(), "bread");
+    }
+    let (status, _) = api.get("/admin/phones/+12025550100/messages/nothing/media").await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn faults_of_media_are_read_strictly() {
+    let api = Api::new();
+    api.post("/admin/phones", r#"{"phone": "+12025550100"}"#).await;
+    for (fault, expected) in [
+        (r#"{"kind": "media_upload", "trouble": "status", "code": 503}"#, 204),
+        (r#"{"kind": "media_download", "trouble": "slow", "bytes_per_second": 1000, "count": 2}"#, 204),
+        (r#"{"kind": "media_gone"}"#, 204),
+        (r#"{"kind": "media_download", "trouble": "slow"}"#, 400),
+        (r#"{"kind": "media_upload", "trouble": "status", "code": 200}"#, 400),
+        (r#"{"kind": "media_upload", "trouble": "corrupt", "code": 503}"#, 400),
+        (r#"{"kind": "media_gone", "code": 200}"#, 400),
+    ] {
+        let body = format!(r#"{{"phone": "+12025550100", "fault": {fault}}}"#);
+        assert_eq!(api.post("/admin/faults", &body).await.0, expected, "{fault}");
+    }
 }
