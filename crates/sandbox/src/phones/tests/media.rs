@@ -3,7 +3,8 @@
 use super::{PATIENCE, World};
 use crate::media::{MediaTrouble, MediaWay};
 use crate::network::Fault;
-use crate::phones::{MediaFlaw, MediaState, MessageKind, NewMedia, ShownMedia, ShownMessage};
+use crate::phones::MessageKind::{self, Audio, Document, Image, Sticker, Video, VideoNote, VoiceNote};
+use crate::phones::{MediaFlaw, MediaState, NewMedia, ShownMedia, ShownMessage};
 use sha2::{Digest, Sha256};
 
 /// Bytes that repeat nowhere, of an awkward length.
@@ -34,7 +35,6 @@ impl World {
 async fn files_of_every_kind_arrive_as_they_were() {
     let world = World::new();
     let (ana, bob) = (world.phone("Ana").await, world.phone("Bob").await);
-    use MessageKind::{Audio, Document, Image, Sticker, Video, VideoNote, VoiceNote};
     for kind in [Image, Video, VideoNote, Audio, VoiceNote, Document, Sticker] {
         let media = NewMedia {
             kind,
