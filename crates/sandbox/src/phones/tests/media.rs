@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 /// Bytes that repeat nowhere, of an awkward length.
 fn file() -> Vec<u8> {
-    (0..200_003_u32).flat_map(|n| n.to_le_bytes()).take(200_003).collect()
+    (0..200_003_u32).flat_map(u32::to_le_bytes).take(200_003).collect()
 }
 
 fn sha256(bytes: &[u8]) -> String {
