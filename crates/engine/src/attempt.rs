@@ -58,6 +58,11 @@ fn refusal(rejection: &ServerRejection<'_>) -> AttemptError {
     AttemptError::Transient { reason: format!("WhatsApp answered with code {} {}", rejection.code, rejection.text) }
 }
 
+/// The same of an error of any type.
+pub(crate) fn cause(error: &anyhow::Error) -> String {
+    error.root_cause().to_string()
+}
+
 /// The cause at the bottom, which says most.
 fn innermost(error: &(impl Error + 'static)) -> String {
     error.sources().last().map_or_else(|| error.to_string(), ToString::to_string)

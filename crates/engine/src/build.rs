@@ -45,6 +45,14 @@ impl Way {
         }
     }
 
+    /// The only HTTP client that files of this network go through.
+    pub(crate) fn media_http(&self) -> Arc<dyn HttpClient> {
+        match self {
+            Self::Live(versions) => versions.live.http(),
+            Self::Sandbox(door) => Arc::new(SandboxHttp(Arc::clone(&door.media))),
+        }
+    }
+
     /// The version to claim, and the only transport and HTTP client that an account of this network can have.
     async fn out(&self, device: &Arc<PersistenceManager>, turn: Arc<Turn>) -> Result<Out, String> {
         match self {
@@ -59,7 +67,7 @@ impl Way {
                 let own = device.get_device_snapshot();
                 let version = ClientVersion(own.app_version_primary, own.app_version_secondary, own.app_version_tertiary);
                 let transport = SandboxTransport { door: door.clone(), turn, device: Arc::clone(device) };
-                Ok(Out { version, http: Arc::new(SandboxHttp), transport: Arc::new(transport) })
+                Ok(Out { version, http: Arc::new(SandboxHttp(Arc::clone(&door.media))), transport: Arc::new(transport) })
             }
         }
     }

@@ -70,18 +70,24 @@ impl Engine {
     /// # Errors
     /// `Rejected` when a sandbox account has no door, `RetryAfter` when its rows could not be read.
     pub async fn open(&self, account: Account) -> Result<Link, EngineError> {
-        let way = match account.network {
-            Network::Live => Way::Live(Arc::clone(&self.inner.versions)),
-            Network::Sandbox => {
-                Way::Sandbox(self.inner.door.clone().ok_or_else(|| EngineError::Rejected("the sandbox is not switched on".into()))?)
-            }
-        };
+        let way = self.way(account.network)?;
         let supervisor = Supervisor::prepare(account, way, &self.inner.admission, &self.inner.options, &self.inner.clock);
         let supervisor = supervisor.await.map_err(|error| {
             tracing::warn!(%error, "an account's rows could not be read");
             EngineError::RetryAfter(AFTER_TROUBLE)
         })?;
         Ok(Link::over(supervisor))
+    }
+
+    /// Where links of a network go.
+    pub(crate) fn way(&self, network: Network) -> Result<Way, EngineError> {
+        match network {
+            Network::Live => Ok(Way::Live(Arc::clone(&self.inner.versions))),
+            Network::Sandbox => {
+                let door = self.inner.door.clone();
+                door.map(Way::Sandbox).ok_or_else(|| EngineError::Rejected("the sandbox is not switched on".into()))
+            }
+        }
     }
 
     /// The client version in use, for the caller to remember; changes when a newer one was fetched.

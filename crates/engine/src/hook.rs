@@ -1,6 +1,6 @@
 //! The way in of messages: they are handed to the [`Inbox`] and only then acknowledged to WhatsApp.
 
-use crate::{Inbox, content, jid};
+use crate::{Inbox, content, incoming, jid};
 use async_trait::async_trait;
 use sanasend_model::{Content, Jid, Timestamp};
 use sanasend_store::{Incoming, Peer};
@@ -36,7 +36,11 @@ async fn read(client: &Client, inbound: &InboundMessage) -> Option<Incoming> {
     if source.chat.is_status_broadcast() || source.chat.is_newsletter() {
         return None;
     }
-    let content = content::read(message)?;
+    let file = incoming::read(message);
+    let (content, media) = match file {
+        Some((media, way)) => (Content::Media(Box::new(media)), Some(way)),
+        None => (content::read(message)?, None),
+    };
     let raw = matches!(content, Content::Other { .. }).then(|| waproto::codec::message_to_vec(message));
     let name = Some(info.push_name.clone()).filter(|name| !name.is_empty());
     Some(Incoming {
@@ -47,6 +51,7 @@ async fn read(client: &Client, inbound: &InboundMessage) -> Option<Incoming> {
         from_me: source.is_from_me,
         content,
         quoted: content::quoted(message),
+        media,
         at: Timestamp(info.timestamp.timestamp_millis()),
         raw,
     })

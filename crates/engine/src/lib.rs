@@ -20,15 +20,19 @@ mod error;
 mod event;
 mod events;
 mod hook;
+mod incoming;
 mod jid;
 mod link;
 mod live;
+mod media;
+mod media_over_http;
 mod message_id;
 mod passkey;
 mod runtime;
 mod sandbox;
 #[cfg(test)]
 mod stories;
+mod stream;
 mod supervisor;
 #[cfg(test)]
 mod tests;
@@ -36,11 +40,13 @@ mod version;
 mod wall;
 
 pub use account::{Account, Inbox};
-pub use dial::{BytePipe, Dial, SandboxDoor};
+pub use dial::{BytePipe, Dial, MediaDoor, SandboxDoor};
 pub use engine::{Engine, Options};
 pub use error::EngineError;
 pub use event::{LinkEvent, QrCode};
 pub use link::{Found, Link, Outgoing};
+pub use media::{FetchError, OutgoingMedia, Uploaded};
+pub use media_over_http::MediaOverHttp;
 pub use message_id::new_message_id;
 pub use version::ClientVersion;
 pub use wall::prove_wall;

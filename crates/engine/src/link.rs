@@ -81,11 +81,16 @@ impl Link {
     /// # Errors
     /// `Offline` when nothing could be written, `Unanswered` when it is not known, others as they are named.
     pub async fn send_text(&self, message: Outgoing) -> Result<(), AttemptError> {
+        let (to, wa_message_id) = (message.to.clone(), message.wa_message_id.clone());
+        self.send(&to, &wa_message_id, compose(message)).await
+    }
+
+    /// Encrypts a composed message and writes it to the socket.
+    pub(crate) async fn send(&self, to: &Jid, wa_message_id: &str, message: Message) -> Result<(), AttemptError> {
         let client = self.alive().ok_or(AttemptError::Offline)?;
-        let to = jid::to_wire(&message.to)
-            .ok_or_else(|| AttemptError::Impossible { reason: "The recipient is not an id of WhatsApp.".into() })?;
-        let options = SendOptions::default().with_message_id(message.wa_message_id.as_str());
-        let sent = client.send_message_with_options(to, compose(message), options).await;
+        let to = jid::to_wire(to).ok_or_else(|| AttemptError::Impossible { reason: "The recipient is not an id of WhatsApp.".into() })?;
+        let options = SendOptions::default().with_message_id(wa_message_id);
+        let sent = client.send_message_with_options(to, message, options).await;
         sent.map(|_| ()).map_err(|error| attempt::sending(&error))
     }
 
@@ -194,7 +199,7 @@ impl Link {
         let _ = self.shared.over.subscribe().wait_for(|over| *over).await;
     }
 
-    fn alive(&self) -> Option<&Arc<Client>> {
+    pub(crate) fn alive(&self) -> Option<&Arc<Client>> {
         self.shared.client.get().filter(|client| client.is_connected() && client.is_logged_in())
     }
 
@@ -212,17 +217,20 @@ impl Drop for Link {
 
 /// A text as WhatsApp's web client writes it: bare, or with a context when it answers something.
 fn compose(message: Outgoing) -> Message {
-    let Some(quoted) = message.quoted else { return Message::text(message.text) };
-    let participant = quoted.participant.unwrap_or(message.to);
-    Message::text_with_context(
-        message.text,
-        ContextInfo {
-            stanza_id: Some(quoted.wa_message_id),
-            participant: Some(participant.to_string()),
-            quoted_message: MessageField::some(Message::text(quoted.text.unwrap_or_default())),
-            ..Default::default()
-        },
-    )
+    match message.quoted {
+        None => Message::text(message.text),
+        Some(quoted) => Message::text_with_context(message.text, context(quoted, &message.to)),
+    }
+}
+
+/// What a message to `to` carries when it answers another.
+pub(crate) fn context(quoted: Quoted, to: &Jid) -> ContextInfo {
+    ContextInfo {
+        stanza_id: Some(quoted.wa_message_id),
+        participant: Some(quoted.participant.as_ref().unwrap_or(to).to_string()),
+        quoted_message: MessageField::some(Message::text(quoted.text.unwrap_or_default())),
+        ..Default::default()
+    }
 }
 
 async fn ask(client: &Client, phones: &[PhoneNumber]) -> Result<Vec<IsOnWhatsAppResult>, AttemptError> {

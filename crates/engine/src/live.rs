@@ -2,14 +2,17 @@
 
 use crate::ClientVersion;
 use crate::admission::Turn;
+use crate::stream;
 use async_channel::Receiver;
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::io::Read;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use whatsapp_rust::http::{HttpClient, HttpRequest, HttpResponse};
 use whatsapp_rust::transport::{TokioWebSocketTransportFactory, Transport, TransportEvent, TransportFactory, default_tls_connector};
 use whatsapp_rust::version::fetch_latest_app_version;
+use whatsapp_rust::wacore::net::{StreamingHttpResponse, UploadBody};
 
 /// Longest time for TCP, TLS and the WebSocket upgrade together. The client library allows 20 s, with the wait
 /// for a place among them; without Internet nobody should have to wait that long for a sentence.
@@ -18,6 +21,8 @@ const DIAL_LIMIT: Duration = Duration::from_secs(10);
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
 /// Longest time for any other exchange.
 const HTTP_LIMIT: Duration = Duration::from_mins(2);
+/// Longest silence in the middle of an answer.
+const SILENCE_LIMIT: Duration = Duration::from_mins(1);
 /// Largest answer that is read: more than WhatsApp takes as one file.
 const MAX_ANSWER: usize = 128 << 20;
 
@@ -123,6 +128,8 @@ static CLIENT: LazyLock<Result<reqwest::Client, String>> = LazyLock::new(|| {
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(HTTP_LIMIT)
+        .connect_timeout(DIAL_LIMIT)
+        .read_timeout(SILENCE_LIMIT)
         .build()
         .map_err(|error| error.to_string())
 });
@@ -147,6 +154,33 @@ impl HttpClient for LiveHttp {
             body.extend_from_slice(&chunk);
         }
         Ok(HttpResponse { status_code, body })
+    }
+
+    fn supports_streaming(&self) -> bool {
+        true
+    }
+
+    fn execute_streaming(&self, request: HttpRequest) -> anyhow::Result<StreamingHttpResponse> {
+        let (status_code, body) = self.exchange(&request, None)?;
+        Ok(StreamingHttpResponse { status_code, body })
+    }
+
+    fn supports_upload_streaming(&self) -> bool {
+        true
+    }
+
+    fn execute_upload(&self, request: HttpRequest, mut body: UploadBody, content_length: u64) -> anyhow::Result<HttpResponse> {
+        let (status_code, answer) = self.exchange(&request, Some((body.as_mut(), Some(content_length))))?;
+        Ok(HttpResponse { status_code, body: stream::short(answer)? })
+    }
+}
+
+impl LiveHttp {
+    fn exchange(&self, request: &HttpRequest, body: Option<(&mut dyn Read, Option<u64>)>) -> anyhow::Result<(u16, Box<dyn Read + Send>)> {
+        let url = allowed(&request.url, self.only)?;
+        let client = CLIENT.as_ref().map_err(|error| anyhow::anyhow!("TLS can't be set up: {error}"))?;
+        let headers: Vec<(String, String)> = request.headers.clone().into_iter().collect();
+        Ok(stream::exchange(client, stream::Head { method: request.method.parse()?, url, headers: &headers }, body)?)
     }
 }
 

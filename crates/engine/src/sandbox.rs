@@ -1,20 +1,22 @@
 //! The way to the sandbox: a pipe of bytes within the process, and the key that the other side must prove.
 //!
 //! A sandbox account is held to three things: its connections are made by the [`Dial`] and by nothing else, its
-//! HTTP goes nowhere, and its handshake is the pinned one (Noise IK), which authenticates the sandbox by its
+//! HTTP goes nowhere but to the door's media host, and its handshake is the pinned one (Noise IK), which authenticates the sandbox by its
 //! static key. WhatsApp's own certificate check is not touched for it: should a link ever fall back to the
 //! handshake that reads certificates, it fails there, since the sandbox can't show one by WhatsApp.
 
-use crate::SandboxDoor;
 use crate::admission::Turn;
+use crate::{MediaDoor, SandboxDoor, stream};
 use async_channel::{Receiver, Sender};
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
 use whatsapp_rust::http::{HttpClient, HttpRequest, HttpResponse};
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::transport::{DisconnectReason, Transport, TransportEvent, TransportFactory};
+use whatsapp_rust::wacore::net::{StreamingHttpResponse, UploadBody};
 use whatsapp_rust::wacore::store::DeviceCommand;
 use whatsapp_rust::wacore::store::device::{CachedNoiseCert, CachedServerCertChain};
 use whatsapp_rust::wacore_binary::Jid as WireJid;
@@ -115,25 +117,84 @@ impl Transport for Pipe {
     }
 }
 
-/// HTTP of a sandbox account: there is nothing it could need outside.
-pub(crate) struct SandboxHttp;
+/// HTTP of a sandbox account: files go to the door, whatever host they name, and there is nothing else it could need.
+pub(crate) struct SandboxHttp(pub(crate) Arc<dyn MediaDoor>);
 
 #[async_trait]
 impl HttpClient for SandboxHttp {
     async fn execute(&self, request: HttpRequest) -> anyhow::Result<HttpResponse> {
-        let host = request.url.split('/').nth(2).unwrap_or_default();
-        anyhow::bail!("a sandbox account must not reach {host}")
+        let door = Self(Arc::clone(&self.0));
+        let work = move || {
+            let body = request.body.clone().unwrap_or_default();
+            let (status_code, answer) = door.exchange(&request, &mut body.as_ref())?;
+            Ok(HttpResponse { status_code, body: stream::short(answer)? })
+        };
+        tokio::task::spawn_blocking(work).await?
     }
+
+    fn supports_streaming(&self) -> bool {
+        true
+    }
+
+    fn execute_streaming(&self, request: HttpRequest) -> anyhow::Result<StreamingHttpResponse> {
+        let (status_code, body) = self.exchange(&request, &mut std::io::empty())?;
+        Ok(StreamingHttpResponse { status_code, body })
+    }
+
+    fn supports_upload_streaming(&self) -> bool {
+        true
+    }
+
+    fn execute_upload(&self, request: HttpRequest, body: UploadBody, content_length: u64) -> anyhow::Result<HttpResponse> {
+        let (status_code, answer) = self.exchange(&request, &mut body.take(content_length))?;
+        Ok(HttpResponse { status_code, body: stream::short(answer)? })
+    }
+}
+
+impl SandboxHttp {
+    fn exchange(&self, request: &HttpRequest, body: &mut dyn Read) -> anyhow::Result<(u16, Box<dyn Read + Send>)> {
+        let path = path_of(&request.url)?;
+        let headers: Vec<(String, String)> = request.headers.clone().into_iter().collect();
+        Ok(self.0.exchange(&request.method, &path, &headers, body)?)
+    }
+}
+
+/// Path and query of an address of files; all others are refused.
+fn path_of(url: &str) -> anyhow::Result<String> {
+    let url: reqwest::Url = url.parse()?;
+    let is_file = url.scheme() == "https" && (url.path().starts_with("/mms/") || url.path().starts_with("/v/"));
+    anyhow::ensure!(is_file, "a sandbox account must not reach {}", url.host_str().unwrap_or_default());
+    Ok(url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Answers with the path that it was asked for.
+    struct Echo;
+    impl MediaDoor for Echo {
+        fn exchange(&self, _: &str, path: &str, _: &[(String, String)], _: &mut dyn Read) -> std::io::Result<(u16, Box<dyn Read + Send>)> {
+            Ok((200, Box::new(std::io::Cursor::new(path.to_owned().into_bytes()))))
+        }
+    }
+
     #[tokio::test]
-    async fn http_of_a_sandbox_account_goes_nowhere() {
-        for url in ["https://web.whatsapp.com/sw.js", "https://mmg.whatsapp.net/x", "http://127.0.0.1:1/"] {
-            assert!(SandboxHttp.execute(HttpRequest::get(url)).await.is_err(), "{url}");
+    async fn files_of_a_sandbox_account_go_to_the_door_and_nothing_else_goes_anywhere() {
+        let http = SandboxHttp(Arc::new(Echo));
+        for url in ["https://127.0.0.1:8443/mms/image/token?auth=x", "https://mmg.whatsapp.net/v/t62/1?token=y"] {
+            let answer = http.execute(HttpRequest::get(url)).await.expect("answered");
+            let path = url.split_once("//").and_then(|(_, rest)| rest.find('/').map(|at| rest.split_at(at).1));
+            assert_eq!(answer.body_string().ok().as_deref(), path);
+        }
+        for url in [
+            "https://web.whatsapp.com/sw.js",
+            "https://mmg.whatsapp.net/x",
+            "https://mmg.whatsapp.net/v/../sw.js",
+            "http://127.0.0.1:1/v/x",
+            "file:///v/etc/passwd",
+        ] {
+            assert!(http.execute(HttpRequest::get(url)).await.is_err(), "{url}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! the walls between the two networks, tried from both sides.
 
 use crate::backend::tests::Bench;
+use crate::dial::NoFiles;
 use crate::live::Live;
 use crate::{Account, BytePipe, ClientVersion, Dial, Engine, Inbox, Link, LinkEvent, Options, Outgoing, SandboxDoor, new_message_id};
 use async_trait::async_trait;
@@ -84,7 +85,7 @@ impl World {
             sandbox.control().add_phone(Some(phone), Some(name)).await.expect("phone");
         }
         let clock = Arc::new(Counting::default());
-        let door = SandboxDoor { dial: Arc::new(Door(sandbox.clone())), pinned_key: sandbox.static_key() };
+        let door = SandboxDoor { dial: Arc::new(Door(sandbox.clone())), pinned_key: sandbox.static_key(), media: Arc::new(NoFiles) };
         let options = Options { prekeys: 30, ..Options::default() };
         let engine = Engine::new(options, Some(door), clock.clone());
         let (sender, received) = mpsc::unbounded_channel();
@@ -351,7 +352,7 @@ async fn a_live_account_led_to_the_sandbox_turns_away_at_its_certificate() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sandbox_with_another_key_is_not_spoken_with() {
     let world = World::new().await;
-    let door = SandboxDoor { dial: Arc::new(Door(world.sandbox.clone())), pinned_key: [9; 32] };
+    let door = SandboxDoor { dial: Arc::new(Door(world.sandbox.clone())), pinned_key: [9; 32], media: Arc::new(NoFiles) };
     let engine = Engine::new(Options::default(), Some(door), world.clock.clone());
     let before = world.sandbox.control().transcript_end();
     let mut led = world.open_by(&engine, Network::Sandbox, false).await;

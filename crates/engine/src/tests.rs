@@ -2,6 +2,7 @@
 //! the real sandbox in the server's tests; this crate does not know it.)
 
 use crate::backend::tests::Bench;
+use crate::dial::NoFiles;
 use crate::live::Live;
 use crate::{Account, BytePipe, ClientVersion, Dial, Engine, EngineError, Inbox, Link, LinkEvent, Options, SandboxDoor};
 use async_trait::async_trait;
@@ -164,7 +165,7 @@ async fn a_sandbox_account_goes_through_its_door_or_nowhere() {
     let no_door = engine(port, None, None);
     assert!(matches!(open(&no_door, &bench, Network::Sandbox, false).await, Err(EngineError::Rejected(_))));
     let dial = Arc::new(DeadDoor::default());
-    let door = SandboxDoor { dial: dial.clone(), pinned_key: [9; 32] };
+    let door = SandboxDoor { dial: dial.clone(), pinned_key: [9; 32], media: Arc::new(NoFiles) };
     let engine = engine(port, None, Some(door));
     for linked in [false, true] {
         if linked {

@@ -1,21 +1,21 @@
 //! What a message says.
 
-use crate::Invalid;
-use serde::{Deserialize, Serialize};
+use crate::{Invalid, Media};
 
 /// Longest text that WhatsApp clients show whole, in characters (Unicode scalar values).
 pub const MAX_TEXT_CHARS: usize = 65_536;
 
 /// The content of a message. Kinds that SanaSend does not read yet are kept by name, never dropped.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Content {
     /// A text.
     Text {
         /// The text itself.
         body: String,
     },
-    /// An incoming message of a kind that is not read yet (`image`, `reaction`, `poll`, ...).
+    /// A file, with or without a caption.
+    Media(Box<Media>),
+    /// An incoming message of a kind that is not read yet (`reaction`, `poll`, ...).
     Other {
         /// WhatsApp's name of the kind, snake_case.
         kind: String,
@@ -48,16 +48,36 @@ impl Content {
     pub fn kind(&self) -> &str {
         match self {
             Self::Text { .. } => "text",
+            Self::Media(media) => media.kind.as_str(),
             Self::Other { kind } => kind,
         }
     }
 
-    /// The text, where there is one.
+    /// The words in it, where there are any: the text, or the caption of a file.
     #[must_use]
     pub fn body(&self) -> Option<&str> {
         match self {
             Self::Text { body } => Some(body),
+            Self::Media(media) => media.caption.as_deref(),
             Self::Other { .. } => None,
+        }
+    }
+
+    /// The text, when it is one.
+    #[must_use]
+    pub fn text_body(&self) -> Option<&str> {
+        match self {
+            Self::Text { body } => Some(body),
+            _ => None,
+        }
+    }
+
+    /// The file, when it is one.
+    #[must_use]
+    pub fn media(&self) -> Option<&Media> {
+        match self {
+            Self::Media(media) => Some(media),
+            _ => None,
         }
     }
 }

@@ -56,6 +56,11 @@ id!(
     LoginId
 );
 id!(
+    /// A stored file, which any number of messages of one user may carry.
+    FileId
+);
+
+id!(
     /// An entry of the event log, as webhooks and streams name it.
     EventId
 );

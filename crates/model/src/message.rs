@@ -219,6 +219,8 @@ names! {
         AccountBanned = "ACCOUNT_BANNED",
         /// The message could not be encrypted or built.
         NotSendable = "NOT_SENDABLE",
+        /// The file can't be handed to WhatsApp: it is not here any more, or WhatsApp's media host refused it.
+        MediaNotSendable = "MEDIA_NOT_SENDABLE",
         /// The user was deactivated before the message left.
         UserInactive = "USER_INACTIVE",
     }

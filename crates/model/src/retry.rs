@@ -39,6 +39,11 @@ pub enum AttemptError {
     },
     /// The number has no WhatsApp account.
     NotOnWhatsApp,
+    /// Its file can never be handed over.
+    Media {
+        /// For people.
+        reason: String,
+    },
     /// It can never be sent.
     Impossible {
         /// For people.
@@ -72,6 +77,7 @@ pub fn backoff(attempts: u32, jitter: u8) -> Duration {
 pub fn judge(error: &AttemptError, attempts: u32, written_before: bool, deadline: Timestamp, now: Timestamp, jitter: u8) -> Verdict {
     let permanent = match error {
         AttemptError::NotOnWhatsApp => Some((Failure::NotOnWhatsApp, "The number is not on WhatsApp.".to_owned())),
+        AttemptError::Media { reason } => Some((Failure::MediaNotSendable, reason.clone())),
         AttemptError::Impossible { reason } => Some((Failure::NotSendable, reason.clone())),
         AttemptError::Nack { code } => nack_failure(code),
         _ => None,
@@ -135,6 +141,7 @@ mod tests {
     #[case(AttemptError::NotOnWhatsApp, Failure::NotOnWhatsApp)]
     #[case(AttemptError::Nack { code: "463".into() }, Failure::ReachoutLimited)]
     #[case(AttemptError::Nack { code: "479".into() }, Failure::Rejected)]
+    #[case(AttemptError::Media { reason: "x".into() }, Failure::MediaNotSendable)]
     #[case(AttemptError::Impossible { reason: "x".into() }, Failure::NotSendable)]
     fn what_can_not_pass_fails_at_once(#[case] error: AttemptError, #[case] failure: Failure) {
         assert!(matches!(judge(&error, 1, false, LATER, NOW, 0), Verdict::Fail(f, _) if f == failure));

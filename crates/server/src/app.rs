@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::egress::Egress;
 use crate::http::v1::streams::Streams;
 use crate::jobs::Jobs;
+use crate::media::Files;
 use crate::outbox::Outbox;
 use crate::secrets::Secrets;
 use crate::sessions::Sessions;
@@ -30,6 +31,8 @@ pub struct App {
     pub auth: Auth,
     /// The linked accounts that this process runs.
     pub sessions: Sessions,
+    /// Files of messages.
+    pub media: Files,
     /// The way in of messages.
     pub outbox: Outbox,
     /// The way out to hosts that callers name.

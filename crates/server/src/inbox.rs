@@ -32,18 +32,20 @@ pub struct Receiver {
     session: SessionId,
     generation: i64,
     seat: Arc<Seat>,
+    fetch_files: bool,
 }
 
 impl Receiver {
-    /// For the owner of `generation`.
-    pub fn new(store: Store, session: SessionId, generation: i64, seat: Arc<Seat>) -> Self {
-        Self { store, session, generation, seat }
+    /// For the owner of `generation`. With `fetch_files` every file is fetched soon after its message came.
+    pub fn new(store: Store, session: SessionId, generation: i64, seat: Arc<Seat>, fetch_files: bool) -> Self {
+        Self { store, session, generation, seat, fetch_files }
     }
 }
 
 #[async_trait]
 impl sanasend_engine::Inbox for Receiver {
-    async fn commit(&self, batch: Vec<Incoming>) -> Result<(), String> {
+    async fn commit(&self, mut batch: Vec<Incoming>) -> Result<(), String> {
+        batch.iter_mut().filter_map(|incoming| incoming.media.as_mut()).for_each(|media| media.fetch = self.fetch_files);
         let mut wait = TRY_AGAIN;
         for last in (0..TRIES).map(|attempt| attempt + 1 == TRIES) {
             match self.store.receive(self.session, self.generation, batch.clone()).await {

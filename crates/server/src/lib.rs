@@ -16,6 +16,7 @@ pub mod http;
 pub mod inbox;
 pub mod jobs;
 pub mod loadtest;
+pub mod media;
 pub mod node;
 pub mod outbox;
 pub mod secrets;

@@ -5,7 +5,7 @@ use crate::messages::Message;
 use crate::rows::event::Model;
 use crate::writer::Tx;
 use crate::{Store, StoreError};
-use sanasend_model::{Direction, EventId, EventKind, MessageId, SessionId, Timestamp, UserId};
+use sanasend_model::{Direction, EventId, EventKind, Media, MessageId, SessionId, Timestamp, UserId};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -71,7 +71,11 @@ impl NewEvent {
             fields.insert(role.into(), peer);
             if kind == EventKind::MessageReceived {
                 fields.insert("sender_name".into(), json!(message.peer_name));
-                fields.insert("content".into(), json!(message.content.body()));
+                fields.insert("content".into(), json!(message.content.text_body()));
+                if let Some(media) = message.content.media() {
+                    fields.insert("caption".into(), json!(media.caption));
+                    fields.insert("media".into(), told_of(media, message.id));
+                }
             }
         }
         Self {
@@ -83,6 +87,21 @@ impl NewEvent {
             at,
         }
     }
+}
+
+/// A file as it is told outside; the same words as in the API's messages.
+fn told_of(media: &Media, message: MessageId) -> Value {
+    json!({
+        "mime": media.mime,
+        "size": media.size,
+        "sha256": media.sha256_hex(),
+        "filename": media.filename,
+        "width": media.width,
+        "height": media.height,
+        "seconds": media.seconds,
+        "state": media.state.as_str(),
+        "url": format!("/api/v1/messages/{message}/media/"),
+    })
 }
 
 static INSERT: Rows = Rows::new(

@@ -2,6 +2,7 @@
 
 use crate::dialect::{query, query_scalar, refused};
 use crate::events::NewEvent;
+use crate::media::IncomingMedia;
 use crate::messages::{Message, Peer, Quoted};
 use crate::outbox::{insert_messages, sender_key};
 use crate::rows::Place;
@@ -31,6 +32,8 @@ pub struct Incoming {
     pub quoted: Option<Quoted>,
     /// WhatsApp's time of it.
     pub at: Timestamp,
+    /// How to fetch the file, when the content is one.
+    pub media: Option<IncomingMedia>,
     /// The whole message as it came, for kinds that are read later; sealed on disk.
     pub raw: Option<Vec<u8>>,
 }
@@ -105,6 +108,9 @@ async fn receive(tx: &mut Tx, session: SessionId, batch: Vec<Incoming>) -> Resul
             insert_raw(tx, new.id, raw).await?;
         }
         received += i64::from(!incoming.from_me);
+        if let Some(media) = &incoming.media {
+            tx.carry_remote(&new, now, media).await?;
+        }
         events.push(NewEvent::of_message(EventKind::MessageReceived, &new, now));
         ids.push(new.id);
     }

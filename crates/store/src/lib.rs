@@ -1,4 +1,4 @@
-//! What SanaSend remembers. The only crate that knows SQL.
+//! What SanaSend remembers. The only crate that knows SQL and object storage.
 //!
 //! One [`Store`] holds it all: `impl Store` blocks, one file per concept. Reading goes through a few connections of its
 //! own; everything that writes waits for the one writer, which commits together what waits together (see `writer`).
@@ -14,6 +14,7 @@ mod events;
 mod inbox;
 mod jobs;
 mod logins;
+mod media;
 mod messages;
 mod migrations;
 mod outbox;
@@ -41,6 +42,7 @@ pub use jobs::{
     ScheduleRow, ScheduleRun,
 };
 pub use logins::{Login, NewLogin, Rotation};
+pub use media::{Bucket, FileStore, IncomingMedia, LocalFile, MediaPart, NewMedia, Opened};
 pub use messages::{Cursor, Message, MessageFilter, MessageOrder, Peer, Quoted, Settled, TimelineEntry};
 pub use outbox::{Accepted, Change, Claimed, Idempotency, NewMessage, News};
 pub use page::{Listed, Ordering, Page};

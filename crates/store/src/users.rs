@@ -203,7 +203,8 @@ impl Store {
         .await
     }
 
-    /// Removes a user with keys, logins, sessions, Signal state, messages and events. The caller has logged the accounts
+    /// Removes a user with keys, logins, sessions, Signal state, messages and events; the
+    /// bytes of its files go with the next sweep. The caller has logged the accounts
     /// out before. The user is deactivated at once; what may be much goes in pieces, so that other writers get their turn.
     pub async fn delete_user(&self, id: UserId) -> Result<Updated<()>, StoreError> {
         let off = UserPatch { is_active: Some(false), ..UserPatch::default() };
@@ -214,6 +215,7 @@ impl Store {
         }
         self.delete_in_pieces("DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE user_id = ? LIMIT 500)", id.0).await?;
         self.delete_in_pieces("DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE user_id = ? LIMIT 2000)", id.0).await?;
+        self.release_files(id).await?;
         self.delete_in_pieces("DELETE FROM users WHERE id = ?", id.0).await?;
         Ok(Updated::Done(()))
     }

@@ -2,12 +2,16 @@
 
 use anyhow::{Context, bail};
 use clap::Args;
-use reqwest::Method;
+use reqwest::multipart::Form;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use std::time::Duration;
 
 /// An answer that takes longer is given up; waiting calls (`?wait=`) end well before.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The same for a request that brings a file.
+const UPLOAD: Duration = Duration::from_mins(20);
 
 /// Which server, and with which key.
 #[derive(Debug, Clone, Args)]
@@ -67,17 +71,34 @@ impl Client {
     /// # Errors
     /// The server's own message when it refuses.
     pub async fn ask(&self, method: Method, path: &str, query: &[(&str, &str)], body: Option<&Value>) -> anyhow::Result<Value> {
+        let mut request = self.request(method, path, query)?;
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.data(request).await
+    }
+
+    /// Posts a form, with time for its file.
+    ///
+    /// # Errors
+    /// The server's own message when it refuses.
+    pub async fn upload(&self, path: &str, query: &[(&str, &str)], form: Form) -> anyhow::Result<Value> {
+        self.data(self.request(Method::POST, path, query)?.multipart(form).timeout(UPLOAD)).await
+    }
+
+    fn request(&self, method: Method, path: &str, query: &[(&str, &str)]) -> anyhow::Result<RequestBuilder> {
         let mut url = reqwest::Url::parse(&format!("{}/api/v1{path}", self.base)).with_context(|| format!("{} is no URL", self.base))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut request = self.http.request(method, url).header("X-API-Key", &self.key.0);
-        if let Some(key) = &self.idempotency_key {
-            request = request.header("Idempotency-Key", key);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
+        let request = self.http.request(method, url).header("X-API-Key", &self.key.0);
+        Ok(match &self.idempotency_key {
+            Some(key) => request.header("Idempotency-Key", key),
+            None => request,
+        })
+    }
+
+    async fn data(&self, request: RequestBuilder) -> anyhow::Result<Value> {
         let answer = request.send().await.with_context(|| format!("{} does not answer; is the server running?", self.base))?;
         let status = answer.status();
         let mut body: Value = answer.json().await.with_context(|| format!("{} answered {status} and no JSON", self.base))?;

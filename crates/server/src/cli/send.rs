@@ -1,10 +1,13 @@
-//! `sanasend send`: one text through a running server.
+//! `sanasend send`: one text, or one file, through a running server.
 
 use super::client::{Client, ServerArgs};
 use super::out;
+use anyhow::Context;
 use clap::Args;
 use reqwest::Method;
+use reqwest::multipart::Form;
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Flags of `send`.
@@ -15,8 +18,16 @@ pub struct SendArgs {
     pub server: ServerArgs,
     /// A number like +12025550123, or a WhatsApp id.
     pub recipient: String,
-    /// The text; `-` reads it from standard input.
-    pub text: String,
+    /// The text; `-` reads it from standard input. With `--file` the caption, and may be left out.
+    #[arg(required_unless_present = "file")]
+    pub text: Option<String>,
+    /// A file to send.
+    #[arg(long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+    /// What the file is to the recipient: image, video, audio, voice_note, document, sticker, video_note. By its ending when
+    /// not given.
+    #[arg(long = "type", value_name = "TYPE", requires = "file")]
+    pub media_type: Option<String>,
     /// Which account sends.
     #[arg(long, value_name = "NAME")]
     pub session: Option<String>,
@@ -36,16 +47,21 @@ pub struct SendArgs {
 /// # Errors
 /// The server's message when it refuses.
 pub async fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
-    let client = Client::new(args.server)?.with_idempotency_key(args.idempotency_key);
-    let text = if args.text == "-" { std::io::read_to_string(std::io::stdin())? } else { args.text };
-    let mut body = json!({"recipient": args.recipient, "content": text});
-    if let Some(session) = args.session {
-        body["session"] = json!(session);
-    }
+    let client = Client::new(args.server.clone())?.with_idempotency_key(args.idempotency_key.clone());
+    let text = if args.text.as_deref() == Some("-") { Some(std::io::read_to_string(std::io::stdin())?) } else { args.text.clone() };
     let wait = args.wait.map(|seconds| seconds.to_string());
     let query: Vec<(&str, &str)> = wait.iter().map(|wait| ("wait", wait.as_str())).collect();
     let spinner = args.wait.map(|_| out::spinner("waiting for WhatsApp's acknowledgement"));
-    let answer = client.ask(Method::POST, "/messages/send-text/", &query, Some(&body)).await;
+    let answer = match &args.file {
+        Some(file) => client.upload("/messages/send-media/", &query, form(&args, file, text).await?).await,
+        None => {
+            let mut body = json!({"recipient": args.recipient, "content": text});
+            if let Some(session) = &args.session {
+                body["session"] = json!(session);
+            }
+            client.ask(Method::POST, "/messages/send-text/", &query, Some(&body)).await
+        }
+    };
     if let Some(spinner) = spinner {
         spinner.finish_and_clear();
     }
@@ -58,4 +74,29 @@ pub async fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
     }
     let failed = matches!(field("status"), "failed" | "canceled");
     Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// The form of a file; it is streamed from the disk.
+async fn form(args: &SendArgs, file: &Path, caption: Option<String>) -> anyhow::Result<Form> {
+    let kind = args.media_type.clone().unwrap_or_else(|| kind_of(file).to_owned());
+    let mut form = Form::new().text("recipient", args.recipient.clone()).text("media_type", kind);
+    if let Some(caption) = caption {
+        form = form.text("caption", caption);
+    }
+    if let Some(session) = &args.session {
+        form = form.text("session", session.clone());
+    }
+    form.file("file", file).await.with_context(|| format!("can't read {}", file.display()))
+}
+
+/// What a file most probably is to its recipient. In doubt a document, which takes everything.
+fn kind_of(file: &Path) -> &'static str {
+    let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    match ending.as_str() {
+        "jpg" | "jpeg" | "png" | "webp" => "image",
+        "mp4" | "3gp" => "video",
+        "mp3" | "m4a" | "aac" | "amr" => "audio",
+        "ogg" | "opus" => "voice_note",
+        _ => "document",
+    }
 }

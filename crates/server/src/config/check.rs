@@ -33,7 +33,20 @@ pub(super) fn whole(config: &Config, reader: &mut Reader) {
     {
         reader.refuse("first_admin.password", &invalid.message);
     }
+    media(config, reader);
     sandbox(config, reader);
+}
+
+fn media(config: &Config, reader: &mut Reader) {
+    let media = &config.media;
+    let Some(url) = &media.storage_url else { return };
+    let is_bucket = url.strip_prefix("s3://").is_some_and(|place| !place.is_empty() && !place.starts_with('/'));
+    if !is_bucket && !url.strip_prefix("file://").is_some_and(|path| path.starts_with('/')) {
+        reader.refuse("media.storage_url", "must be like file:///srv/media or s3://bucket/prefix");
+    }
+    if is_bucket && (media.s3_access_key_id.is_none() || media.s3_secret_access_key.is_none()) {
+        reader.refuse("media.s3_access_key_id", "must be set together with `media.s3_secret_access_key` for a bucket");
+    }
 }
 
 fn sandbox(config: &Config, reader: &mut Reader) {

@@ -38,6 +38,16 @@ pub enum LogFormat {
     Json,
 }
 
+/// When files of incoming messages are fetched from WhatsApp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaFetch {
+    /// When somebody asks for one.
+    OnDemand,
+    /// All of them, soon after they came.
+    Always,
+}
+
 /// A network (`10.0.0.0/8`) or one address (`192.168.1.7`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cidr(pub ipnet::IpNet);

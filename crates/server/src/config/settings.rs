@@ -3,7 +3,7 @@
 //! The macro makes of each section a struct, and of each field one question to the [`Reader`]; the doc comment
 //! is the text of `docs/configuration.md`. There is no other list of settings anywhere.
 
-use super::kinds::{Cidr, Hidden, LogFormat, Profile};
+use super::kinds::{Cidr, Hidden, LogFormat, MediaFetch, Profile};
 use super::read::Reader;
 use sanasend_store::Database;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -186,12 +186,49 @@ section! {
         /// The encrypted originals of incoming messages, in days; the messages stay. They are needed to read again what a
         /// later version understands better.
         originals_days: u64 = 90, within 0..=36_500;
+        /// Files of messages, in days; the messages stay and say that the file is gone.
+        media_days: u64 = 90, within 0..=36_500;
         /// The event log, in days: how long a client of `GET /events/` may be away and still miss nothing.
         events_days: u64 = 30, within 0..=36_500;
         /// Jobs that were given up, in days.
         dead_jobs_days: u64 = 30, within 0..=36_500;
         /// Sessions that no account was ever linked to, in hours after they were last changed.
         unlinked_sessions_hours: u64 = 24, within 0..=876_000;
+    }
+}
+
+section! {
+    /// Files of messages: pictures, films, sound, documents.
+    MediaSettings("media.", profile) {
+        /// Where files are stored: `file:///srv/media` or `s3://bucket/prefix`. Empty: the folder `media` in the data
+        /// folder.
+        storage_url: Option<String> = None;
+        /// Address of a server that speaks S3, when it is not Amazon's: `http://127.0.0.1:9000`.
+        s3_endpoint: Option<String> = None;
+        /// Region of the bucket.
+        s3_region: String = "us-east-1".to_owned();
+        /// Access key id for the bucket.
+        s3_access_key_id: Option<Hidden> = None;
+        /// Secret access key for the bucket.
+        s3_secret_access_key: Option<Hidden> = None;
+        /// Largest document that is taken, in MiB (WhatsApp itself takes 2 GB). Pictures, sound and stickers have WhatsApp's
+        /// own limits: 16, 16 and 1 MiB, films 100.
+        document_limit_mib: u64 = 100, within 1..=2048;
+        /// Largest JSON body with a file in `media_base64`, in MiB; such a body is in memory as a whole, uploads by form
+        /// are not.
+        json_limit_mib: u64 = 24, within 1..=256;
+        /// How long a request that brings or fetches a file may take, in seconds.
+        request_seconds: u64 = 600, within 10..=7200;
+        /// Transfers to and from WhatsApp's media host at once, all accounts together; more wait their turn.
+        transfers_at_once: usize = 8, within 1..=256;
+        /// When files of incoming messages are fetched: `on_demand` or `always`.
+        fetch: MediaFetch = MediaFetch::OnDemand;
+        /// Largest picture that is taken, in millions of pixels: a small file can be a picture that fills the memory of
+        /// whoever opens it.
+        max_megapixels: u64 = 50, within 1..=1000;
+        /// The program ffmpeg, for thumbnails of films and for voice notes made of other sound. Empty: looked for in `PATH`;
+        /// without it films have no thumbnail and voice notes must be Ogg Opus.
+        ffmpeg: Option<PathBuf> = None;
     }
 }
 
@@ -255,6 +292,8 @@ pub struct Config {
     pub egress: EgressSettings,
     /// How long things are kept.
     pub retention: Retention,
+    /// Files of messages.
+    pub media: MediaSettings,
     /// The database.
     pub store: Store,
     /// The simulated network.
@@ -277,6 +316,7 @@ impl Config {
             messages: Messages::read(reader, profile),
             egress: EgressSettings::read(reader, profile),
             retention: Retention::read(reader, profile),
+            media: MediaSettings::read(reader, profile),
             store: Store::read(reader, profile),
             sandbox: SandboxSettings::read(reader, profile),
             first_admin: FirstAdmin::read(reader, profile),

@@ -54,6 +54,10 @@ codes! {
     UnknownField = "UNKNOWN_FIELD", 400, "The request holds a field that this endpoint does not know; `errors` names it.";
     RecipientInvalid = "RECIPIENT_INVALID", 400, "The recipient can't be a WhatsApp user or group.";
     NotOnWhatsApp = "NOT_ON_WHATSAPP", 400, "The number has no WhatsApp account.";
+    MediaTypeNotAllowed = "MEDIA_TYPE_NOT_ALLOWED", 400, "The file can't be sent as this `media_type`, or is not of the type that it is said to be.";
+    MediaInvalid = "MEDIA_INVALID", 400, "The file is empty, broken, or larger in pixels than anybody could show.";
+    MediaUrlRefused = "MEDIA_URL_REFUSED", 400, "The `media_url` may not be fetched: it must be an http or https address on the public Internet.";
+    MediaUrlFailed = "MEDIA_URL_FAILED", 400, "The file at `media_url` could not be fetched.";
     BadRequest = "BAD_REQUEST", 400, "The request can't be understood.";
     Unauthenticated = "UNAUTHENTICATED", 401, "Credentials are missing; send `X-API-Key: <key>` or `Authorization: Bearer <key or access token>`.";
     InvalidCredentials = "INVALID_CREDENTIALS", 401, "Username or password is wrong.";
@@ -77,12 +81,17 @@ codes! {
     LastAdmin = "LAST_ADMIN", 409, "The last active admin can't be removed, deactivated or demoted.";
     SessionNotLinked = "SESSION_NOT_LINKED", 409, "No WhatsApp account is linked here; link one with POST /api/v1/sessions/init/.";
     SessionLimitReached = "SESSION_LIMIT_REACHED", 409, "The limit of linked accounts is reached.";
+    MediaGone = "MEDIA_GONE", 410, "The file is not to be had any more: its time here is over, or WhatsApp and its sender do not have it any longer.";
     PayloadTooLarge = "PAYLOAD_TOO_LARGE", 413, "The body is too large.";
+    MediaTooLarge = "MEDIA_TOO_LARGE", 413, "The file is larger than files of its `media_type` may be.";
     UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE", 415, "The body must be JSON, sent with `Content-Type: application/json`.";
+    RangeNotSatisfiable = "RANGE_NOT_SATISFIABLE", 416, "The file does not have the bytes that `Range` asks for.";
     IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED", 422, "The Idempotency-Key was used before with another body.";
     RateLimited = "RATE_LIMITED", 429, "Too many requests or attempts; wait as long as `Retry-After` says.";
     DailyLimitReached = "DAILY_LIMIT_REACHED", 429, "The limit of messages per day is reached; it starts anew at midnight UTC.";
     InternalError = "INTERNAL_ERROR", 500, "Something went wrong on the server; its log has the cause under the X-Request-Id of this answer.";
+    MediaCorrupt = "MEDIA_CORRUPT", 502, "What WhatsApp's media host has is not the file that was sent; it was thrown away.";
+    MediaNotFetched = "MEDIA_NOT_FETCHED", 503, "The file could not be fetched from WhatsApp now; try again after `Retry-After`.";
     ServiceUnavailable = "SERVICE_UNAVAILABLE", 503, "A part of the server is down or busy; try again after `Retry-After`.";
     WhatsAppUnreachable = "WHATSAPP_UNREACHABLE", 503, "WhatsApp can't be reached from this server; check its Internet connection and try again.";
 }

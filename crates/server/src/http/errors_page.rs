@@ -39,6 +39,7 @@ fn meaning(failure: Failure) -> &'static str {
         Failure::AccountUnlinked => "The account was unlinked before the message left.",
         Failure::AccountBanned => "WhatsApp banned the account for a time.",
         Failure::NotSendable => "The message could not be encrypted or built.",
+        Failure::MediaNotSendable => "The file can't be handed to WhatsApp: it is not here any more, or WhatsApp's media host refused it.",
         Failure::UserInactive => "The user was deactivated before the message left.",
     }
 }

@@ -51,9 +51,19 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBytes<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        Self::within(request, limit(app)).await
+    }
+}
+
+impl<T: DeserializeOwned> JsonBytes<T> {
+    /// Reads a JSON body of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// As the extractor.
+    pub async fn within(request: Request, limit: usize) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         expect_json(&parts.headers)?;
-        let bytes = read_body(&parts.headers, body, limit(app)).await?;
+        let bytes = read_body(&parts.headers, body, limit).await?;
         let value = parse_json(&bytes)?;
         Ok(Self { value, bytes })
     }

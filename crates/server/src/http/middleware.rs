@@ -248,6 +248,11 @@ fn count_stranger(app: &App, exchange: &Exchange) -> Standing {
     app.auth.requests.count(Counted::Address(exchange.address), app.config.limits.requests_per_minute)
 }
 
+/// Requests that bring a file, or may have to fetch one first.
+fn carries_file(path: &str) -> bool {
+    path.starts_with("/api/v1/messages/") && (path.ends_with("/send-media/") || path.ends_with("/media/"))
+}
+
 async fn handle(front: &Front, request: Request, next: Next) -> Response {
     let _turn = if is_health(request.uri().path()) {
         None
@@ -259,6 +264,9 @@ async fn handle(front: &Front, request: Request, next: Next) -> Response {
     };
     let http = &front.app.config.http;
     let mut patience = Duration::from_secs(http.request_timeout_seconds);
+    if carries_file(request.uri().path()) {
+        patience = patience.max(Duration::from_secs(front.app.config.media.request_seconds));
+    }
     if request.uri().query().is_some_and(|query| query.contains("wait=")) {
         patience += Duration::from_secs(front.app.config.messages.longest_wait_seconds);
     }

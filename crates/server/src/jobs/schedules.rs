@@ -5,6 +5,7 @@
 
 use super::{Schedule, ScheduleAct};
 use crate::config::Config;
+use crate::media::Files;
 use crate::sessions::Sessions;
 use futures::future::BoxFuture;
 use sanasend_model::{Clock, Timestamp};
@@ -21,6 +22,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The linked accounts.
     pub sessions: Sessions,
+    /// Files of messages.
+    pub media: Files,
 }
 
 /// Of the Signal state, what is only needed for a while, and how long. The client library would remove it per account; its
@@ -50,6 +53,10 @@ pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
         }),
         make("signal.sweep", "Removes Signal state that is only needed for a while.", "11 * * * *", parts, |p| Box::pin(sweep_signal(p))),
     ];
+    let media = days(keep.media_days);
+    all.push(make("media.sweep", "Lets old files of messages go, and those that no message carries.", "47 * * * *", parts, move |p| {
+        Box::pin(async move { p.media.sweep(media).await })
+    }));
     if let Some(age) = days(keep.messages_days) {
         all.push(make("messages.sweep", "Removes old messages.", "17 * * * *", parts, move |p| {
             Box::pin(async move { removed(p.store.sweep_messages(p.before(age)).await, "messages") })

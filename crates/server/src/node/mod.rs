@@ -16,6 +16,7 @@ use crate::auth::Auth;
 use crate::config::Config;
 use crate::egress::Egress;
 use crate::jobs::{Jobs, Worker, schedules};
+use crate::media::Files;
 use crate::outbox::Outbox;
 use crate::sessions::{Sessions, bridge};
 use anyhow::{Context, anyhow};
@@ -66,9 +67,11 @@ impl Node {
         }
         let (engine, network) = make_engine(&config, &ground, sandbox.as_ref(), &clock)?;
         let mut chores = vec![client_version::remember(engine.client_version(), ground.data_dir.path().to_owned(), shutdown.clone())];
-        let (sessions, outbox) = make_way_of_messages(&config, &ground, engine, network, &clock, &shutdown);
         let egress = make_egress(&config)?;
-        let jobs = make_jobs(&config, &ground, &sessions, &clock, &shutdown)?;
+        let storage = crate::media::open_storage(&config.media, ground.data_dir.path())?;
+        let media = Files::new(ground.store.clone(), storage, engine.clone(), clock.clone(), config.media.clone());
+        let (sessions, outbox) = make_way_of_messages(&config, &ground, (engine, network), media.clone(), &clock, &shutdown);
+        let jobs = make_jobs(&config, &ground, (&sessions, &media), &clock, &shutdown)?;
         let app = Arc::new(App {
             config,
             clock,
@@ -76,6 +79,7 @@ impl Node {
             store: ground.store.clone(),
             auth,
             sessions,
+            media,
             outbox,
             egress,
             jobs,
@@ -169,12 +173,12 @@ fn make_egress(config: &Config) -> anyhow::Result<Egress> {
 fn make_jobs(
     config: &Config,
     ground: &Ground,
-    sessions: &Sessions,
+    (sessions, media): (&Sessions, &Files),
     clock: &Arc<dyn Clock>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Jobs> {
-    let workers: Vec<Arc<dyn Worker>> = Vec::new();
-    let parts = schedules::Parts { store: ground.store.clone(), clock: clock.clone(), sessions: sessions.clone() };
+    let workers: Vec<Arc<dyn Worker>> = vec![Arc::new(crate::media::Fetcher::new(media.clone(), sessions.clone()))];
+    let parts = schedules::Parts { store: ground.store.clone(), clock: clock.clone(), sessions: sessions.clone(), media: media.clone() };
     Jobs::new(crate::jobs::Parts {
         store: ground.store.clone(),
         clock: clock.clone(),
@@ -189,8 +193,8 @@ fn make_jobs(
 fn make_way_of_messages(
     config: &Config,
     ground: &Ground,
-    engine: Engine,
-    network: Network,
+    (engine, network): (Engine, Network),
+    media: Files,
     clock: &Arc<dyn Clock>,
     shutdown: &CancellationToken,
 ) -> (Sessions, Outbox) {
@@ -200,6 +204,7 @@ fn make_way_of_messages(
         engine,
         clock: clock.clone(),
         network,
+        media,
         options: crate::sessions::Options {
             in_flight: messages.in_flight_per_account,
             ack_timeout: Duration::from_secs(messages.ack_timeout_seconds),

@@ -8,7 +8,7 @@ use crate::config::settings::SandboxSettings;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
-use sanasend_engine::{BytePipe, Dial, SandboxDoor};
+use sanasend_engine::{BytePipe, Dial, MediaOverHttp, SandboxDoor};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -31,7 +31,8 @@ pub fn door(settings: &SandboxSettings) -> anyhow::Result<Option<SandboxDoor>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("can't read the key file {}", file.display()))?;
     let mut pinned_key = [0_u8; 32];
     hex::decode_to_slice(text.trim(), &mut pinned_key).with_context(|| format!("{} must hold 64 hexadecimal digits", file.display()))?;
-    Ok(Some(SandboxDoor { dial: Arc::new(OtherProcess { address, path }), pinned_key }))
+    let media = Arc::new(MediaOverHttp::new(address).context("no HTTP client for the other sandbox")?);
+    Ok(Some(SandboxDoor { dial: Arc::new(OtherProcess { address, path }), pinned_key, media }))
 }
 
 struct OtherProcess {

@@ -1,9 +1,10 @@
 //! Joins the sandbox's pipes to the engine's door: the two crates do not know each other.
 
 use bytes::Bytes;
-use sanasend_engine::{BytePipe, Dial, SandboxDoor};
-use sanasend_sandbox::Sandbox;
+use sanasend_engine::{BytePipe, Dial, MediaDoor, SandboxDoor};
+use sanasend_sandbox::{MediaHost, Sandbox};
 use std::fmt;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 /// Dials the sandbox of this process.
@@ -23,7 +24,23 @@ impl Dial for InProcess {
     }
 }
 
+/// The sandbox's media host, without HTTP.
+struct Hosts(MediaHost);
+
+impl MediaDoor for Hosts {
+    fn exchange(
+        &self,
+        method: &str,
+        path_and_query: &str,
+        headers: &[(String, String)],
+        body: &mut dyn Read,
+    ) -> io::Result<(u16, Box<dyn Read + Send>)> {
+        let answer = self.0.exchange(method, path_and_query, headers, body)?;
+        Ok((answer.status, answer.body))
+    }
+}
+
 /// The door through which sandbox accounts of this process reach `sandbox`, and nothing else.
 pub fn door(sandbox: &Sandbox) -> SandboxDoor {
-    SandboxDoor { dial: Arc::new(InProcess(sandbox.clone())), pinned_key: sandbox.static_key() }
+    SandboxDoor { dial: Arc::new(InProcess(sandbox.clone())), pinned_key: sandbox.static_key(), media: Arc::new(Hosts(sandbox.media())) }
 }

@@ -1,8 +1,9 @@
 //! What the rest of the house asks of a driver.
 
-use sanasend_engine::EngineError;
+use sanasend_engine::{EngineError, FetchError};
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{Jid, PhoneNumber};
+use sanasend_store::Message;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -42,6 +43,15 @@ pub(super) enum Command {
         wa_message_ids: Vec<String>,
         /// Whether it was written.
         done: oneshot::Sender<Result<(), AttemptError>>,
+    },
+    /// Ask the sender's phone for a file that WhatsApp's media host does not have any more.
+    AskForFile {
+        /// The message that it came with.
+        message: Box<Message>,
+        /// The way to it that leads nowhere.
+        remote: Vec<u8>,
+        /// The new way.
+        done: oneshot::Sender<Result<Vec<u8>, FetchError>>,
     },
     /// The server stops: close the link, keep everything.
     Stop,

@@ -182,7 +182,8 @@ impl<'a> Driver<'a> {
 
     async fn open(&mut self) -> Result<(Arc<Link>, UnboundedReceiver<LinkEvent>), EngineError> {
         let (events, ear) = unbounded_channel();
-        let inbox = Receiver::new(self.shared.store.clone(), self.session.id, self.generation, self.seat.clone());
+        let fetch_files = self.shared.media.fetches_all();
+        let inbox = Receiver::new(self.shared.store.clone(), self.session.id, self.generation, self.seat.clone(), fetch_files);
         let account = Account {
             session_id: self.session.id,
             network: self.session.network,

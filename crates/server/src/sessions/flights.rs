@@ -20,6 +20,8 @@ struct Flight {
     attempt: i32,
     written: bool,
     written_before: bool,
+    /// A file goes up before it is written: only then does the wait for an answer begin.
+    carries_file: bool,
     deadline: Timestamp,
 }
 
@@ -87,10 +89,13 @@ impl Flights {
             attempt: claimed.attempts,
             written: false,
             written_before: claimed.written_before,
+            carries_file: message.content.media().is_some(),
             deadline,
         };
+        if !flight.carries_file {
+            self.overdue.push_back((now.instant + self.ack_timeout, message.wa_message_id.clone(), claimed.attempts));
+        }
         self.by_wa.insert(message.wa_message_id.clone(), flight);
-        self.overdue.push_back((now.instant + self.ack_timeout, message.wa_message_id.clone(), claimed.attempts));
         true
     }
 
@@ -108,6 +113,9 @@ impl Flights {
     pub fn written(&mut self, wa_message_id: &str, attempt: i32, now: Now) {
         let Some(flight) = self.by_wa.get_mut(wa_message_id).filter(|flight| flight.attempt == attempt && !flight.written) else { return };
         flight.written = true;
+        if flight.carries_file {
+            self.overdue.push_back((now.instant + self.ack_timeout, wa_message_id.to_owned(), attempt));
+        }
         self.news.push(News::Written { message_id: flight.message_id, at: now.at });
     }
 
@@ -258,7 +266,7 @@ fn sentence(error: &AttemptError) -> String {
         AttemptError::Unanswered => "WhatsApp did not acknowledge it in time.".into(),
         AttemptError::Limited { .. } => "WhatsApp asks for patience.".into(),
         AttemptError::Nack { code } => format!("WhatsApp refused it for now (code {code})."),
-        AttemptError::Transient { reason } | AttemptError::Impossible { reason } => reason.clone(),
+        AttemptError::Transient { reason } | AttemptError::Impossible { reason } | AttemptError::Media { reason } => reason.clone(),
         AttemptError::NotOnWhatsApp => "The number is not on WhatsApp.".into(),
     }
 }

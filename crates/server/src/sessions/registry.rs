@@ -6,10 +6,11 @@ use super::live::Live;
 use super::seat::Seat;
 use super::shared::{Options, Shared};
 use super::supervise::supervise;
-use sanasend_engine::{Engine, EngineError};
+use crate::media::Files;
+use sanasend_engine::{Engine, EngineError, FetchError};
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{Clock, Jid, Network, PhoneNumber, SessionId, SessionStatus, UserId};
-use sanasend_store::{Session, Store, StoreError};
+use sanasend_store::{Message, Session, Store, StoreError};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -31,6 +32,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// The network of new accounts, and the only one whose accounts this process opens.
     pub network: Network,
+    /// Files of messages.
+    pub media: Files,
     /// Settings.
     pub options: Options,
     /// Canceled when the server stops: no account is started any more then.
@@ -89,8 +92,8 @@ pub enum Begin {
 impl Sessions {
     /// An empty registry.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, engine, clock, network, options, shutdown } = parts;
-        let shared = Arc::new(Shared { store, engine, clock, network, options });
+        let Parts { store, engine, clock, network, media, options, shutdown } = parts;
+        let shared = Arc::new(Shared { store, engine, clock, network, media, options });
         Self { inner: Arc::new(Inner { shared, shutdown, places: Mutex::default(), names: RwLock::default() }) }
     }
 
@@ -235,6 +238,16 @@ impl Sessions {
     pub async fn mark_read(&self, id: SessionId, chat: Jid, sender: Option<Jid>, wa_message_ids: Vec<String>) -> Result<(), AttemptError> {
         let command = |done| Command::MarkRead { chat, sender, wa_message_ids, done };
         self.ask(id, command).await.unwrap_or(Err(AttemptError::Offline))
+    }
+
+    /// Asks the sender's phone for a file that WhatsApp's media host does not have any more; answers the new way to it.
+    ///
+    /// # Errors
+    /// `Gone` when the phone does not have it either, `Unreachable` when nobody answers.
+    pub async fn ask_for_file_again(&self, message: &Message, remote: Vec<u8>) -> Result<Vec<u8>, FetchError> {
+        let boxed = Box::new(message.clone());
+        let answer = self.ask(message.session_id, |done| Command::AskForFile { message: boxed, remote, done }).await;
+        answer.unwrap_or_else(|| Err(FetchError::Unreachable("the account is not connected".into())))
     }
 
     /// Asks a driver; `None` when none runs, it ended first, or it did not answer in time.

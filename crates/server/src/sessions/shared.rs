@@ -1,5 +1,6 @@
 //! What all drivers of a process have in common.
 
+use crate::media::Files;
 use sanasend_engine::Engine;
 use sanasend_model::{Clock, Network};
 use sanasend_store::Store;
@@ -32,5 +33,7 @@ pub(super) struct Shared {
     pub clock: Arc<dyn Clock>,
     /// The only network whose accounts this process opens.
     pub network: Network,
+    /// Files of messages.
+    pub media: Files,
     pub options: Options,
 }

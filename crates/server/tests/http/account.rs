@@ -2,6 +2,7 @@
 
 use crate::world::{As, Reply, World};
 use reqwest::Method;
+use sanasend::config::Config;
 use sanasend_sandbox::{Control, ShownMessage};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -20,7 +21,13 @@ pub struct Account {
 impl Account {
     /// A user with a key on a server with the sandbox; nothing is linked.
     pub async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// The same with settings of the test's own.
+    pub async fn with(set: impl FnOnce(&mut Config)) -> Self {
         let world = World::with(|config| {
+            set(config);
             config.sandbox.enabled = true;
             config.sandbox.listen = ([127, 0, 0, 1], 0).into();
             config.sandbox.tls_listen = ([127, 0, 0, 1], 0).into();

@@ -9,7 +9,7 @@ use crate::dialect::{On, Rows, pieces, query, query_as, refused};
 use crate::events::NewEvent;
 use crate::messages::{Message, Peer};
 use crate::rows::Place;
-use crate::rows::message::write_quoted;
+use crate::rows::message::{write_media, write_quoted};
 use crate::usage::Usage;
 use crate::writer::Tx;
 use sanasend_model::{Direction, EventKind, Jid, MessageStatus, PhoneNumber, Recipient, SessionId, Timestamp, UserId};
@@ -61,6 +61,11 @@ async fn accept_together(tx: &mut Tx, news: &[NewMessage]) -> Result<Vec<Accepte
     let chosen: Vec<usize> = (0..news.len()).filter(|index| open(&outcomes, index) && !known.repeated.contains(index)).collect();
     let messages = messages(tx, chosen.iter().filter_map(|index| news.get(*index))).await?;
     insert_messages(tx, &messages).await?;
+    for new in chosen.iter().filter_map(|index| news.get(*index)) {
+        if let Some(media) = &new.media {
+            tx.carry_file(new.id, new.created_at, media).await?;
+        }
+    }
     insert_outbox(tx, &messages).await?;
     let events = messages.iter().map(|message| NewEvent::of_message(EventKind::MessageAccepted, message, message.created_at));
     let seqs = tx.record(events.collect()).await?;
@@ -289,8 +294,8 @@ fn message(new: &NewMessage, aliases: &HashMap<(SessionId, String), (Jid, Peer)>
 
 static INSERT_MESSAGE: Rows = Rows::new(
     "INSERT INTO messages (id, user_id, session_id, direction, chat, sender, peer_phone, peer_jid, peer_lid, peer_name, message_type, \
-     body, status, attempts, written, created_at, expires_at, sent_at, wa_message_id, reply_to, quoted, metadata) VALUES ",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, FALSE, ?, ?, ?, ?, ?, ?, ?)",
+     body, status, attempts, written, created_at, expires_at, sent_at, wa_message_id, reply_to, quoted, metadata, media, media_state) VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, FALSE, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "",
 );
 
@@ -308,6 +313,7 @@ pub(crate) async fn insert_messages(tx: &mut Tx, messages: &[Message]) -> Result
             insert = insert.bind(message.created_at.0).bind(message.expires_at.map(|at| at.0)).bind(message.sent_at.map(|at| at.0));
             insert = insert.bind(&message.wa_message_id).bind(message.reply_to.map(|id| id.0));
             insert = insert.bind(write_quoted(message.quoted.as_ref())).bind(message.metadata.as_ref().map(ToString::to_string));
+            insert = insert.bind(write_media(&message.content)).bind(message.content.media().map(|media| media.state.as_str()));
         }
         insert.execute(&mut tx.conn).await.map_err(refused)?;
     }

@@ -13,6 +13,7 @@ mod settle;
 pub(crate) use accept::{accept_all, insert_messages, sender_key};
 pub(crate) use advance::Queued;
 
+use crate::media::NewMedia;
 use crate::messages::{Message, Peer, Quoted};
 use crate::{Store, StoreError};
 use sanasend_model::{Content, Failure, Jid, MessageId, MessageStatus, Recipient, SessionId, Timestamp, UserId};
@@ -31,6 +32,8 @@ pub struct NewMessage {
     pub recipient: Recipient,
     /// What it says.
     pub content: Content,
+    /// The stored file, when the content is one.
+    pub media: Option<NewMedia>,
     /// WhatsApp's own id, chosen now: a re-send carries the same.
     pub wa_message_id: String,
     /// The message of ours that it answers.

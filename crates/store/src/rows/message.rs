@@ -3,7 +3,7 @@
 use super::{Place, from_row};
 use crate::StoreError;
 use crate::messages::{Message, Peer, Quoted};
-use sanasend_model::{Content, Jid, MessageId, SessionId, Timestamp, UserId};
+use sanasend_model::{Content, Jid, Media, MessageId, SessionId, Timestamp, UserId};
 use sea_orm::entity::prelude::*;
 use serde_json::{Value, json};
 
@@ -39,6 +39,8 @@ pub struct Model {
     pub reply_to: Option<Uuid>,
     pub quoted: Option<String>,
     pub metadata: Option<String>,
+    pub media: Option<String>,
+    pub media_state: Option<String>,
 }
 
 from_row!("messages": Model {
@@ -69,7 +71,9 @@ from_row!("messages": Model {
     wa_message_id,
     reply_to,
     quoted,
-    metadata
+    metadata,
+    media,
+    media_state
 });
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -81,9 +85,15 @@ impl Model {
     pub(crate) fn read(self) -> Result<Message, StoreError> {
         let id = MessageId(self.id);
         let place = Place { table: "messages", row: &id };
-        let content = match (self.message_type.as_str(), self.body) {
-            ("text", Some(body)) => Content::Text { body },
-            ("text", None) => return Err(place.corrupt("body")),
+        let content = match (self.message_type.as_str(), self.body, self.media) {
+            ("text", Some(body), _) => Content::Text { body },
+            ("text", None, _) => return Err(place.corrupt("body")),
+            (_, caption, Some(media)) => {
+                let mut media: Media = serde_json::from_str(&media).map_err(|_| place.corrupt("media"))?;
+                media.caption = caption;
+                media.state = place.name("media_state", self.media_state.as_deref().unwrap_or_default())?;
+                Content::Media(Box::new(media))
+            }
             _ => Content::Other { kind: self.message_type },
         };
         Ok(Message {
@@ -125,6 +135,11 @@ fn read_quoted(text: &str) -> Option<Quoted> {
         None => None,
     };
     Some(Quoted { wa_message_id: field("wa_message_id")?.to_owned(), participant, text: field("text").map(str::to_owned) })
+}
+
+/// The column `media`: what does not change of a file. The caption is the body, the state has a column of its own.
+pub(crate) fn write_media(content: &Content) -> Option<String> {
+    content.media().and_then(|media| serde_json::to_string(media).ok())
 }
 
 /// The column `quoted`.

@@ -177,6 +177,7 @@ fn incoming(from: &str, id: &str, body: &str) -> Incoming {
         content: Content::text(body).expect("a text"),
         quoted: Some(Quoted { wa_message_id: "Q".into(), participant: Some(chat(BEN)), text: Some("what?".into()) }),
         at: at(1),
+        media: None,
         raw: Some(b"the whole protobuf".to_vec()),
     }
 }

@@ -23,6 +23,7 @@ pub async fn messages_are_filtered_by_everything_a_person_would_want<B: Backend>
         content: Content::Other { kind: "image".into() },
         quoted: None,
         at: START,
+        media: None,
         raw: None,
     };
     w.store.receive(account.id, account.generation, vec![reply]).await.expect("received");

@@ -13,6 +13,7 @@ mod backend;
 mod crash;
 mod jobs;
 mod lists;
+mod media;
 mod out;
 mod people;
 mod sweeps;
@@ -120,6 +121,15 @@ macro_rules! on {
                     a_failed_message_goes_again_with_the_same_whatsapp_id,
                     a_message_that_can_not_be_read_does_not_hold_up_its_chat,
                     every_chat_has_exactly_one_head,
+                ],
+                media: [
+                    a_message_carries_its_file_and_tells_of_it,
+                    the_same_content_is_one_file_of_a_user_and_another_of_the_next,
+                    a_message_with_a_file_that_is_not_there_is_refused_and_spoils_no_other,
+                    a_file_that_came_in_is_remote_until_it_is_fetched,
+                    ways_to_files_are_sealed_and_bound_to_their_message,
+                    files_are_let_go_by_age_unless_they_are_on_their_way,
+                    files_that_nobody_carries_are_forgotten,
                 ],
                 back: [
                     a_message_goes_its_way_and_the_timeline_tells_it,

@@ -156,6 +156,7 @@ impl<B: Backend> World<B> {
             session_id: account.id,
             recipient: Recipient::parse(to).expect("a recipient"),
             content: Content::text(body).expect("a text"),
+            media: None,
             wa_message_id: format!("3EB0{:016X}", self.number()),
             reply_to: None,
             quoted: None,

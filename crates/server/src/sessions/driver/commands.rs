@@ -2,13 +2,17 @@
 
 use super::{Closing, Driver, Exit, Flow, LANDING_WAIT, LOGOUT_WAIT, Leaving, Link, Turn};
 use crate::sessions::command::Command;
-use sanasend_engine::EngineError;
+use sanasend_engine::{EngineError, FetchError};
 use sanasend_model::retry::AttemptError;
-use sanasend_model::{PhoneNumber, SessionStatus};
+use sanasend_model::{Direction, PhoneNumber, SessionStatus};
 use sanasend_store::SessionPatch;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+fn offline_fetch() -> FetchError {
+    FetchError::Unreachable("the account is not connected".into())
+}
 
 impl Driver<'_> {
     pub(super) async fn on_command(&mut self, link: &Arc<Link>, command: Command) -> Flow {
@@ -46,6 +50,16 @@ impl Driver<'_> {
                 tokio::spawn(async move { done.send(link.mark_read(&chat, sender.as_ref(), wa_message_ids).await) });
                 Ok(())
             }
+            Command::AskForFile { message, remote, done } => {
+                let link = link.clone();
+                tokio::spawn(async move {
+                    let sender = Some(&message.peer).filter(|_| message.chat.is_group());
+                    let sender = sender.and_then(|peer| peer.lid.as_ref().or(peer.jid.as_ref()));
+                    let own = message.direction == Direction::Outbound;
+                    done.send(link.ask_again(&message.chat, sender, own, &message.wa_message_id, &remote).await)
+                });
+                Ok(())
+            }
             Command::Stop => {
                 self.close_soon(None);
                 Ok(())
@@ -75,6 +89,10 @@ impl Driver<'_> {
             }
             Command::MarkRead { done, .. } => {
                 let _ = done.send(Err(AttemptError::Offline));
+                Ok(false)
+            }
+            Command::AskForFile { done, .. } => {
+                let _ = done.send(Err(offline_fetch()));
                 Ok(false)
             }
             Command::Stop => Err(Exit::Done),

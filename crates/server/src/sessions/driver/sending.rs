@@ -7,13 +7,15 @@
 
 use super::{Driver, Exit, Flow, HEAR_OUT, Link, Now};
 use crate::inbox;
+use crate::media::Files;
 use crate::sessions::book::Address;
 use crate::sessions::flights::landed;
 use futures::FutureExt as _;
 use sanasend_engine::{Found, Outgoing};
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{Content, Direction, Jid, PhoneNumber, SessionId, Timestamp};
-use sanasend_store::{Change, Claimed, MessageFilter, News, Page, Store, StoreError};
+use sanasend_store::{Change, Claimed, Message, MessageFilter, News, Page, Store, StoreError};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinError;
@@ -224,20 +226,19 @@ impl Driver<'_> {
         {
             self.flights.resolved(&message.wa_message_id, address.peer, address.to);
         }
-        let Content::Text { body: text } = message.content else {
+        if matches!(message.content, Content::Other { .. }) {
             let error = AttemptError::Impossible { reason: "Messages of this kind can't be sent.".into() };
             self.flights.refused(&message.wa_message_id, attempt, &error, now);
             return;
-        };
-        let wa_message_id = message.wa_message_id;
-        let outgoing = Outgoing { wa_message_id: wa_message_id.clone(), to, text, quoted: message.quoted };
+        }
+        let wa_message_id = message.wa_message_id.clone();
         let limited = self.seat.limited_until().is_some_and(|until| until > now.at);
-        let limited = limited.then(|| (self.shared.store.clone(), self.session.id, message.chat));
-        let link = link.clone();
+        let limited = limited.then(|| (self.shared.store.clone(), self.session.id, message.chat.clone()));
+        let (link, files) = (link.clone(), self.shared.media.clone());
         self.tasks.spawn(async move {
             let result = match limited {
                 Some((store, session, chat)) if is_cold(&store, session, &chat).await => Err(AttemptError::Nack { code: REACHOUT.into() }),
-                _ => link.send_text(outgoing).await,
+                _ => write(&link, &files, message, to).await,
             };
             Landing::Sent { wa_message_id, attempt, result }
         });
@@ -295,6 +296,21 @@ impl Driver<'_> {
                 tracing::warn!(session = %self.session.id, %error, "last news of the account were not written");
             }
         }
+    }
+}
+
+/// Encrypts a message and writes it; a file goes to WhatsApp's media host before.
+async fn write(link: &Link, files: &Files, message: Message, to: Jid) -> Result<(), AttemptError> {
+    match message.content.clone() {
+        Content::Text { body: text } => {
+            link.send_text(Outgoing { wa_message_id: message.wa_message_id, to, text, quoted: message.quoted }).await
+        }
+        Content::Media(media) => {
+            // No answer is awaited yet while a file goes up, so a panic there would leave the message in the air for ever.
+            let carried = AssertUnwindSafe(files.carry(link, message, *media, to)).catch_unwind().await;
+            carried.unwrap_or_else(|_| Err(AttemptError::Transient { reason: "Sending the file broke down.".into() }))
+        }
+        Content::Other { kind } => Err(AttemptError::Impossible { reason: format!("Messages of the kind {kind} can't be sent.") }),
     }
 }
 

@@ -1,14 +1,17 @@
-//! Messages: send, look, take back, try again, mark as read.
+//! Messages: send, with files and without, look, take back, try again, mark as read.
 
 mod act;
 mod choose;
 mod list;
+mod media;
 mod send;
+mod send_media;
 mod view;
 
 pub(super) use choose::{DEFAULT, choose, own};
 
 use crate::app::App;
+use axum::extract::DefaultBodyLimit;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -17,6 +20,9 @@ use utoipa_axum::routes;
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
         .routes(routes!(send::send_text))
+        // Its handler counts the bytes itself, as they come.
+        .merge(OpenApiRouter::default().routes(routes!(send_media::send_media)).layer(DefaultBodyLimit::disable()))
+        .routes(routes!(media::get_message_media))
         .routes(routes!(list::list_messages))
         .routes(routes!(list::get_message))
         .routes(routes!(act::cancel_message))

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sanasend_model::{Content, FieldErrors, Jid, MessageId, Recipient, Scope, SessionId, Timestamp, UserId};
-use sanasend_store::{Accepted, Idempotency, Message, NewMessage, Quoted};
+use sanasend_store::{Accepted, Idempotency, Message, NewMedia, NewMessage, Quoted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -55,16 +55,37 @@ pub(super) struct SendText {
 pub(super) struct SendQuery {
     /// Seconds to wait for the outcome (at most 60). Answered 200 with the outcome, or 202 when there is none yet.
     #[param(minimum = 0, maximum = 60)]
-    wait: Option<u64>,
+    pub(super) wait: Option<u64>,
     /// Name or id of the account to send with, instead of the field of the body.
-    session: Option<String>,
+    pub(super) session: Option<String>,
 }
 
-/// What was checked.
-struct Checked {
-    recipient: Recipient,
-    content: Content,
-    metadata: Option<Value>,
+/// A message that was checked and can be taken in.
+pub(super) struct Checked {
+    pub(super) recipient: Recipient,
+    pub(super) content: Content,
+    /// The stored file, when the content is one.
+    pub(super) media: Option<NewMedia>,
+    pub(super) metadata: Option<Value>,
+    pub(super) reply_to: Option<MessageId>,
+}
+
+/// How a send is to be answered.
+pub(super) struct Terms {
+    pub(super) key: Option<String>,
+    pub(super) fingerprint: [u8; 32],
+    pub(super) wait: Duration,
+}
+
+impl Terms {
+    /// The answer that a request with the same key got before, or its refusal.
+    ///
+    /// # Errors
+    /// `IDEMPOTENCY_KEY_REUSED`, or when the store is down.
+    pub(super) async fn replay(&self, app: &App, user: UserId) -> Result<Option<Response>, ApiError> {
+        let Some(key) = &self.key else { return Ok(None) };
+        app.store.idempotent_answer(user, key, self.fingerprint).await?.map(settled).transpose()
+    }
 }
 
 /// Send a text
@@ -89,32 +110,38 @@ pub(super) async fn send_text(
     caller.require(Scope::MessagesSend)?;
     let wait = patience(&app, query.wait)?;
     let SendText { recipient, content, session, reply_to, metadata } = body.value;
-    let checked = check(&recipient, content, metadata)?;
-    let key = idempotency_key(&headers)?;
-    let fingerprint = fingerprint(&body.bytes, query.session.as_deref());
-    if let Some(key) = &key
-        && let Some(answer) = app.store.idempotent_answer(caller.id(), key, fingerprint).await?
-    {
-        return settled(answer);
+    let checked = Checked { reply_to, ..check(&recipient, content, metadata)? };
+    let fingerprint = fingerprint(PATH, &body.bytes, query.session.as_deref());
+    let terms = Terms { key: idempotency_key(&headers)?, fingerprint, wait };
+    if let Some(answer) = terms.replay(&app, caller.id()).await? {
+        return Ok(answer);
     }
     let session = choose_linked(&app, caller.id(), session.as_deref().or(query.session.as_deref())).await?;
-    let quoted = match reply_to {
-        Some(id) => Some(quote(&app, caller.id(), session.id, id).await?),
+    take_in(&app, &caller, session.id, checked, terms).await
+}
+
+/// Makes a checked message durable, and answers; the last part of every send.
+///
+/// # Errors
+/// When a limit is reached, what it answers is not there, or the store is down.
+pub(super) async fn take_in(app: &App, caller: &Caller, session: SessionId, checked: Checked, terms: Terms) -> Result<Response, ApiError> {
+    let quoted = match checked.reply_to {
+        Some(id) => Some(quote(app, caller.id(), session, id).await?),
         None => None,
     };
     let per_minute = u32::try_from(caller.user.max_messages_per_minute).unwrap_or(u32::MAX);
     if let Some(wait) = app.auth.messages.count(Counted::User(caller.id()), per_minute).wait {
         return Err(ApiError::because(ErrorCode::RateLimited, "The limit of messages per minute is reached.").retry_after(wait));
     }
-    let mut message = new_message(&app, &caller, session.id, checked);
-    message.reply_to = reply_to;
+    let Terms { key, fingerprint, wait } = terms;
+    let mut message = new_message(app, caller, session, checked);
     message.quoted = quoted;
     let body = accepted_body(&message)?;
-    message.idempotency = key.as_ref().map(|key| remembered(&app, key, fingerprint, message.created_at, &body));
+    message.idempotency = key.as_ref().map(|key| remembered(app, key, fingerprint, message.created_at, &body));
     let id = message.id;
     match app.outbox.accept(message).await? {
-        Accepted::Created { .. } => outcome(&app, caller.id(), key.as_deref(), id, wait, body).await,
-        Accepted::DailyLimitReached => Err(over_daily_limit(&app)),
+        Accepted::Created { .. } => outcome(app, caller.id(), key.as_deref(), id, wait, body).await,
+        Accepted::DailyLimitReached => Err(over_daily_limit(app)),
         other => settled(other),
     }
 }
@@ -148,6 +175,15 @@ fn told(message: Message, timeline: Vec<sanasend_store::TimelineEntry>) -> Resul
 
 fn check(recipient: &str, content: String, metadata: Option<Value>) -> Result<Checked, ApiError> {
     let mut errors = FieldErrors::default();
+    let metadata = check_metadata(metadata, &mut errors);
+    let content = errors.take(Content::text(content));
+    let recipient = check_recipient(recipient, errors)?;
+    let content = content.ok_or_else(|| ApiError::internal("a content that was refused and not named"))?;
+    Ok(Checked { recipient, content, media: None, metadata, reply_to: None })
+}
+
+/// Checks the caller's own data, which must be an object of bounded size; `null` is none.
+pub(super) fn check_metadata(metadata: Option<Value>, errors: &mut FieldErrors) -> Option<Value> {
     let metadata = metadata.filter(|value| !value.is_null());
     if let Some(value) = &metadata {
         if !value.is_object() {
@@ -156,18 +192,24 @@ fn check(recipient: &str, content: String, metadata: Option<Value>) -> Result<Ch
             errors.push(sanasend_model::Invalid::new("metadata", format!("must have at most {MAX_METADATA} bytes")));
         }
     }
-    let content = errors.take(Content::text(content));
+    metadata
+}
+
+/// Reads the recipient as the last of the fields: `errors` is what is wrong with the others.
+///
+/// # Errors
+/// `RECIPIENT_INVALID` when nothing else is wrong, else `VALIDATION_ERROR` with all fields.
+pub(super) fn check_recipient(recipient: &str, mut errors: FieldErrors) -> Result<Recipient, ApiError> {
     let only_recipient = errors.0.is_empty();
-    let recipient = errors.take(Recipient::parse(recipient));
-    match (recipient, content) {
-        (Some(recipient), Some(content)) if errors.0.is_empty() => Ok(Checked { recipient, content, metadata }),
+    match errors.take(Recipient::parse(recipient)) {
+        Some(recipient) if errors.0.is_empty() => Ok(recipient),
         // A recipient that can't be one has its own code, unless other fields are wrong too.
-        (None, _) if only_recipient => Err(ApiError { errors, ..ApiError::new(ErrorCode::RecipientInvalid) }),
+        None if only_recipient => Err(ApiError { errors, ..ApiError::new(ErrorCode::RecipientInvalid) }),
         _ => Err(errors.into()),
     }
 }
 
-fn patience(app: &App, wait: Option<u64>) -> Result<Duration, ApiError> {
+pub(super) fn patience(app: &App, wait: Option<u64>) -> Result<Duration, ApiError> {
     let longest = app.outbox.options().longest_wait;
     let wait = Duration::from_secs(wait.unwrap_or(0));
     if wait > longest { Err(ApiError::field("wait", format!("must be from 0 to {} seconds", longest.as_secs()))) } else { Ok(wait) }
@@ -194,8 +236,9 @@ fn new_message(app: &App, caller: &Caller, session_id: SessionId, checked: Check
         session_id,
         recipient: checked.recipient,
         content: checked.content,
+        media: checked.media,
         wa_message_id,
-        reply_to: None,
+        reply_to: checked.reply_to,
         quoted: None,
         metadata: checked.metadata,
         created_at,
@@ -240,7 +283,7 @@ fn over_daily_limit(app: &App) -> ApiError {
     ApiError::new(ErrorCode::DailyLimitReached).retry_after(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let mut sent = headers.get_all("idempotency-key").iter();
     let Some(value) = sent.next() else { return Ok(None) };
     let text = value.to_str().ok().map(str::trim).filter(|text| (1..=255).contains(&text.len()));
@@ -251,9 +294,9 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
 }
 
 /// What makes two requests the same: method, path, account, and the body whatever the order of its fields.
-fn fingerprint(body: &[u8], session: Option<&str>) -> [u8; 32] {
+pub(super) fn fingerprint(path: &str, body: &[u8], session: Option<&str>) -> [u8; 32] {
     let mut hash = Sha256::new();
-    hash.update(PATH);
+    hash.update(path);
     hash.update([0]);
     hash.update(session.unwrap_or_default());
     hash.update([0]);
@@ -294,6 +337,7 @@ mod tests {
 
     #[test]
     fn the_order_of_fields_and_white_space_make_no_other_request() {
+        let fingerprint = |body: &[u8], session| super::fingerprint(PATH, body, session);
         let one = fingerprint(br#"{"recipient":"+1","content":"a","metadata":{"x":1,"y":[1,2]}}"#, None);
         let two = fingerprint(br#"{ "metadata": {"y": [1,2], "x": 1}, "content": "a", "recipient": "+1" }"#, None);
         assert_eq!(one, two);

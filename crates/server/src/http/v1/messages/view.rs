@@ -1,6 +1,6 @@
 //! A message as callers see it.
 
-use sanasend_model::{Jid, Timestamp};
+use sanasend_model::{Jid, Media, MessageId, Timestamp};
 use sanasend_store::{Message, NewMessage, Peer, TimelineEntry};
 use serde::Serialize;
 use serde_json::Value;
@@ -50,6 +50,51 @@ pub(super) struct StepView {
     pub detail: Option<String>,
 }
 
+/// The file of a message.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct MediaView {
+    /// MIME type, found out by content for files that were sent from here.
+    #[schema(example = "image/jpeg")]
+    pub mime: String,
+    /// Bytes.
+    #[schema(example = 48_213)]
+    pub size: u64,
+    /// SHA-256 of the bytes, in hexadecimal.
+    pub sha256: String,
+    /// Name for saving it.
+    #[schema(example = "invoice.pdf")]
+    pub filename: Option<String>,
+    /// Pixels.
+    pub width: Option<u32>,
+    /// Pixels.
+    pub height: Option<u32>,
+    /// Length of what can be played.
+    pub seconds: Option<u32>,
+    /// Where the bytes are: `stored` (here), `remote` (at WhatsApp, fetched when asked for), `gone`, `failed` (what
+    /// WhatsApp has is not what was sent).
+    #[schema(example = "stored")]
+    pub state: &'static str,
+    /// Path that answers the bytes; with `?thumbnail=1` a small JPEG.
+    #[schema(example = "/api/v1/messages/0190a000-0000-7000-8000-000000000001/media/")]
+    pub url: String,
+}
+
+impl MediaView {
+    fn of(media: &Media, message: MessageId) -> Self {
+        Self {
+            mime: media.mime.clone(),
+            size: media.size,
+            sha256: media.sha256_hex(),
+            filename: media.filename.clone(),
+            width: media.width,
+            height: media.height,
+            seconds: media.seconds,
+            state: media.state.as_str(),
+            url: format!("/api/v1/messages/{message}/media/"),
+        }
+    }
+}
+
 /// A message.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct MessageView {
@@ -72,12 +117,17 @@ pub(super) struct MessageView {
     pub recipient: Option<PersonView>,
     /// From whom, for inbound messages.
     pub sender: Option<PersonView>,
-    /// `text`, or the kind of an incoming message of another kind.
+    /// `text`, `image`, `video`, `audio`, `voice_note`, `document`, `sticker`, `video_note`, or the kind of an incoming
+    /// message that is not read yet.
     #[schema(example = "text")]
     pub message_type: String,
-    /// The text.
+    /// The text of a text.
     #[schema(example = "Your order is ready.")]
     pub content: Option<String>,
+    /// The file, of messages that carry one.
+    pub media: Option<MediaView>,
+    /// The text beside a file.
+    pub caption: Option<String>,
     /// `scheduled`, `pending`, `sent`, `delivered`, `read`, `played`, `failed`, `canceled`; inbound: `received`.
     #[schema(example = "pending")]
     pub status: &'static str,
@@ -154,7 +204,9 @@ impl MessageView {
             recipient: Some(PersonView::of(peer, None)),
             sender: None,
             message_type: new.content.kind().to_owned(),
-            content: new.content.body().map(str::to_owned),
+            content: new.content.text_body().map(str::to_owned),
+            media: new.content.media().map(|media| MediaView::of(media, new.id)),
+            caption: new.content.media().and_then(|media| media.caption.clone()),
             status: sanasend_model::MessageStatus::Pending.as_str(),
             attempts: 0,
             error_code: None,
@@ -196,7 +248,9 @@ impl From<Message> for MessageView {
             recipient,
             sender,
             message_type: message.content.kind().to_owned(),
-            content: message.content.body().map(str::to_owned),
+            content: message.content.text_body().map(str::to_owned),
+            media: message.content.media().map(|media| MediaView::of(media, message.id)),
+            caption: message.content.media().and_then(|media| media.caption.clone()),
             status: message.status.as_str(),
             attempts: message.attempts,
             error_code: message.error_code.map(sanasend_model::Failure::as_str),

@@ -1,0 +1,97 @@
+//! Reads the form: short fields into memory, the file to disk, each as it comes, in any order.
+
+use super::{Asked, Uploaded, not_staged};
+use crate::app::App;
+use crate::http::{ApiError, ErrorCode};
+use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::{FromRequest, Multipart, Request};
+use axum::http::{StatusCode, header};
+use sanasend_model::MediaKind;
+
+/// Most bytes of a field that is no file.
+const MAX_FIELD: usize = 64 * 1024;
+/// What a form takes beside its file.
+const MAX_BESIDE: u64 = 1 << 20;
+
+/// Reads the whole form.
+///
+/// # Errors
+/// When it is no form, a field is unknown, too long or comes twice, or the file is too large.
+pub(super) async fn read(app: &App, request: Request) -> Result<Asked, ApiError> {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let announced = announced.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    if announced > app.media.largest() + MAX_BESIDE {
+        return Err(super::too_large(app.media.largest()));
+    }
+    let form = Multipart::from_request(request, &()).await;
+    let mut form = form.map_err(|_| ApiError::because(ErrorCode::BadRequest, "The form has no boundary."))?;
+    let mut asked = Asked::default();
+    while let Some(field) = form.next_field().await.map_err(|error| broken(&error))? {
+        let name = field.name().unwrap_or_default().to_owned();
+        match name.as_str() {
+            "file" => {
+                let file = upload(app, &asked, field).await?;
+                once(&name, &mut asked.file, file)?;
+            }
+            "recipient" => once(&name, &mut asked.recipient, text(&name, field).await?)?,
+            "media_type" => once(&name, &mut asked.media_type, text(&name, field).await?)?,
+            "media_url" => once(&name, &mut asked.media_url, text(&name, field).await?)?,
+            "caption" => once(&name, &mut asked.caption, text(&name, field).await?)?,
+            "filename" => once(&name, &mut asked.filename, text(&name, field).await?)?,
+            "session" => once(&name, &mut asked.session, text(&name, field).await?)?,
+            "reply_to" => {
+                let id = text(&name, field).await?.trim().parse().map_err(|_| ApiError::field(&name, "must be an id (UUID)"))?;
+                once(&name, &mut asked.reply_to, id)?;
+            }
+            "metadata" => {
+                let text = text(&name, field).await?;
+                let value = serde_json::from_str(&text).map_err(|_| ApiError::field(&name, "must be JSON"))?;
+                once(&name, &mut asked.metadata, value)?;
+            }
+            _ => {
+                let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+                return Err(ApiError::new(ErrorCode::UnknownField).with_field(shown, "is not a field of this request"));
+            }
+        }
+    }
+    Ok(asked)
+}
+
+fn once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), ApiError> {
+    if place.is_some() {
+        return Err(ApiError::field(name, "is given more than once"));
+    }
+    *place = Some(value);
+    Ok(())
+}
+
+/// Streams the file to disk. Where the form said before what it is, it is cut off at what is possible for that.
+async fn upload(app: &App, asked: &Asked, mut field: Field<'_>) -> Result<Uploaded, ApiError> {
+    let name = field.file_name().map(str::to_owned);
+    let declared = field.content_type().map(str::to_owned);
+    let kind = asked.media_type.as_deref().and_then(|text| text.parse::<MediaKind>().ok());
+    let limit = kind.map_or_else(|| app.media.largest(), |kind| app.media.limit(kind));
+    let mut staging = app.media.stage(limit).await.map_err(not_staged)?;
+    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
+        staging.write(&chunk).await.map_err(not_staged)?;
+    }
+    Ok(Uploaded { staged: staging.finish().await.map_err(not_staged)?, name, declared })
+}
+
+async fn text(name: &str, mut field: Field<'_>) -> Result<String, ApiError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
+        if bytes.len() + chunk.len() > MAX_FIELD {
+            return Err(ApiError::field(name, format!("must have at most {MAX_FIELD} bytes")));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    String::from_utf8(bytes).map_err(|_| ApiError::field(name, "must be UTF-8"))
+}
+
+fn broken(error: &MultipartError) -> ApiError {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return ErrorCode::PayloadTooLarge.into();
+    }
+    ApiError::because(ErrorCode::BadRequest, "The form is broken, or broke off.")
+}

@@ -1,0 +1,319 @@
+//! `POST /messages/send-media/`: the fields and the file, from a form, a URL or base64; then as every other send.
+//!
+//! The file lies on this machine's disk before anything is decided about it, and is durable under a generated name before
+//! the message is accepted.
+
+mod form;
+mod source;
+
+use super::choose::choose_linked;
+use super::send::{Checked, SendQuery, Terms, check_metadata, check_recipient, fingerprint, idempotency_key, patience, take_in};
+use super::view::MessageView;
+use crate::app::App;
+use crate::http::{ApiError, Caller, ErrorCode, JsonBytes, Query, Success};
+use crate::media::look::Unfit;
+use crate::media::picture::Spoilt;
+use crate::media::{KeepError, StageError, Staged, Wish};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use sanasend_model::media::file_name;
+use sanasend_model::{Content, FieldErrors, Invalid, MediaKind, MessageId, Recipient, Scope};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// The path as it enters the fingerprint.
+const PATH: &str = "POST /api/v1/messages/send-media/";
+
+/// A file to send, from a URL or as base64.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SendMedia {
+    /// A phone number with country code, or an id ending in `@s.whatsapp.net`, `@c.us`, `@lid` or `@g.us`.
+    #[schema(example = "+12025550123")]
+    recipient: String,
+    /// `image` (JPEG, PNG, WebP), `video` (MP4), `audio`, `voice_note` (Ogg Opus), `document` (anything), `sticker` (WebP) or
+    /// `video_note` (MP4).
+    #[schema(example = "document")]
+    media_type: String,
+    /// Where the file is: an http or https address on the public Internet. One of `media_url` and `media_base64`.
+    #[serde(default)]
+    #[schema(example = "https://example.com/invoice.pdf")]
+    media_url: Option<String>,
+    /// The file itself, as base64 or as a `data:` URL.
+    #[serde(default)]
+    media_base64: Option<String>,
+    /// Text beside the file, at most 1,024 characters; not for sound, stickers and video notes.
+    #[serde(default)]
+    #[schema(example = "Your invoice.")]
+    caption: Option<String>,
+    /// Name under which the recipient saves it. Paths are cut off.
+    #[serde(default)]
+    #[schema(example = "invoice.pdf")]
+    filename: Option<String>,
+    /// Name or id of the account to send with. Not needed when there is one, or one named `default`.
+    #[serde(default)]
+    #[schema(example = "default")]
+    session: Option<String>,
+    /// Id of the message that this one answers; it is quoted.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    reply_to: Option<MessageId>,
+    /// Your own: kept with the message and told in its events.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>, example = json!({"order": 17}))]
+    metadata: Option<Value>,
+}
+
+/// The same as a form, with the file in it.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "it only documents the form, which is read as it streams in")]
+pub(super) struct SendMediaForm {
+    /// To whom, as in the JSON body.
+    #[schema(example = "+12025550123")]
+    recipient: String,
+    /// As what, as in the JSON body.
+    #[schema(example = "image")]
+    media_type: String,
+    /// The file. Its own name is taken when there is no field `filename`.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+    /// Instead of the file: where it is.
+    media_url: Option<String>,
+    /// Text beside the file.
+    caption: Option<String>,
+    /// Name under which the recipient saves it.
+    filename: Option<String>,
+    /// Name or id of the account to send with.
+    session: Option<String>,
+    /// Id of the message that this one answers.
+    reply_to: Option<String>,
+    /// Your own, as JSON.
+    metadata: Option<String>,
+}
+
+/// What was asked, however it came.
+#[derive(Debug, Default)]
+struct Asked {
+    recipient: Option<String>,
+    media_type: Option<String>,
+    caption: Option<String>,
+    filename: Option<String>,
+    session: Option<String>,
+    reply_to: Option<MessageId>,
+    metadata: Option<Value>,
+    media_url: Option<String>,
+    media_base64: Option<String>,
+    file: Option<Uploaded>,
+}
+
+/// A file that lies on this machine's disk, with what its sender said of it.
+#[derive(Debug)]
+struct Uploaded {
+    staged: Staged,
+    name: Option<String>,
+    declared: Option<String>,
+}
+
+/// What was checked before the file is looked at.
+struct Sound {
+    recipient: Recipient,
+    kind: MediaKind,
+    caption: Option<String>,
+    filename: Option<String>,
+    metadata: Option<Value>,
+}
+
+/// Send a file
+///
+/// A picture, a film, sound, a document or a sticker: as a form (`multipart/form-data`, the file streamed to disk as it
+/// comes), or as JSON with `media_url` or `media_base64`. What the file is, is found out by its content. It and the message
+/// are on disk when this answers 202. `Idempotency-Key` works as for texts; the bytes of an uploaded file belong to what
+/// makes two requests the same.
+#[utoipa::path(post, path = "/messages/send-media/", tag = "messages",
+    request_body(content((SendMediaForm = "multipart/form-data"), (SendMedia = "application/json"))),
+    params(SendQuery, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of your choice.")),
+    responses(
+        (status = 202, description = "Accepted and on disk.", body = Success<MessageView>),
+        (status = 200, description = "The outcome, when `wait` got it.", body = Success<MessageView>)),
+    extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!([
+        "RECIPIENT_INVALID", "NOT_FOUND", "SESSION_NOT_LINKED", "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED", "BAD_REQUEST",
+        "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
+pub(super) async fn send_media(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(query): Query<SendQuery>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    caller.require(Scope::MessagesSend)?;
+    let wait = patience(&app, query.wait)?;
+    let key = idempotency_key(request.headers())?;
+    let asked = read(&app, request).await?;
+    let sound = check(&asked)?;
+    let fingerprint = fingerprint(PATH, asked.summary(&sound).as_bytes(), query.session.as_deref());
+    let terms = Terms { key, fingerprint, wait };
+    if let Some(answer) = terms.replay(&app, caller.id()).await? {
+        return Ok(answer);
+    }
+    let session = choose_linked(&app, caller.id(), asked.session.as_deref().or(query.session.as_deref())).await?;
+    let reply_to = asked.reply_to;
+    let Uploaded { staged, name, declared } = source::file(&app, asked, sound.kind).await?;
+    let filename = sound.filename.or_else(|| name.as_deref().and_then(file_name));
+    let wish = Wish { user: caller.id(), kind: sound.kind, caption: sound.caption, filename, declared };
+    let kept = app.media.keep(staged, wish).await.map_err(not_kept)?;
+    let checked = Checked {
+        recipient: sound.recipient,
+        content: Content::Media(Box::new(kept.media)),
+        media: Some(kept.file),
+        metadata: sound.metadata,
+        reply_to,
+    };
+    take_in(&app, &caller, session.id, checked, terms).await
+}
+
+async fn read(app: &App, request: Request) -> Result<Asked, ApiError> {
+    if is_form(request.headers()) {
+        return form::read(app, request).await;
+    }
+    let limit = usize::try_from(app.media.settings().json_limit_mib << 20).unwrap_or(usize::MAX);
+    let SendMedia { recipient, media_type, media_url, media_base64, caption, filename, session, reply_to, metadata } =
+        JsonBytes::within(request, limit).await?.value;
+    let (recipient, media_type) = (Some(recipient), Some(media_type));
+    Ok(Asked { recipient, media_type, caption, filename, session, reply_to, metadata, media_url, media_base64, file: None })
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let essence = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    essence.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
+}
+
+fn check(asked: &Asked) -> Result<Sound, ApiError> {
+    let mut errors = FieldErrors::default();
+    let mut refuse = |field: &str, message: String| errors.push(Invalid::new(field, message));
+    let kind = asked.media_type.as_deref().map(str::parse::<MediaKind>);
+    let kind = match kind {
+        Some(Ok(kind)) => Some(kind),
+        Some(Err(())) => {
+            let all: Vec<&str> = MediaKind::ALL.iter().map(|kind| kind.as_str()).collect();
+            refuse("media_type", format!("must be one of: {}", all.join(", ")));
+            None
+        }
+        None => {
+            refuse("media_type", "is required".into());
+            None
+        }
+    };
+    match usize::from(asked.file.is_some()) + usize::from(asked.media_url.is_some()) + usize::from(asked.media_base64.is_some()) {
+        1 => {}
+        0 => refuse("file", "is required: a file in the form, or `media_url` or `media_base64` in the body".into()),
+        _ => refuse("file", "is given more than once: only one of `file`, `media_url` and `media_base64` is possible".into()),
+    }
+    let caption = kind.and_then(|kind| errors.take(kind.caption(asked.caption.clone()))).flatten();
+    let metadata = check_metadata(asked.metadata.clone(), &mut errors);
+    if asked.recipient.is_none() {
+        errors.push(Invalid::new("recipient", "is required"));
+        return Err(errors.into());
+    }
+    let recipient = check_recipient(asked.recipient.as_deref().unwrap_or_default(), errors)?;
+    let kind = kind.ok_or_else(|| ApiError::internal("a media type that was refused and not named"))?;
+    let filename = asked.filename.as_deref().and_then(file_name);
+    Ok(Sound { recipient, kind, caption, filename, metadata })
+}
+
+impl Asked {
+    /// Everything that makes two requests the same, the bytes of the file among it.
+    fn summary(&self, sound: &Sound) -> String {
+        let hash = |bytes: &[u8]| hex::encode(<sha2::Sha256 as sha2::Digest>::digest(bytes));
+        json!({
+            "recipient": self.recipient,
+            "media_type": sound.kind.as_str(),
+            "caption": self.caption,
+            "filename": self.filename,
+            "session": self.session,
+            "reply_to": self.reply_to,
+            "metadata": self.metadata,
+            "media_url": self.media_url,
+            "media_base64": self.media_base64.as_deref().map(|text| hash(text.as_bytes())),
+            "file": self.file.as_ref().map(|file| json!([hex::encode(file.staged.sha256), file.name, file.declared])),
+        })
+        .to_string()
+    }
+}
+
+/// A file that did not come in.
+fn not_staged(error: StageError) -> ApiError {
+    match error {
+        StageError::TooLarge { limit } => too_large(limit),
+        StageError::Disk(error) => ApiError::unavailable(format!("a file can't be written: {error}")),
+    }
+}
+
+fn too_large(limit: u64) -> ApiError {
+    let limit = if limit >= 1 << 20 { format!("{} MiB", limit >> 20) } else { format!("{limit} bytes") };
+    ApiError::because(ErrorCode::MediaTooLarge, format!("The file is larger than the {limit} that are possible."))
+}
+
+/// A file that can't be sent.
+fn not_kept(error: KeepError) -> ApiError {
+    let of_type = |message: String| ApiError::because(ErrorCode::MediaTypeNotAllowed, message);
+    let invalid = |message: String| ApiError::because(ErrorCode::MediaInvalid, message);
+    match error {
+        KeepError::Empty => invalid("The file is empty.".into()),
+        KeepError::TooLarge { limit } => too_large(limit),
+        KeepError::Unfit(Unfit::Type { found }) => of_type(format!("The file is {found}, which can't be sent as this `media_type`.")),
+        KeepError::Unfit(Unfit::Lie { found, declared }) => {
+            let declared = sanasend_model::media::file_name(&declared.replace('/', " ")).unwrap_or_default().replace(' ', "/");
+            of_type(format!("The file is said to be {declared}, but it is {found}."))
+        }
+        KeepError::Spoilt(Spoilt::Broken) => invalid("The picture is broken or not whole.".into()),
+        KeepError::Spoilt(Spoilt::TooManyPixels { width, height }) => {
+            invalid(format!("The picture has {width} x {height} pixels, more than are possible."))
+        }
+        KeepError::NoOpus => of_type("A voice note must be Ogg Opus; this server has no ffmpeg to make it one, or could not.".into()),
+        KeepError::Store(error) => error.into(),
+        KeepError::Disk(error) => ApiError::unavailable(format!("a file can't be read: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked() -> Asked {
+        Asked {
+            recipient: Some("+12025550123".into()),
+            media_type: Some("image".into()),
+            media_url: Some("https://example.com/a.png".into()),
+            ..Asked::default()
+        }
+    }
+
+    #[test]
+    fn every_refused_field_is_named() {
+        let table: [(Asked, &[&str]); 7] = [
+            (Asked { recipient: None, ..asked() }, &["recipient"]),
+            (Asked { media_type: None, ..asked() }, &["media_type"]),
+            (Asked { media_type: Some("gif".into()), ..asked() }, &["media_type"]),
+            (Asked { media_url: None, ..asked() }, &["file"]),
+            (Asked { media_base64: Some("AA==".into()), ..asked() }, &["file"]),
+            (Asked { media_type: Some("sticker".into()), caption: Some("x".into()), ..asked() }, &["caption"]),
+            (Asked { metadata: Some(json!(7)), recipient: Some("nobody".into()), ..asked() }, &["metadata", "recipient"]),
+        ];
+        for (asked, fields) in table {
+            let refused = check(&asked).err().expect("refused");
+            assert_eq!(refused.errors.0.keys().collect::<Vec<_>>(), fields, "{asked:?}");
+        }
+        assert!(check(&asked()).is_ok());
+    }
+
+    #[test]
+    fn the_bytes_belong_to_what_makes_two_requests_the_same() {
+        let of = |asked: &Asked| asked.summary(&check(asked).unwrap_or_else(|refused| panic!("{refused:?}")));
+        assert_eq!(of(&asked()), of(&asked()));
+        let base64 = |text: &str| Asked { media_url: None, media_base64: Some(text.into()), ..asked() };
+        assert_ne!(of(&base64("AA==")), of(&base64("AQ==")));
+        assert_ne!(of(&asked()), of(&Asked { caption: Some("x".into()), ..asked() }));
+    }
+}

@@ -1,0 +1,53 @@
+//! A message with a file on its way to WhatsApp: the file goes to the media host first, then the message that names it.
+//!
+//! Called by an account's driver in a task of its own, so that a large file holds up nobody but its own chat. What was
+//! handed over once is remembered, and a next try of the same message, in this process or the next, sends it again without
+//! another upload, under the same WhatsApp id.
+
+use super::Files;
+use sanasend_engine::{Link, OutgoingMedia, Uploaded};
+use sanasend_model::retry::AttemptError;
+use sanasend_model::{FileId, Jid, Media, MessageId};
+use sanasend_store::{Message, StoreError};
+use std::time::Duration;
+
+/// How long a file at WhatsApp's media host can surely be used in a message; it stays there for weeks.
+const FRESH: Duration = Duration::from_hours(12);
+
+impl Files {
+    /// Sends a message with a file to `to`. `Ok` means written to the socket.
+    ///
+    /// # Errors
+    /// As [`Link::upload`] and [`Link::send_media`]; `Media` when the file is not here any more.
+    pub async fn carry(&self, link: &Link, message: Message, media: Media, to: Jid) -> Result<(), AttemptError> {
+        let part = self.inner.store.media_part(message.id).await.map_err(|error| waits(&error))?.unwrap_or_default();
+        let now = self.inner.clock.now();
+        let known = part.uploaded.as_deref().and_then(Uploaded::from_bytes).filter(|uploaded| uploaded.at().plus(FRESH) > now);
+        let uploaded = match known {
+            Some(uploaded) => uploaded,
+            None => self.hand_over(link, message.id, &media, part.file).await?,
+        };
+        let Message { wa_message_id, quoted, .. } = message;
+        link.send_media(OutgoingMedia { wa_message_id, to, media, thumbnail: part.thumbnail, uploaded, quoted }).await
+    }
+
+    async fn hand_over(&self, link: &Link, message: MessageId, media: &Media, file: Option<FileId>) -> Result<Uploaded, AttemptError> {
+        let gone = || AttemptError::Media { reason: "The file of the message is not here any more.".into() };
+        let file = file.ok_or_else(gone)?;
+        let closed = |_| AttemptError::Offline;
+        let _turn = self.inner.transfers.acquire().await.map_err(closed)?;
+        let copy = self.scratch();
+        let local = self.inner.storage.files.local(file, copy.path().to_owned()).await.map_err(|error| waits(&error))?.ok_or_else(gone)?;
+        let encrypted = self.scratch();
+        let uploaded = link.upload(media, local.path(), encrypted.path()).await?;
+        if let Err(error) = self.inner.store.note_upload(message, uploaded.to_bytes()).await {
+            // Only another upload is at stake.
+            tracing::warn!(%message, %error, "where the file was handed over could not be remembered");
+        }
+        Ok(uploaded)
+    }
+}
+
+fn waits(error: &StoreError) -> AttemptError {
+    AttemptError::Transient { reason: format!("The file of the message can't be read now: {error}.") }
+}

@@ -1,0 +1,124 @@
+//! Files of messages: taken in, looked at, kept, handed to WhatsApp and fetched from it.
+//!
+//! The way of a file that is sent: [`stage`] writes it to this machine's disk while its hash is taken, [`look`] says what it
+//! is, [`Files::keep`] makes it durable and remembers it, and only then is a message with it accepted; the account's driver
+//! then has it [carried](Files::carry) to WhatsApp. The way of one that came in: the message says where it is, and
+//! [`Files::fetch`] gets it when somebody asks. A file is never whole in memory.
+
+mod carry;
+mod fetch;
+mod ffmpeg;
+mod keep;
+pub mod look;
+mod open;
+pub mod picture;
+mod sound;
+pub mod stage;
+mod sweep;
+mod worker;
+
+pub use fetch::FetchRefused;
+pub use keep::{KeepError, Kept, Wish};
+pub use open::open_storage;
+pub use stage::{Scratch, StageError, Staged, Staging};
+pub use worker::Fetcher;
+
+use crate::config::kinds::MediaFetch;
+use crate::config::settings::MediaSettings;
+use ffmpeg::Ffmpeg;
+use sanasend_engine::Engine;
+use sanasend_model::{Clock, FileId, MediaKind, MessageId};
+use sanasend_store::{FileStore, Opened, Store, StoreError};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
+
+const MIB: u64 = 1024 * 1024;
+/// Pictures that are decoded at once: each may take a few hundred MiB for a moment.
+const PICTURES_AT_ONCE: usize = 2;
+
+/// Where files are stored, and where they are staged before that.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    /// The stored files.
+    pub files: FileStore,
+    /// A folder for files on their way, on the same file system as a folder of stored ones.
+    pub scratch: PathBuf,
+}
+
+/// Everything that is done with files. Cheap to clone.
+#[derive(Clone)]
+pub struct Files {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    storage: Storage,
+    engine: Engine,
+    clock: Arc<dyn Clock>,
+    settings: MediaSettings,
+    ffmpeg: Option<Ffmpeg>,
+    /// Transfers to and from WhatsApp at once, all accounts together.
+    transfers: Semaphore,
+    pictures: Semaphore,
+    /// Messages whose file is being fetched, so that nobody fetches it twice.
+    fetching: Mutex<HashMap<MessageId, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Files {
+    /// Over an opened storage.
+    pub fn new(store: Store, storage: Storage, engine: Engine, clock: Arc<dyn Clock>, settings: MediaSettings) -> Self {
+        let ffmpeg = Ffmpeg::find(settings.ffmpeg.as_deref());
+        tracing::info!(ffmpeg = ffmpeg.is_some(), scratch = %storage.scratch.display(), "files of messages are ready");
+        let transfers = Semaphore::new(settings.transfers_at_once);
+        let pictures = Semaphore::new(PICTURES_AT_ONCE);
+        let fetching = Mutex::default();
+        Self { inner: Arc::new(Inner { store, storage, engine, clock, settings, ffmpeg, transfers, pictures, fetching }) }
+    }
+
+    /// Largest file of a kind that is taken, in bytes.
+    pub fn limit(&self, kind: MediaKind) -> u64 {
+        let documents = self.inner.settings.document_limit_mib * MIB;
+        if kind == MediaKind::Document { documents } else { kind.limit().min(documents.max(kind.limit())) }
+    }
+
+    /// Largest file of any kind, in bytes.
+    pub fn largest(&self) -> u64 {
+        MediaKind::ALL.iter().map(|kind| self.limit(*kind)).max().unwrap_or(0)
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &MediaSettings {
+        &self.inner.settings
+    }
+
+    /// Whether files of incoming messages are fetched without being asked for.
+    pub fn fetches_all(&self) -> bool {
+        self.inner.settings.fetch == MediaFetch::Always
+    }
+
+    /// A new scratch file; it is not made yet.
+    pub fn scratch(&self) -> Scratch {
+        // The name can't be taken for a stored file's.
+        Scratch::at(self.inner.storage.scratch.join(format!("in-{}", self.inner.clock.uuid())))
+    }
+
+    /// Begins a file of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub async fn stage(&self, limit: u64) -> Result<Staging, StageError> {
+        Staging::begin(self.scratch(), limit).await
+    }
+
+    /// Bytes of a stored file; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When the storage is down.
+    pub async fn open(&self, id: FileId, range: Option<Range<u64>>) -> Result<Option<Opened>, StoreError> {
+        self.inner.storage.files.open(id, range).await
+    }
+}
