@@ -52,15 +52,14 @@ pub async fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
     let wait = args.wait.map(|seconds| seconds.to_string());
     let query: Vec<(&str, &str)> = wait.iter().map(|wait| ("wait", wait.as_str())).collect();
     let spinner = args.wait.map(|_| out::spinner("waiting for WhatsApp's acknowledgement"));
-    let answer = match &args.file {
-        Some(file) => client.upload("/messages/send-media/", &query, form(&args, file, text).await?).await,
-        None => {
-            let mut body = json!({"recipient": args.recipient, "content": text});
-            if let Some(session) = &args.session {
-                body["session"] = json!(session);
-            }
-            client.ask(Method::POST, "/messages/send-text/", &query, Some(&body)).await
+    let answer = if let Some(file) = &args.file {
+        client.upload("/messages/send-media/", &query, form(&args, file, text).await?).await
+    } else {
+        let mut body = json!({"recipient": args.recipient, "content": text});
+        if let Some(session) = &args.session {
+            body["session"] = json!(session);
         }
+        client.ask(Method::POST, "/messages/send-text/", &query, Some(&body)).await
     };
     if let Some(spinner) = spinner {
         spinner.finish_and_clear();

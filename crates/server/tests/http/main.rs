@@ -11,13 +11,10 @@ mod auth;
 mod contract;
 mod docs;
 mod events;
-<<<<<<< HEAD
 mod gate;
 mod guard;
 mod jobs;
-=======
 mod media;
->>>>>>> a895357 (media: Fetch by job where wanted, sweep by schedule, send from the command line; tests of every refusal)
 mod messages;
 mod sessions;
 mod throttle;

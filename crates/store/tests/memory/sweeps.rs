@@ -16,6 +16,7 @@ fn incoming<B: Backend>(w: &World<B>) -> Incoming {
         from_me: false,
         content: Content::text("hello").expect("a text"),
         quoted: None,
+        media: None,
         at: w.clock.now(),
         raw: Some(vec![7; 100]),
     }
