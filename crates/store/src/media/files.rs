@@ -1,6 +1,6 @@
 //! The rows of stored files: one per user and content, dropped when no message carries it any more.
 
-use crate::dialect::refused;
+use crate::dialect::{query, query_scalar, refused};
 use crate::{Store, StoreError};
 use sanasend_model::{FileId, Timestamp, UserId};
 use uuid::Uuid;
@@ -23,7 +23,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let sql = "UPDATE files SET used_at = ? WHERE user_id = ? AND sha256 = ? RETURNING id";
-                let update = sqlx::query_scalar::<_, Uuid>(sql).bind(tx.clock.now().0).bind(user.0).bind(sha256.to_vec());
+                let update = query_scalar::<_, Uuid>(sql).bind(tx.clock.now().0).bind(user.0).bind(sha256.to_vec());
                 Ok(update.fetch_optional(&mut tx.conn).await.map_err(refused)?.map(FileId))
             })
         })
@@ -38,7 +38,7 @@ impl Store {
             Box::pin(async move {
                 let sql = "INSERT INTO files (id, user_id, sha256, size, used_at) VALUES (?, ?, ?, ?, ?) \
                            ON CONFLICT (user_id, sha256) DO UPDATE SET used_at = excluded.used_at RETURNING id";
-                let insert = sqlx::query_scalar::<_, Uuid>(sql).bind(id.0).bind(user.0).bind(sha256.to_vec()).bind(size);
+                let insert = query_scalar::<_, Uuid>(sql).bind(id.0).bind(user.0).bind(sha256.to_vec()).bind(size);
                 insert.bind(tx.clock.now().0).fetch_one(&mut tx.conn).await.map(FileId).map_err(refused)
             })
         })
@@ -50,7 +50,7 @@ impl Store {
     pub async fn forget_unused_files(&self, before: Timestamp) -> Result<Vec<FileId>, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                let delete = sqlx::query_scalar::<_, Uuid>(UNUSED).bind(before.0).bind(PIECE);
+                let delete = query_scalar::<_, Uuid>(UNUSED).bind(before.0).bind(PIECE);
                 Ok(delete.fetch_all(&mut tx.conn).await.map_err(refused)?.into_iter().map(FileId).collect())
             })
         })
@@ -59,7 +59,7 @@ impl Store {
 
     /// Which of these files have a row.
     pub async fn is_file(&self, id: FileId) -> Result<bool, StoreError> {
-        let row = sqlx::query_scalar::<_, Uuid>("SELECT id FROM files WHERE id = ?").bind(id.0).fetch_optional(&self.inner.readers);
+        let row = query_scalar::<_, Uuid>("SELECT id FROM files WHERE id = ?").bind(id.0).fetch_optional(&self.inner.readers);
         Ok(row.await.map_err(refused)?.is_some())
     }
 
@@ -68,14 +68,14 @@ impl Store {
     pub async fn let_go_of_media(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                let rows = sqlx::query_scalar::<_, Uuid>(OLD).bind(before.0).bind(PIECE).fetch_all(&mut tx.conn);
+                let rows = query_scalar::<_, Uuid>(OLD).bind(before.0).bind(PIECE).fetch_all(&mut tx.conn);
                 let rows = rows.await.map_err(refused)?;
                 for id in &rows {
-                    let mark = sqlx::query("UPDATE messages SET media_state = 'gone' WHERE id = ?").bind(*id);
+                    let mark = query("UPDATE messages SET media_state = 'gone' WHERE id = ?").bind(*id);
                     mark.execute(&mut tx.conn).await.map_err(refused)?;
                     let sql =
                         "UPDATE message_media SET file_id = NULL, thumbnail = NULL, remote = NULL, uploaded = NULL WHERE message_id = ?";
-                    sqlx::query(sql).bind(*id).execute(&mut tx.conn).await.map_err(refused)?;
+                    query(sql).bind(*id).execute(&mut tx.conn).await.map_err(refused)?;
                 }
                 Ok(rows.len() as u64)
             })
@@ -87,7 +87,7 @@ impl Store {
     pub(crate) async fn release_files(&self, user: UserId) -> Result<(), StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                let update = sqlx::query("UPDATE files SET used_at = 0 WHERE user_id = ?").bind(user.0);
+                let update = query("UPDATE files SET used_at = 0 WHERE user_id = ?").bind(user.0);
                 update.execute(&mut tx.conn).await.map(drop).map_err(refused)
             })
         })

@@ -1,7 +1,7 @@
 //! What a message keeps of its file: which stored one it is, its thumbnail, and, sealed, the way to fetch it.
 
 use super::{IncomingMedia, MediaPart, NewMedia};
-use crate::dialect::refused;
+use crate::dialect::{query, query_as, query_scalar, refused};
 use crate::jobs::NewJob;
 use crate::messages::Message;
 use crate::rows::Place;
@@ -22,11 +22,11 @@ fn address_of(column: &str, id: MessageId) -> Vec<u8> {
 impl Tx {
     /// Ties a stored file to a message that is being accepted.
     pub(crate) async fn carry_file(&mut self, id: MessageId, at: Timestamp, new: &NewMedia) -> Result<(), StoreError> {
-        let known = sqlx::query_scalar::<_, Uuid>("SELECT id FROM files WHERE id = ?").bind(new.file.0);
+        let known = query_scalar::<_, Uuid>("SELECT id FROM files WHERE id = ?").bind(new.file.0);
         if known.fetch_optional(&mut self.conn).await.map_err(refused)?.is_none() {
             return Err(StoreError::Conflict { what: "file" });
         }
-        let insert = sqlx::query(INSERT).bind(id.0).bind(at.0).bind(Some(new.file.0)).bind(new.thumbnail.clone());
+        let insert = query(INSERT).bind(id.0).bind(at.0).bind(Some(new.file.0)).bind(new.thumbnail.clone());
         insert.bind(None::<Vec<u8>>).execute(&mut self.conn).await.map(drop).map_err(refused)
     }
 
@@ -34,7 +34,7 @@ impl Tx {
     pub(crate) async fn carry_remote(&mut self, message: &Message, at: Timestamp, incoming: &IncomingMedia) -> Result<(), StoreError> {
         let id = message.id;
         let sealed = self.sealer.seal(&address_of("remote", id), &incoming.remote)?;
-        let insert = sqlx::query(INSERT).bind(id.0).bind(at.0).bind(None::<Uuid>).bind(incoming.thumbnail.clone());
+        let insert = query(INSERT).bind(id.0).bind(at.0).bind(None::<Uuid>).bind(incoming.thumbnail.clone());
         insert.bind(Some(sealed)).execute(&mut self.conn).await.map_err(refused)?;
         if incoming.fetch {
             let bundle = Some(message.session_id.to_string());
@@ -50,7 +50,7 @@ impl Store {
     /// What is kept of a message's file; `None` when it carries none.
     pub async fn media_part(&self, id: MessageId) -> Result<Option<MediaPart>, StoreError> {
         let sql = "SELECT file_id, thumbnail, remote, uploaded FROM message_media WHERE message_id = ?";
-        let row = sqlx::query_as::<_, Row>(sql).bind(id.0).fetch_optional(&self.inner.readers);
+        let row = query_as::<_, Row>(sql).bind(id.0).fetch_optional(&self.inner.readers);
         let Some((file, thumbnail, remote, uploaded)) = row.await.map_err(refused)? else { return Ok(None) };
         let place = Place { table: "message_media", row: &id };
         let open = |column: &str, sealed: Option<Vec<u8>>| -> Result<Option<Vec<u8>>, StoreError> {
@@ -66,7 +66,7 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let sealed = tx.sealer.seal(&address_of("uploaded", id), &uploaded)?;
-                let update = sqlx::query("UPDATE message_media SET uploaded = ? WHERE message_id = ?").bind(sealed).bind(id.0);
+                let update = query("UPDATE message_media SET uploaded = ? WHERE message_id = ?").bind(sealed).bind(id.0);
                 update.execute(&mut tx.conn).await.map(drop).map_err(refused)
             })
         })
@@ -79,7 +79,7 @@ impl Store {
             Box::pin(async move {
                 let sql = "UPDATE message_media SET file_id = ?, thumbnail = COALESCE(thumbnail, ?) WHERE message_id = ? \
                            AND EXISTS (SELECT 1 FROM files WHERE files.id = ?)";
-                let update = sqlx::query(sql).bind(Some(file.0)).bind(thumbnail).bind(id.0).bind(file.0);
+                let update = query(sql).bind(Some(file.0)).bind(thumbnail).bind(id.0).bind(file.0);
                 if update.execute(&mut tx.conn).await.map_err(refused)?.rows_affected() == 0 {
                     return Err(StoreError::Conflict { what: "file" });
                 }
@@ -96,6 +96,6 @@ impl Store {
 }
 
 async fn set_state(tx: &mut Tx, id: MessageId, state: MediaState) -> Result<(), StoreError> {
-    let update = sqlx::query("UPDATE messages SET media_state = ? WHERE id = ?").bind(state.as_str()).bind(id.0);
+    let update = query("UPDATE messages SET media_state = ? WHERE id = ?").bind(state.as_str()).bind(id.0);
     update.execute(&mut tx.conn).await.map(drop).map_err(refused)
 }

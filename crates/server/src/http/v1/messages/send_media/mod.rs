@@ -133,7 +133,11 @@ struct Sound {
 /// are on disk when this answers 202. `Idempotency-Key` works as for texts; the bytes of an uploaded file belong to what
 /// makes two requests the same.
 #[utoipa::path(post, path = "/messages/send-media/", tag = "messages",
-    request_body(content((SendMediaForm = "multipart/form-data"), (SendMedia = "application/json"))),
+    request_body(content(
+        (SendMediaForm = "multipart/form-data", example = json!({
+            "recipient": "+12025550123", "media_type": "document", "caption": "Your invoice.", "file": "(the bytes of invoice.pdf)"})),
+        (SendMedia = "application/json", example = json!({
+            "recipient": "+12025550123", "media_type": "image", "media_url": "https://example.com/photo.jpg", "caption": "Look!"})))),
     params(SendQuery, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of your choice.")),
     responses(
         (status = 202, description = "Accepted and on disk.", body = Success<MessageView>),
