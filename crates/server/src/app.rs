@@ -11,6 +11,7 @@ use crate::media::Files;
 use crate::outbox::Outbox;
 use crate::secrets::Secrets;
 use crate::sessions::Sessions;
+use crate::vitals::Vitals;
 use sanasend_model::{Clock, Timestamp};
 use sanasend_sandbox::Sandbox;
 use sanasend_store::Store;
@@ -41,6 +42,8 @@ pub struct App {
     pub jobs: Jobs,
     /// The live streams that callers have open.
     pub streams: Streams,
+    /// How the parts were a moment ago.
+    pub vitals: Vitals,
     /// The simulated network, where it runs in this process.
     pub sandbox: Option<Sandbox>,
     /// When the process began to serve.

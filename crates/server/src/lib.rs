@@ -7,6 +7,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -17,7 +18,9 @@ pub mod inbox;
 pub mod jobs;
 pub mod loadtest;
 pub mod media;
+pub mod metrics;
 pub mod node;
 pub mod outbox;
 pub mod secrets;
 pub mod sessions;
+pub mod vitals;

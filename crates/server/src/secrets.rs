@@ -80,6 +80,33 @@ impl Secrets {
     }
 }
 
+/// Whether a file of the folder is a secret of ours, by its name.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let seal_key = |id: &str| id.parse::<u32>().is_ok();
+    name == API_KEY_HMAC || name == JWT_HMAC || name.strip_prefix(SEAL_PREFIX).is_some_and(seal_key)
+}
+
+/// The secrets of a folder as they stand in its files, by name: for a backup, and for nothing else.
+///
+/// # Errors
+/// When the folder or a file can't be read, or there are none.
+pub fn read_folder(folder: &Path) -> anyhow::Result<std::collections::BTreeMap<String, String>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("can't read {}", folder.display()))?;
+    let mut files = std::collections::BTreeMap::new();
+    for entry in entries {
+        let entry = entry?;
+        if let Some(name) = entry.file_name().to_str().filter(|name| is_name(name)) {
+            let text = fs::read_to_string(entry.path()).with_context(|| format!("can't read {}", entry.path().display()))?;
+            files.insert(name.to_owned(), text);
+        }
+    }
+    if files.is_empty() {
+        bail!("{} holds no secrets", folder.display());
+    }
+    Ok(files)
+}
+
 fn read_seal_keys(folder: &Path) -> anyhow::Result<Vec<SealSecret>> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Ok(Vec::new());

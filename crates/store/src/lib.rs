@@ -7,6 +7,8 @@
 
 mod api_keys;
 mod audit;
+mod backup;
+mod commits;
 mod database;
 mod dialect;
 mod error;
@@ -33,6 +35,8 @@ mod writer;
 
 pub use api_keys::{ApiKey, ApiKeyFilter, ApiKeyOrder, NewApiKey};
 pub use audit::{AuditBreak, AuditCheck, AuditEntry, AuditFilter, AuditRecord, AuditStep};
+pub use backup::{Fenced, open_file, seal_file};
+pub use commits::Commit;
 pub use database::Database;
 pub use error::StoreError;
 pub use events::{Event, NewEvent};
@@ -44,7 +48,7 @@ pub use jobs::{
 pub use logins::{Login, NewLogin, Rotation};
 pub use media::{Bucket, FileStore, IncomingMedia, LocalFile, MediaPart, NewMedia, Opened};
 pub use messages::{Cursor, Message, MessageFilter, MessageOrder, Peer, Quoted, Settled, TimelineEntry};
-pub use outbox::{Accepted, Change, Claimed, Idempotency, NewMessage, News};
+pub use outbox::{Accepted, Backlog, Change, Claimed, Idempotency, NewMessage, News};
 pub use page::{Listed, Ordering, Page};
 pub use proofs::Proof;
 pub use sessions::{Created, NewSession, Session, SessionFilter, SessionOrder, SessionPatch};
@@ -114,6 +118,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     teller: Arc<Teller>,
     hints: Arc<jobs::Hints>,
+    commits: commits::Watch,
 }
 
 impl Store {
@@ -125,6 +130,7 @@ impl Store {
         let readers = source.connect_readers(readers).await?;
         let sealer = Arc::new(Sealer::new(&seal_key, &older_keys, clock.clone()));
         let (teller, hints) = (Arc::new(Teller::new(readers.clone())), Arc::<jobs::Hints>::default());
+        let commits = commits::Watch::default();
         let parts = writer::Parts {
             source: source.clone(),
             readers: readers.clone(),
@@ -132,9 +138,10 @@ impl Store {
             sealer: sealer.clone(),
             teller: teller.clone(),
             hints: hints.clone(),
+            commits: commits.clone(),
         };
         let writer = writer::start(conn, parts);
-        let store = Self { inner: Arc::new(Inner { source, readers, writer, sealer, clock, teller, hints }) };
+        let store = Self { inner: Arc::new(Inner { source, readers, writer, sealer, clock, teller, hints, commits }) };
         // A first start may have been killed between two migrations: then there is no log yet.
         if store.pending_migrations().await?.is_empty() {
             store.inner.teller.begin(store.last_event().await?).await;

@@ -3,11 +3,12 @@
 //! Here and not in the load test, because only this crate knows SQL. The table is as plain as can be; settings are those of
 //! the real database (WAL and `synchronous=FULL`, or what the PostgreSQL server does when it promises).
 
-use crate::dialect::{AssertSqlSafe, Conn, Source, query, query_scalar, refused};
+use crate::dialect::{AssertSqlSafe, Conn, Source, query, query_as, query_scalar, refused};
 use crate::{Database, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 /// Rows of one statement in the batch measurement.
 pub const BATCH: usize = 64;
@@ -61,6 +62,24 @@ async fn insert(conn: &mut Conn, rows: usize, time: Duration) -> Result<f64, sql
         written = written.saturating_add(u32::try_from(rows).unwrap_or(u32::MAX));
     }
     Ok(f64::from(written) / started.elapsed().as_secs_f64())
+}
+
+/// Bare queries for the newest twenty messages of a database, on one connection for `time`; queries per second.
+///
+/// # Errors
+/// `Unavailable` with what the database said.
+pub async fn measure_lists(database: &Database, time: Duration) -> Result<f64, StoreError> {
+    let readers = Source::new(database, PATIENCE)?.connect_readers(1).await?;
+    let user: Option<Uuid> = query_scalar("SELECT user_id FROM messages LIMIT 1").fetch_optional(&readers).await.map_err(refused)?;
+    let sql = "SELECT * FROM messages WHERE user_id = ? ORDER BY created_at DESC, seq DESC LIMIT 20";
+    let started = Instant::now();
+    let mut asked = 0_u32;
+    while let Some(user) = user.filter(|_| started.elapsed() < time) {
+        query_as::<_, crate::rows::message::Model>(sql).bind(user).fetch_all(&readers).await.map_err(refused)?;
+        asked += 1;
+    }
+    readers.close().await;
+    Ok(f64::from(asked) / started.elapsed().as_secs_f64())
 }
 
 /// Counts the messages in a database, beside or after the server that wrote them.

@@ -180,7 +180,7 @@ impl Session {
     }
 
     /// What is told about a session.
-    fn event(&self, at: Timestamp) -> NewEvent {
+    pub(crate) fn event(&self, at: Timestamp) -> NewEvent {
         let data = json!({"session": {
             "id": self.id,
             "name": self.name,

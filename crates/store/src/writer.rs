@@ -8,6 +8,7 @@
 //! On PostgreSQL every node has such a writer, and each transaction begins by taking one lock that all share: writers of
 //! all nodes run one after the other, as the processes on one SQLite file do (decision 0010).
 
+use crate::commits::{Commit, Watch};
 use crate::dialect::{Conn, Pool, Source, refused};
 use crate::events::Event;
 use crate::jobs::{Hints, JobHint};
@@ -21,6 +22,7 @@ use sanasend_model::Clock;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// Requests that may wait; more must wait to be let in, so that an overload costs no memory.
 const QUEUE: usize = 4096;
@@ -165,6 +167,7 @@ pub(crate) struct Parts {
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) teller: Arc<Teller>,
     pub(crate) hints: Arc<Hints>,
+    pub(crate) commits: Watch,
 }
 
 /// Starts the task.
@@ -231,8 +234,16 @@ impl Parts {
 
     /// Writes a batch and answers it; gives the connection back unless it is in doubt.
     async fn commit(&self, tx: Option<Tx>, mut batch: Batch) -> Option<Tx> {
+        let (accepts, begun) = (batch.accepts.len(), Instant::now());
+        let requests = accepts + batch.work.len();
+        let seen = |committed, events: &[Arc<Event>]| {
+            if let (Some(watcher), true) = (self.commits.get(), requests > 0) {
+                watcher(&Commit { requests, accepts, took: begun.elapsed(), committed, events });
+            }
+        };
         match self.attempt(tx, &mut batch).await {
             Ok((mut tx, before)) => {
+                seen(true, &tx.events);
                 // Told before the answers: who was answered finds the event already told.
                 self.teller.tell(before, &mut tx.events).await;
                 self.hints.add(tx.hints.drain(..));
@@ -240,6 +251,7 @@ impl Parts {
                 Some(tx)
             }
             Err(error) => {
+                seen(false, &[]);
                 tracing::error!(%error, "a transaction failed; nothing of it was written");
                 batch.answer(&Err(StoreError::Unavailable(error.to_string())));
                 None

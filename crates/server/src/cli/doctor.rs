@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// A clock before this (2026-01-01) was never set.
 const CLOCK_FLOOR_MS: i64 = 1_767_225_600_000;
+/// Open files below which a server with many accounts runs out of them.
+const FEW_FILES: u64 = 4096;
 /// How long the database may take to answer.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -78,6 +80,8 @@ async fn examine(config: &Config) -> Vec<Finding> {
     findings.extend(ports(config, server.is_some()));
     findings.push(exposure(config));
     findings.push(disk(folder, config.store.low_disk_mib));
+    findings.extend(writable(folder));
+    findings.push(limits());
     match fresh {
         Ok(true) => {}
         Ok(false) => findings.extend(stored(config, folder).await),
@@ -157,14 +161,46 @@ fn exposure(config: &Config) -> Finding {
 }
 
 fn disk(folder: &Path, low_mib: u64) -> Finding {
-    let existing = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
-    match rustix::fs::statvfs(existing) {
-        Ok(disk) => {
-            let free = disk.f_bavail.saturating_mul(disk.f_frsize) / 1024 / 1024;
+    match crate::vitals::free_bytes(folder).map(|bytes| bytes / 1024 / 1024) {
+        Some(free) => {
             let verdict = if free < low_mib { Verdict::Warning } else { Verdict::Good };
             found("disk", verdict, format!("{free} MiB free where the data folder lies"))
         }
-        Err(error) => found("disk", Verdict::Warning, format!("free space is not known: {error}")),
+        None => found("disk", Verdict::Warning, "free space is not known".into()),
+    }
+}
+
+/// Whether this user can write where the server must; nothing is left behind.
+fn writable(folder: &Path) -> Option<Finding> {
+    if !folder.exists() {
+        return None;
+    }
+    let probe = folder.join("doctor.probe");
+    let tried = crate::secrets::write_private(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe).map_err(Into::into));
+    let media = folder.join(crate::backup::MEDIA);
+    let strange = match std::fs::read_dir(&media) {
+        Ok(_) => None,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => Some(format!("media in {} can't be read: {error}", media.display())),
+    };
+    Some(match (tried, strange) {
+        (Err(error), _) => found("permissions", Verdict::Bad, format!("{error:#}")),
+        (Ok(()), Some(strange)) => found("permissions", Verdict::Bad, strange),
+        (Ok(()), None) => found("permissions", Verdict::Good, "the data folder can be written".into()),
+    })
+}
+
+/// Each account holds a socket, and so does each caller.
+fn limits() -> Finding {
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    match most {
+        Some(most) if most < FEW_FILES => {
+            let text =
+                format!("only {most} open files are allowed; each account and each caller takes one: raise it (ulimit -n, LimitNOFILE)");
+            found("open files", Verdict::Warning, text)
+        }
+        Some(most) => found("open files", Verdict::Good, format!("{most} are allowed")),
+        None => found("open files", Verdict::Good, "as many as needed".into()),
     }
 }
 

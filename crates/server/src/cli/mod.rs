@@ -5,12 +5,14 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod backup;
 pub mod client;
 pub mod config;
 pub mod data;
 pub mod doctor;
 pub mod migrate;
 pub mod out;
+pub mod restore;
 pub mod sandbox;
 pub mod send;
 pub mod serve;
@@ -69,6 +71,10 @@ pub enum Command {
     Loadtest(crate::loadtest::LoadtestArgs),
     /// Show the settings in force and where each came from.
     Config(config::ConfigArgs),
+    /// Write everything of a server into one file, also while it serves.
+    Backup(backup::BackupArgs),
+    /// Make a data folder of such a file.
+    Restore(restore::RestoreArgs),
     /// Check this installation and say what is wrong with it.
     Doctor(doctor::DoctorArgs),
     /// Print the OpenAPI document.
@@ -111,6 +117,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Send(args) => return send::run(args).await,
         Command::Audit(command) => return audit::run(command, &places).await,
         Command::Loadtest(args) => crate::loadtest::run(args).await?,
+        Command::Backup(args) => backup::run(args, &places).await?,
+        Command::Restore(args) => restore::run(args, &places).await?,
         Command::Config(args) => config::run(&args, &places)?,
         Command::Doctor(args) => return doctor::run(&args, &places).await,
         Command::Openapi => out::line(&crate::http::openapi_document()),

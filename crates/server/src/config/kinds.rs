@@ -52,6 +52,16 @@ pub enum MediaFetch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cidr(pub ipnet::IpNet);
 
+impl Cidr {
+    /// The addresses of this machine itself.
+    #[must_use]
+    pub fn loopback() -> Vec<Self> {
+        use std::net::{Ipv4Addr, Ipv6Addr};
+        let of = |address: std::net::IpAddr, bits| ipnet::IpNet::new_assert(address, bits);
+        vec![Self(of(Ipv4Addr::LOCALHOST.into(), 8).trunc()), Self(of(Ipv6Addr::LOCALHOST.into(), 128))]
+    }
+}
+
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

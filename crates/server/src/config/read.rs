@@ -14,7 +14,8 @@ use std::path::Path;
 pub const ENV_PREFIX: &str = "SANASEND_";
 
 /// Variables with our prefix that are no settings: they steer the command line.
-pub const ENV_OF_THE_COMMAND_LINE: &[&str] = &["SANASEND_CONFIG", "SANASEND_URL", "SANASEND_API_KEY", "SANASEND_PASSWORD"];
+pub const ENV_OF_THE_COMMAND_LINE: &[&str] =
+    &["SANASEND_CONFIG", "SANASEND_URL", "SANASEND_API_KEY", "SANASEND_PASSWORD", "SANASEND_BACKUP_PASSPHRASE"];
 
 /// Variables that begin so are no settings either: they tell tests where their servers are.
 const ENV_OF_TESTS: &str = "SANASEND_TEST_";

@@ -241,6 +241,18 @@ section! {
         timeout_seconds: u64 = 5, within 1..=120;
         /// Free space on the disk below which `doctor` warns, in MiB.
         low_disk_mib: u64 = 512, within 0..=1_048_576;
+        /// Free space below which the server says that it is not ready, in MiB.
+        full_disk_mib: u64 = 64, within 0..=1_048_576;
+    }
+}
+
+section! {
+    /// Figures for Prometheus, at `/metrics`. To everybody else there is nothing at that path.
+    Metrics("metrics.", profile) {
+        /// Networks or addresses that may read them. Behind a proxy only with `trusted_proxies`.
+        allow: Vec<Cidr> = Cidr::loopback();
+        /// A token that opens them from everywhere, sent as `Authorization: Bearer <token>`. Empty: none.
+        token: Option<Hidden> = None;
     }
 }
 
@@ -296,6 +308,8 @@ pub struct Config {
     pub media: MediaSettings,
     /// The database.
     pub store: Store,
+    /// Figures for Prometheus.
+    pub metrics: Metrics,
     /// The simulated network.
     pub sandbox: SandboxSettings,
     /// The admin made at the first start.
@@ -318,6 +332,7 @@ impl Config {
             retention: Retention::read(reader, profile),
             media: MediaSettings::read(reader, profile),
             store: Store::read(reader, profile),
+            metrics: Metrics::read(reader, profile),
             sandbox: SandboxSettings::read(reader, profile),
             first_admin: FirstAdmin::read(reader, profile),
         };

@@ -10,6 +10,7 @@ use super::error::{ApiError, ErrorCode};
 use super::gate::Gate;
 use crate::app::App;
 use crate::auth::limiter::{Counted, Standing};
+use crate::metrics::requests::Requests;
 use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, Request, State};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
@@ -38,15 +39,16 @@ pub struct Front {
     trusted: Arc<[IpNet]>,
     turns: Arc<Semaphore>,
     gate: Gate,
+    counted: Arc<Requests>,
 }
 
 impl Front {
-    /// As configured; the gate knows what each operation asks of its callers.
+    /// As configured; the gate knows what each operation asks of its callers, `counted` counts them.
     #[must_use]
-    pub fn new(app: Arc<App>, gate: Gate) -> Self {
+    pub fn new(app: Arc<App>, gate: Gate, counted: Requests) -> Self {
         let trusted = app.config.general.trusted_proxies.iter().map(|network| network.0).collect();
         let turns = Arc::new(Semaphore::new(app.config.http.requests_at_once));
-        Self { app, trusted, turns, gate }
+        Self { app, trusted, turns, gate, counted: Arc::new(counted) }
     }
 }
 
@@ -170,7 +172,9 @@ pub async fn around(State(front): State<Front>, mut request: Request, next: Next
     }
     let standing = exchange.standing.get().copied().unwrap_or_else(|| count_stranger(app, &exchange));
     dress(&mut response, app, &exchange, standing);
-    span.in_scope(|| log(&exchange, response.status(), started.elapsed()));
+    let took = started.elapsed();
+    front.counted.count(method.as_str(), &path, response.status().as_u16(), took);
+    span.in_scope(|| log(&exchange, response.status(), took));
     response
 }
 
@@ -212,7 +216,7 @@ fn add_slash(uri: &mut Uri) {
 }
 
 fn is_health(path: &str) -> bool {
-    path.starts_with("/health/") || path == "/api/v1/health/"
+    path.starts_with("/health/") || path == "/api/v1/health/" || path.starts_with("/metrics")
 }
 
 /// Who came by plain HTTP is sent to HTTPS, where that is set. Strangers over their limit are sent away before any

@@ -12,6 +12,7 @@ pub mod error;
 pub mod errors_page;
 pub mod extract;
 pub mod gate;
+pub mod metrics;
 pub mod middleware;
 pub mod openapi;
 pub mod page;
@@ -26,6 +27,7 @@ pub use openapi::document as openapi_document;
 pub use page::{Paged, page, paged};
 
 use crate::app::App;
+use crate::metrics::requests::Requests;
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use std::sync::Arc;
@@ -42,11 +44,13 @@ pub fn router(app: Arc<App>) -> Router {
     let routes = routes
         .merge(openapi::routes(&document))
         .merge(docs::routes())
+        .merge(metrics::routes())
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::new(ErrorCode::MethodNotAllowed))
         .with_state(app.clone());
     // The middleware mends the path, so it must run before the routes are looked at: a router around the router.
-    let front = axum::middleware::from_fn_with_state(middleware::Front::new(app, gate), middleware::around);
+    let counted = Requests::new(collected.paths.paths.keys().map(String::as_str));
+    let front = axum::middleware::from_fn_with_state(middleware::Front::new(app, gate, counted), middleware::around);
     let mut outer = Router::new().fallback_service(routes).layer(front);
     if !origins.is_empty() {
         outer = outer.layer(cors(&origins));

@@ -196,6 +196,7 @@ impl Dispatcher {
                 && let Some(running) = self.running.remove(&result.id)
             {
                 self.desk.ended(&running.kind, &running.bundle);
+                crate::metrics::job_ended(&running.kind, &result.outcome);
                 self.settled.push(result);
                 if running.in_lane {
                     // Who stands behind it is claimed by the visit that settles it.

@@ -52,16 +52,17 @@ impl Process {
         found.map(str::to_owned).with_context(|| format!("the server did not tell {pointer}"))
     }
 
-    /// Resident memory of the process, KiB.
+    /// Resident memory of the process, KiB: `VmRSS` is all of it, `RssAnon` the part that is no mapped file.
     ///
     /// # Errors
     /// Where the system does not tell it.
-    pub fn resident_kib(&self) -> anyhow::Result<u64> {
+    pub fn resident_kib(&self, figure: &str) -> anyhow::Result<u64> {
         let pid = self.child.id().context("the process has ended")?;
         let status =
             std::fs::read_to_string(format!("/proc/{pid}/status")).context("resident memory is read from /proc, which Linux has")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        line.trim().trim_end_matches("kB").trim().parse().context("VmRSS is no number")
+        let found = status.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| *name == figure);
+        let (_, value) = found.with_context(|| format!("the system does not tell {figure}"))?;
+        value.trim().trim_end_matches("kB").trim().parse().with_context(|| format!("{figure} is no number"))
     }
 
     /// Asks the process to stop and waits for it.

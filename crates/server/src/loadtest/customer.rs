@@ -40,8 +40,15 @@ impl Customer {
     /// # Errors
     /// When the server did not tell its addresses and a key.
     pub fn of(server: &Process) -> anyhow::Result<Self> {
+        Self::with_key(server, &server.text("/demo/api_key")?)
+    }
+
+    /// The same on a later start, which does not tell the key again.
+    ///
+    /// # Errors
+    /// When the server did not tell its addresses.
+    pub fn with_key(server: &Process, key: &str) -> anyhow::Result<Self> {
         let address = |url: String| url.trim_start_matches("http://").parse().with_context(|| format!("{url} is no address"));
-        let key = server.text("/demo/api_key")?;
         Ok(Self {
             api: address(server.text("/api")?)?,
             phones: address(server.text("/sandbox/admin")?)?,
@@ -55,6 +62,12 @@ impl Customer {
     /// When it can't be made.
     pub async fn api(&self) -> anyhow::Result<Connection> {
         Connection::open(self.api).await
+    }
+
+    /// Where the API is.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.api
     }
 
     /// The header lines of every request.

@@ -6,9 +6,11 @@
 
 mod accepts;
 mod accounts;
+mod against;
 mod child;
 mod customer;
 mod disk;
+mod fire;
 mod places;
 mod report;
 mod sends;
@@ -19,9 +21,10 @@ use anyhow::Context;
 use child::Process;
 use clap::Args;
 use customer::Customer;
+use fire::Plan;
 use indicatif::{ProgressBar, ProgressStyle};
 use places::Temporary;
-use report::{Accept, Latency, Raw, Report, Sends, quantile};
+use report::{Accept, Latency, Rate, Raw, Report, Sends, quantile};
 use sanasend_store::Database;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,7 +35,7 @@ const SETTINGS: &[(&str, &str)] = &[("SANASEND_LIMITS__REQUESTS_PER_MINUTE", "0"
 const SERVE: &[&str] =
     &["serve", "--sandbox", "--listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0", "--sandbox-tls-listen", "127.0.0.1:0"];
 /// Stages of the progress bar.
-const STAGES: u64 = 8;
+const STAGES: u64 = 9;
 
 /// Flags of `loadtest`.
 #[derive(Debug, Clone, Args)]
@@ -49,6 +52,12 @@ pub struct LoadtestArgs {
     /// Measure accepts on this empty PostgreSQL database (`postgres://...`). [default: SQLite in a temporary folder]
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
+    /// Requests in a second, instead of clients that each wait for their answer: for latency. Times then run from the moment a
+    /// request was due.
+    #[arg(long)]
+    pub rate: Option<f64>,
+    #[command(flatten)]
+    against: against::Against,
     /// Print the figures as one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -62,6 +71,9 @@ pub struct LoadtestArgs {
 /// # Errors
 /// When a server can't be started or a figure does not add up; nothing is left running or lying about.
 pub async fn run(args: LoadtestArgs) -> anyhow::Result<()> {
+    if let Some(url) = &args.against.url {
+        return measure_other(&args, url).await;
+    }
     let place = Temporary::make(args.on.as_deref())?;
     let progress = progress();
     let measured = tokio::select! {
@@ -78,6 +90,23 @@ pub async fn run(args: LoadtestArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Another server: its answers in a second, and nothing else.
+async fn measure_other(args: &LoadtestArgs, url: &str) -> anyhow::Result<()> {
+    let fired = args.against.measure(url, args.plan(usize::try_from(args.clients)?)).await?;
+    if args.json {
+        out::line(&serde_json::to_string(&fired.rate)?);
+    } else {
+        out::line(&format!("{:.0} /s, p50 {:.2} ms, p99 {:.2} ms", fired.rate.per_s, fired.rate.p50_ms, fired.rate.p99_ms));
+    }
+    Ok(())
+}
+
+impl LoadtestArgs {
+    fn plan(&self, clients: usize) -> Plan {
+        Plan { clients, time: Duration::from_secs(self.seconds), rate: self.rate.filter(|_| clients > 1) }
+    }
+}
+
 async fn measure(args: &LoadtestArgs, place: &Temporary, progress: &ProgressBar) -> anyhow::Result<Report> {
     let time = Duration::from_secs(args.seconds);
     let stage = |text: &str| {
@@ -85,7 +114,7 @@ async fn measure(args: &LoadtestArgs, place: &Temporary, progress: &ProgressBar)
         progress.inc(1);
     };
     stage("accepts: starting a server");
-    let (raw, accept) = accept_stage(args, place, time, &stage).await?;
+    let (raw, accept, list) = accept_stage(args, place, time, &stage).await?;
 
     stage("latency and sends: starting a server");
     let server = Process::start(SERVE, &place.folder("sends")?, SETTINGS).await?;
@@ -111,11 +140,16 @@ async fn measure(args: &LoadtestArgs, place: &Temporary, progress: &ProgressBar)
         ack_p50_ms: quantile(&mut acks, 0.5),
         ack_p99_ms: quantile(&mut acks, 0.99),
     };
-    Ok(Report { accept, raw, memory, latency, sends_per_s: Sends { one_account, twenty_accounts } })
+    Ok(Report { accept, list, raw, memory, latency, sends_per_s: Sends { one_account, twenty_accounts } })
 }
 
 /// Accepts with one client and with many, with the machine's limits measured between them.
-async fn accept_stage(args: &LoadtestArgs, place: &Temporary, time: Duration, stage: &impl Fn(&str)) -> anyhow::Result<(Raw, Accept)> {
+async fn accept_stage(
+    args: &LoadtestArgs,
+    place: &Temporary,
+    time: Duration,
+    stage: &impl Fn(&str),
+) -> anyhow::Result<(Raw, Accept, Rate)> {
     let folder = place.folder("accepts")?;
     let mut settings = SETTINGS.to_vec();
     settings.extend(args.database.as_deref().map(|url| ("SANASEND_DATABASE_URL", url)));
@@ -127,9 +161,10 @@ async fn accept_stage(args: &LoadtestArgs, place: &Temporary, time: Duration, st
     let customer = Customer::of(&server)?;
     let account = customer.link("shop").await?;
     customer.go_offline(&account).await?;
+    let clients = usize::try_from(args.clients)?;
     let before = sanasend_store::raw::count_messages(&database).await?;
     stage("accepts with one client");
-    let one = accepts::measure(&customer, &account, 1, time).await?;
+    let one = accepts::accept(&customer, &account, args.plan(1)).await?;
     stage("the bare disk and a bare database");
     let raw_folder = place.folder("raw")?;
     let raw_time = time / 3;
@@ -140,13 +175,16 @@ async fn accept_stage(args: &LoadtestArgs, place: &Temporary, time: Duration, st
     let bare = if database.file().is_some() { Database::Sqlite { path: raw_folder.join("raw.db") } } else { database.clone() };
     let bare = sanasend_store::raw::measure(&bare, raw_time).await?;
     stage("accepts with many clients");
-    let many = accepts::measure(&customer, &account, usize::try_from(args.clients)?, time).await?;
+    let many = accepts::accept(&customer, &account, args.plan(clients)).await?;
     let on_disk = sanasend_store::raw::count_messages(&database).await? - before;
-    let answered = one.accepted + many.accepted;
+    let answered = one.answered + many.answered;
     anyhow::ensure!(on_disk == answered, "{answered} messages were accepted, but {on_disk} are on disk");
+    stage("lists of twenty");
+    let list = accepts::list(&customer, Plan { rate: None, ..args.plan(clients) }).await?;
+    let list_raw = sanasend_store::raw::measure_lists(&database, raw_time).await?;
     server.stop().await?;
-    let raw = Raw { fsync_per_s, commit_per_s: bare.commits_per_s, rows_per_s_batch64: bare.rows_per_s };
-    Ok((raw, Accept { c1: one.rate, c64: many.rate }))
+    let raw = Raw { fsync_per_s, commit_per_s: bare.commits_per_s, rows_per_s_batch64: bare.rows_per_s, lists_per_s: list_raw };
+    Ok((raw, Accept { c1: one.rate, c64: many.rate }, list.rate))
 }
 
 fn progress() -> ProgressBar {

@@ -8,6 +8,8 @@ use serde::Serialize;
 pub struct Report {
     /// Durable accepts.
     pub accept: Accept,
+    /// Lists of the newest twenty messages, with many clients.
+    pub list: Rate,
     /// What the disk and a bare database did in the same minute.
     pub raw: Raw,
     /// Resident memory of the serving process.
@@ -47,6 +49,8 @@ pub struct Raw {
     pub commit_per_s: f64,
     /// SQLite rows in transactions of 64, per second.
     pub rows_per_s_batch64: f64,
+    /// Bare queries for twenty rows of the same table, one connection, per second.
+    pub lists_per_s: f64,
 }
 
 /// Resident memory of the serving process; the sandbox runs in another one here.
@@ -54,6 +58,8 @@ pub struct Raw {
 pub struct Memory {
     /// Without any account.
     pub empty_kib: u64,
+    /// Of it, what is no mapped file: the binary itself lies in memory once, shared and given back under pressure.
+    pub empty_private_kib: u64,
     /// What each linked account added.
     pub per_account_kib: f64,
     /// Accounts that were linked for it.
@@ -96,7 +102,10 @@ impl Report {
         table.add_row(["fsync of 4 KiB", &format!("{:.0} /s", self.raw.fsync_per_s), "the disk alone"]);
         table.add_row(["SQLite commits of one row", &format!("{:.0} /s", self.raw.commit_per_s), "a bare file, same minute"]);
         table.add_row(["SQLite rows, 64 per commit", &format!("{:.0} /s", self.raw.rows_per_s_batch64), "a bare file, same minute"]);
-        table.add_row(["memory, empty", &format!("{} KiB", self.memory.empty_kib), "resident"]);
+        table.add_row(["lists of 20, many clients", &format!("{:.0} /s", self.list.per_s), &rate(&self.list)]);
+        table.add_row(["bare queries for 20 rows", &format!("{:.0} /s", self.raw.lists_per_s), "one connection, same table"]);
+        let private = format!("resident; {} KiB without the mapped binary", self.memory.empty_private_kib);
+        table.add_row(["memory, empty", &format!("{} KiB", self.memory.empty_kib), &private]);
         let accounts = format!("at {} accounts", self.memory.accounts);
         table.add_row(["memory per linked account", &format!("{:.0} KiB", self.memory.per_account_kib), &accounts]);
         table.add_row(["process start to first answer", &format!("{:.0} ms", self.latency.start_ms), "new data folder"]);
@@ -144,15 +153,17 @@ mod tests {
         let rate = Rate { per_s: 1.0, p50_ms: 2.0, p99_ms: 3.0 };
         let report = Report {
             accept: Accept { c1: rate, c64: rate },
-            raw: Raw { fsync_per_s: 1.0, commit_per_s: 1.0, rows_per_s_batch64: 1.0 },
-            memory: Memory { empty_kib: 1, per_account_kib: 1.0, accounts: 100 },
+            list: rate,
+            raw: Raw { fsync_per_s: 1.0, commit_per_s: 1.0, rows_per_s_batch64: 1.0, lists_per_s: 1.0 },
+            memory: Memory { empty_kib: 1, empty_private_kib: 1, per_account_kib: 1.0, accounts: 100 },
             latency: Latency { start_ms: 1.0, qr_ms: 1.0, link_ms: 1.0, ack_p50_ms: 1.0, ack_p99_ms: 1.0 },
             sends_per_s: Sends { one_account: 1.0, twenty_accounts: 1.0 },
         };
         let shape = serde_json::json!({
             "accept": {"c1": {"per_s": 1.0, "p50_ms": 2.0, "p99_ms": 3.0}, "c64": {"per_s": 1.0, "p50_ms": 2.0, "p99_ms": 3.0}},
-            "raw": {"fsync_per_s": 1.0, "commit_per_s": 1.0, "rows_per_s_batch64": 1.0},
-            "memory": {"empty_kib": 1, "per_account_kib": 1.0, "accounts": 100},
+            "raw": {"fsync_per_s": 1.0, "commit_per_s": 1.0, "rows_per_s_batch64": 1.0, "lists_per_s": 1.0},
+            "list": {"per_s": 1.0, "p50_ms": 2.0, "p99_ms": 3.0},
+            "memory": {"empty_kib": 1, "empty_private_kib": 1, "per_account_kib": 1.0, "accounts": 100},
             "latency": {"start_ms": 1.0, "qr_ms": 1.0, "link_ms": 1.0, "ack_p50_ms": 1.0, "ack_p99_ms": 1.0},
             "sends_per_s": {"one_account": 1.0, "twenty_accounts": 1.0},
         });

@@ -59,6 +59,8 @@ impl Node {
         }
         ground::prove(&ground.store, &ground.secrets).await?;
         let shutdown = CancellationToken::new();
+        let counted = crate::metrics::start();
+        crate::metrics::commits::watch(&ground.store);
         let auth = Auth::new(&config, &ground.secrets, &clock);
         let (sandbox, first_run) =
             tokio::try_join!(start_sandbox(&config, &ground), first_run::prepare(&config, &ground.store, &auth, &*clock),)?;
@@ -67,6 +69,7 @@ impl Node {
         }
         let (engine, network) = make_engine(&config, &ground, sandbox.as_ref(), &clock)?;
         let mut chores = vec![client_version::remember(engine.client_version(), ground.data_dir.path().to_owned(), shutdown.clone())];
+        chores.push(crate::metrics::fold(counted, shutdown.clone()));
         let egress = make_egress(&config)?;
         let storage = crate::media::open_storage(&config.media, ground.data_dir.path())?;
         let media = Files::new(ground.store.clone(), storage, engine.clone(), clock.clone(), config.media.clone());
@@ -84,6 +87,7 @@ impl Node {
             egress,
             jobs,
             streams: crate::http::v1::streams::Streams::default(),
+            vitals: crate::vitals::Vitals::default(),
             sandbox,
             started_at,
             shutdown: shutdown.clone(),

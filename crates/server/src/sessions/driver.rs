@@ -194,6 +194,7 @@ impl<'a> Driver<'a> {
             events,
         };
         let link = Arc::new(self.shared.engine.open(account).await?);
+        crate::metrics::link_opened();
         if let Some(phone) = self.pair_by_code.clone().filter(|_| !self.session.linked) {
             self.ask_pair_code(&link, phone);
         }
@@ -235,6 +236,7 @@ impl<'a> Driver<'a> {
         let now = self.now();
         self.flights.ground(now);
         let outcome = step(&end, self.session.linked, self.failures, now.at);
+        crate::metrics::link_ended(outcome.status);
         tracing::info!(session = %self.session.id, ?end, status = %outcome.status, "link ended");
         if let Some(leaving) = self.leaving.take() {
             // The person wants out anyway, and WhatsApp can't be told.

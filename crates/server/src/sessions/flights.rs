@@ -45,7 +45,7 @@ pub struct Flights {
     /// When an answer is overdue, in order of time: every wait is equally long.
     overdue: VecDeque<(Instant, String, i32)>,
     news: Vec<News>,
-    /// Whether `news` holds more than reports of writing, which can wait for the acknowledgement that follows.
+    /// Whether `news` holds more than reports of writing and receipts, which can wait for what follows.
     urgent: bool,
 }
 
@@ -148,12 +148,23 @@ impl Flights {
     }
 
     /// A device of the recipient reports. It proves that the server took the message, so the acknowledgement that
-    /// it overtook is told with it.
-    pub fn receipt(&mut self, wa_message_ids: Vec<String>, chat: Jid, by: Option<Jid>, status: MessageStatus, now: Now, at: Timestamp) {
+    /// it overtook is told with it. `true` when it overtook one: a chat is free then. Otherwise nobody is held up by the news,
+    /// and it can wait a moment for others to share a commit with.
+    pub fn receipt(
+        &mut self,
+        wa_message_ids: Vec<String>,
+        chat: Jid,
+        by: Option<Jid>,
+        status: MessageStatus,
+        now: Now,
+        at: Timestamp,
+    ) -> bool {
+        let in_the_air = self.by_wa.len();
         for id in wa_message_ids.iter().filter(|id| self.by_wa.contains_key(*id)).cloned().collect::<Vec<_>>() {
             self.acked(id, at, now);
         }
-        self.push(News::Receipt { wa_message_ids, chat, by, status, at });
+        self.news.push(News::Receipt { wa_message_ids, chat, by, status, at });
+        self.by_wa.len() < in_the_air
     }
 
     /// Judges what has waited too long for an answer; returns how many messages that are.

@@ -150,6 +150,15 @@ impl Sessions {
         self.find_place(id).is_some_and(|place| place.commands().is_some())
     }
 
+    /// How many sessions that this node knows are in each status.
+    pub fn counts(&self) -> HashMap<SessionStatus, u64> {
+        let mut counts = HashMap::new();
+        for place in self.all_places() {
+            *counts.entry(place.seat.status()).or_insert(0) += 1;
+        }
+        counts
+    }
+
     /// The outbox of a session may hold work.
     pub fn wake(&self, id: SessionId) {
         if let Some(place) = self.find_place(id) {

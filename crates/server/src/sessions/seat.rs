@@ -1,7 +1,7 @@
 //! What of a session outlives its driver: the truth shown to people, the bell, the time of the last sign of life.
 
 use super::live::Live;
-use sanasend_model::{Clock, Timestamp};
+use sanasend_model::{Clock, SessionStatus, Timestamp};
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,6 +39,11 @@ impl Seat {
     /// What the session is right now.
     pub fn live(&self) -> Live {
         self.live.borrow().clone()
+    }
+
+    /// The status that people see.
+    pub fn status(&self) -> SessionStatus {
+        self.live.borrow().status
     }
 
     /// Whether the account's credentials are whole.

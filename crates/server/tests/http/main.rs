@@ -16,6 +16,7 @@ mod guard;
 mod jobs;
 mod media;
 mod messages;
+mod operations;
 mod sessions;
 mod throttle;
 mod users;

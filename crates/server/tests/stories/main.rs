@@ -4,6 +4,7 @@
 //! process; those that kill it run the binary, with the network living on in this process.
 #![expect(clippy::expect_used, clippy::panic, reason = "a story stops at the first thing that is not as it should be")]
 
+mod backup;
 mod bad_input;
 mod cli;
 mod codes;
@@ -13,5 +14,6 @@ mod idempotency;
 mod kills;
 mod offline;
 mod restart;
+mod stopping;
 mod walls;
 mod world;

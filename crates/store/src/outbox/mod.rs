@@ -171,6 +171,15 @@ pub enum News {
     },
 }
 
+/// What waits in the outbox, of all accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Messages that wait for their outcome.
+    pub depth: u64,
+    /// When the oldest of them was accepted.
+    pub oldest: Option<Timestamp>,
+}
+
 /// A step that a message made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {

@@ -3,7 +3,7 @@
 use super::accept::insert_outbox;
 use super::advance::Cause;
 use super::claim::phase;
-use super::{Change, accept};
+use super::{Backlog, Change, accept};
 use crate::dialect::{query, query_as, query_scalar, refused};
 use crate::messages::Settled;
 use crate::writer::Tx;
@@ -155,6 +155,14 @@ impl Store {
     pub async fn outbox_depth(&self) -> Result<u64, StoreError> {
         let count: i64 = query_scalar("SELECT COUNT(*) FROM outbox").fetch_one(&self.inner.readers).await.map_err(refused)?;
         Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// What waits in the outbox, of all accounts.
+    pub async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let depth = self.outbox_depth().await?;
+        let sql = "SELECT created_at FROM messages WHERE id = (SELECT message_id FROM outbox ORDER BY seq LIMIT 1)";
+        let oldest: Option<i64> = query_scalar(sql).fetch_optional(&self.inner.readers).await.map_err(refused)?;
+        Ok(Backlog { depth, oldest: oldest.map(Timestamp) })
     }
 
     /// Replaces the answer that a replay of the key gets, after a caller waited for the outcome.

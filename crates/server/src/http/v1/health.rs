@@ -1,33 +1,36 @@
 //! Whether the server is alive and whether it can do its work: for load balancers, supervisors and people.
 
 use crate::app::App;
-use crate::http::{Answer, ApiError};
-use axum::extract::State;
+use crate::http::{Answer, ApiError, Caller, ErrorCode};
+use crate::vitals::{self, Condition, Part};
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::Duration;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// Longest wait for the database.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// How the server is.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Health {
-    /// `ok` when every part answers.
-    #[schema(example = "ok")]
-    pub status: &'static str,
+    /// `ok` when every part is as it should be, `degraded` when somebody should look, `down` when it can't work.
+    pub status: Condition,
     /// Version of the program.
     #[schema(example = "0.1.0")]
     pub version: &'static str,
     /// Since how many seconds it serves.
     #[schema(example = 3600)]
     pub uptime_seconds: u64,
-    /// Whether the database answers: `ok`.
-    #[schema(example = "ok")]
-    pub database: &'static str,
+    /// The parts, each with a sentence.
+    pub parts: Vec<Part>,
+}
+
+/// That it can.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Readiness {
+    /// `ok`, or `degraded` when somebody should look although it works.
+    pub status: Condition,
 }
 
 /// The probes at the top: `/health/live/` and `/health/ready/`.
@@ -42,7 +45,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// Is the process alive?
 ///
-/// Answers as long as the process can answer at all. Restart it when this fails.
+/// Answers as long as the process can answer at all, and looks at nothing. Restart it when this fails.
 #[utoipa::path(get, path = "/health/live/", tag = "health", security(()),
     responses((status = 200, description = "It is.", body = crate::http::Success<Liveness>)))]
 async fn get_liveness() -> Answer<Liveness> {
@@ -59,32 +62,58 @@ pub struct Liveness {
 
 /// Can it do its work?
 ///
-/// Asks the database. Send no requests here while this fails.
+/// Looks at what nothing works without: the database (reading and writing), the disk, and whether the server is stopping.
+/// What was seen is believed for a second. Send no requests here while this fails.
 #[utoipa::path(get, path = "/health/ready/", tag = "health", security(()),
-    responses((status = 200, description = "It can.", body = crate::http::Success<Health>)),
+    responses((status = 200, description = "It can.", body = crate::http::Success<Readiness>)),
     extensions(("x-error-codes" = json!(["SERVICE_UNAVAILABLE"]))))]
-async fn get_readiness(State(app): State<Arc<App>>) -> Result<Answer<Health>, ApiError> {
-    health(&app).await.map(|health| Answer::ok("Ready.", health))
+async fn get_readiness(State(app): State<Arc<App>>) -> Result<Answer<Readiness>, ApiError> {
+    let seen = vitals::look(&app).await;
+    match seen.why_down() {
+        Some(why) => Err(ApiError { message: why.clone(), ..ApiError::unavailable(why) }),
+        None => Ok(Answer::ok("Ready.", Readiness { status: seen.condition() })),
+    }
 }
 
 /// How is the server?
 ///
-/// The same as `/health/ready/`, under the base path of the API.
-#[utoipa::path(get, path = "/health/", tag = "health", security(()),
-    responses((status = 200, description = "Every part answers.", body = crate::http::Success<Health>)),
-    extensions(("x-error-codes" = json!(["SERVICE_UNAVAILABLE"]))))]
-async fn get_health(State(app): State<Arc<App>>) -> Result<Answer<Health>, ApiError> {
-    health(&app).await.map(|health| Answer::ok("Every part answers.", health))
+/// Each part with a sentence; admins (by login) are told figures as well. Always answered 200: for machines there is
+/// `/health/ready/`.
+#[utoipa::path(get, path = "/health/", tag = "health", security((), ("bearer" = [])),
+    responses((status = 200, description = "How the parts are.", body = crate::http::Success<Health>)))]
+async fn get_health(State(app): State<Arc<App>>, Admin(admin): Admin) -> Answer<Health> {
+    let seen = vitals::look(&app).await;
+    let mut parts = seen.parts.clone();
+    if !admin {
+        for part in &mut parts {
+            part.details = None;
+        }
+    }
+    let status = seen.condition();
+    let uptime_seconds = app.clock.now().since(app.started_at).as_secs();
+    let sentence = match status {
+        Condition::Ok => "Every part is as it should be.",
+        Condition::Degraded => "It works, but somebody should look.",
+        Condition::Down => "It can't do its work.",
+    };
+    Answer::ok(sentence, Health { status, version: env!("CARGO_PKG_VERSION"), uptime_seconds, parts })
 }
 
-async fn health(app: &App) -> Result<Health, ApiError> {
-    if app.shutdown.is_cancelled() {
-        return Err(ApiError::unavailable("the server is stopping"));
+/// Whether an admin asks. Nobody has to say who they are here; who says it wrongly is refused as everywhere.
+struct Admin(bool);
+
+impl FromRequestParts<Arc<App>> for Admin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        if !crate::http::caller::carries_credentials(&parts.headers) {
+            return Ok(Self(false));
+        }
+        match Caller::from_request_parts(parts, app).await {
+            Ok(caller) => Ok(Self(caller.acts_as_admin())),
+            // The database is down: that is what they want to know.
+            Err(refusal) if refusal.code == ErrorCode::ServiceUnavailable => Ok(Self(false)),
+            Err(refusal) => Err(refusal),
+        }
     }
-    match tokio::time::timeout(PATIENCE, app.store.ping()).await {
-        Ok(answer) => answer?,
-        Err(_) => return Err(ApiError::unavailable("the database does not answer")),
-    }
-    let uptime_seconds = app.clock.now().since(app.started_at).as_secs();
-    Ok(Health { status: "ok", version: env!("CARGO_PKG_VERSION"), uptime_seconds, database: "ok" })
 }

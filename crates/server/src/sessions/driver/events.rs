@@ -36,12 +36,11 @@ impl Driver<'_> {
                 self.sign_of_life().await?;
             }
             LinkEvent::Receipt { wa_message_ids, chat, by, status, at } => {
-                self.flights.receipt(wa_message_ids, chat, by, status, now, exact(at, now.at));
-                self.hungry = true;
+                self.hungry |= self.flights.receipt(wa_message_ids, chat, by, status, now, exact(at, now.at));
                 self.sign_of_life().await?;
             }
-            LinkEvent::RetryAsked { wa_message_ids, chat } => {
-                tracing::info!(session = %self.session.id, %chat, count = wa_message_ids.len(), "a device could not read a message; it is sent again");
+            LinkEvent::RetryAsked { wa_message_ids, .. } => {
+                tracing::info!(session = %self.session.id, count = wa_message_ids.len(), "a device could not read a message; it is sent again");
             }
             LinkEvent::Connected => self.on_connected(link).await?,
             LinkEvent::Offline { reason } => self.on_offline(&reason).await?,

@@ -21,8 +21,9 @@ use std::time::Duration;
 use tokio::task::JoinError;
 use tokio::time::Instant;
 
-/// How long a report of writing waits for the acknowledgement that usually follows, to share its commit.
-const NEWS_WAIT: Duration = Duration::from_millis(10);
+/// How long a report of writing waits for the acknowledgement that usually follows, and a receipt for the next news, to share
+/// their commit.
+const NEWS_WAIT: Duration = Duration::from_millis(5);
 /// How long the store is left alone after it was down.
 const STORE_REST: Duration = Duration::from_millis(250);
 

@@ -153,6 +153,17 @@ impl Split {
         self.process.take().expect("running").kill().await;
     }
 
+    /// Asks the product to stop and waits; answers whether it said goodbye properly.
+    pub async fn stop(&mut self) -> bool {
+        self.process.take().expect("running").stop().await
+    }
+
+    /// Waits until the product has ended by itself.
+    pub async fn ended(&mut self) {
+        let mut process = self.process.take().expect("running");
+        process.child.wait().await.expect("ended");
+    }
+
     /// `kill -9`, and at once a new start.
     pub async fn kill_and_run(&mut self) {
         self.kill().await;

@@ -1,0 +1,78 @@
+//! Backups: one file that holds all of a server, and the way back.
+//!
+//! The file is a gzipped tar: a head, the database as it was at one moment, media, the secrets (sealed under a passphrase),
+//! and at its end the manifest with a checksum of everything before it. `pack` writes it, `unpack` reads it into an empty
+//! place and believes nothing that the manifest does not confirm, `restore` puts it in order and in place.
+//!
+//! What must never happen is that a message key is used twice. A backup that is put back is older than what WhatsApp has
+//! seen, so a restore unlinks every account, unless the backup was taken while no server ran on the folder and the operator
+//! says that none has run since (`--move`).
+
+pub mod key;
+pub mod pack;
+pub mod restore;
+pub mod unpack;
+
+use serde::{Deserialize, Serialize};
+
+/// Number of this form of the file.
+pub const FORMAT: u32 = 1;
+/// Name of the first entry.
+pub const HEAD: &str = "sanasend-backup.json";
+/// Name of the last entry.
+pub const MANIFEST: &str = "manifest.json";
+/// Name of SQLite's database inside.
+pub const DATABASE: &str = "sanasend.db";
+/// Name of the sealed secrets inside.
+pub const SECRETS: &str = "secrets.sealed";
+/// Folder of media, inside and in the data folder.
+pub const MEDIA: &str = "media";
+
+/// The first entry: enough to refuse what can't be read before it is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// [`FORMAT`] of the program that wrote it.
+    pub format: u32,
+    /// That program's version.
+    pub program: String,
+}
+
+/// The last entry: what the file holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Head of the file, repeated.
+    pub head: Head,
+    /// When it was made, RFC 3339.
+    pub made_at: String,
+    /// `sqlite`.
+    pub database: String,
+    /// Migrations that made its tables.
+    pub migrations: Vec<String>,
+    /// Linked accounts in it.
+    pub linked_accounts: u64,
+    /// Whether no server had the folder open from the beginning to the end of the backup. Only such a backup can be moved.
+    pub offline: bool,
+    /// How the secrets were sealed; `None` when they were left out.
+    pub secrets: Option<key::Recipe>,
+    /// Everything inside but the head and this.
+    pub files: Vec<File>,
+}
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Its name inside.
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
+    /// SHA-256, hexadecimal.
+    pub sha256: String,
+}
+
+impl Head {
+    /// What this program writes.
+    #[must_use]
+    pub fn ours() -> Self {
+        Self { format: FORMAT, program: env!("CARGO_PKG_VERSION").to_owned() }
+    }
+}
