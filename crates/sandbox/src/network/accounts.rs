@@ -25,6 +25,9 @@ pub struct AccountRecord {
     pub lid: String,
     /// Name others see (`notify` on messages).
     pub push_name: String,
+    /// Its first message to somebody needs a token of theirs (463).
+    #[serde(default)]
+    pub restricted: bool,
     /// Identity key of the phone, without type byte.
     #[serde(with = "hexed")]
     pub identity: [u8; 32],

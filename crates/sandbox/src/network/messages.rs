@@ -16,6 +16,8 @@ use wacore_binary::{CompactString, Jid, JidExt, Node, SERVER_JID};
 
 /// `<ack error>`: the envelope is not one.
 const MALFORMED: u16 = 479;
+/// `<ack error>`: a restricted account writes to somebody who has not let it.
+const REACH_OUT: u16 = 463;
 /// `<ack error>`: nobody has this number, or the kind of chat is not built.
 const NOBODY: u16 = 404;
 
@@ -66,6 +68,9 @@ impl Inner {
         let Some(recipient) = self.accounts.find(&to) else {
             return Ok(Err(NOBODY));
         };
+        if !self.may_write(session, &recipient, node)? {
+            return Ok(Err(REACH_OUT));
+        }
         self.watch(&recipient, &session.account.phone)?;
         let envelope = Envelope {
             node,

@@ -23,6 +23,7 @@ mod queue;
 mod receipts;
 mod seam;
 mod settings;
+mod tokens;
 mod usync;
 
 use crate::Error;
@@ -44,6 +45,7 @@ pub(crate) use link::{Item, Out};
 pub(crate) use login::Connection;
 pub(crate) use queue::decode;
 pub use seam::{CodeFinish, CodeHello, CompanionKeys, CompanionRequest, NodePipe, Pending, Primary, PrimaryHello, SignedCompanion};
+pub(crate) use tokens::scenario;
 
 /// The first companion of an account gets this device number.
 const FIRST_DEVICE: u16 = 33;
@@ -109,7 +111,8 @@ impl Network {
         })))
     }
 
-    /// Makes an account with its device 0 (the phone). `phone` is digits only.
+    /// Makes an account with its device 0 (the phone). `phone` is digits only; the name may begin with a scenario
+    /// (`restricted:Ana`).
     ///
     /// # Errors
     /// `Error::Refused` when the number has an account already, or is none.
@@ -124,7 +127,8 @@ impl Network {
         let record = AccountRecord {
             phone: phone.to_owned(),
             lid: self.0.new_lid(),
-            push_name: push_name.to_owned(),
+            push_name: scenario(push_name).1.to_owned(),
+            restricted: scenario(push_name).0.restricted,
             identity,
             key_index_list: Vec::new(),
             key_index_at: 0,
@@ -175,7 +179,7 @@ impl Network {
                 line.link.close();
             }
         }
-        for kind in ["watch", "version", "patch"] {
+        for kind in ["watch", "version", "patch", "token", "known"] {
             let prefix = format!("{kind}:{phone}:").into_bytes();
             for key in self.0.state.keys(Room::Extras, &prefix)? {
                 self.0.state.delete(Room::Extras, &key)?;

@@ -368,4 +368,32 @@ mod tests {
         assert_eq!(good_at(160), [false, false, false, false, false, true]);
         assert_eq!(good_at(166), [false; 6]);
     }
+    /// Somebody who waits on a network of their own.
+    fn waiting(folder: &std::path::Path) -> (Network, Arc<Stranger>, tokio::sync::mpsc::UnboundedReceiver<crate::network::Item>) {
+        let state = crate::state::State::open(&folder.join("state")).unwrap();
+        let clock = crate::clock::Clock;
+        let media = crate::media::MediaHost::open(state.clone(), &folder.join("media"), clock).unwrap();
+        let network = Network::open(state, clock, Arc::default(), media).unwrap();
+        let (link, items) = Link::new(1);
+        let stranger = network.welcome([1; 32], &ClientPayload::default(), link);
+        (network, stranger, items)
+    }
+
+    #[tokio::test]
+    async fn a_code_is_good_until_its_turn_is_over_and_then_nobody_knows_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (network, stranger, mut items) = waiting(folder.path());
+        let now = Instant::now();
+        let over = network.0.invite(&stranger, now);
+        let shown = network.0.invite(&stranger, now + NEXT_SHOWN);
+        assert!(network.pending(&over).is_none(), "its turn is over");
+        assert!(network.pending(&shown).is_some());
+        let keys = CompanionKeys { noise: [1; 32], identity: [2; 32], adv_secret: [3; 32] };
+        let refusal = network.scan(&over, keys, "12025550100").await.unwrap_err();
+        assert!(matches!(refusal, Error::Unknown(_)), "{refusal}");
+        // Six turns over, and no code typed meanwhile: shown out.
+        show_out(&Arc::downgrade(&stranger)).await;
+        assert!(matches!(items.recv().await, Some(crate::network::Item::Stanza(_))), "the six references");
+        assert!(matches!(items.recv().await, Some(crate::network::Item::Close)));
+    }
 }

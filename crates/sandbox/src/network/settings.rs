@@ -41,7 +41,7 @@ impl Inner {
                 result(node).children([props.build()]).build()
             }
             ("privacy", "privacy") => result(node).children([privacy()]).build(),
-            // Tokens are for contacts that became known; nobody is strict here.
+            ("privacy", "tokens") if set => self.give_tokens(session, node)?,
             ("privacy", "tokens") => result(node).build(),
             ("blocklist", _) => {
                 let list = NodeBuilder::new("list").attr("dhash", "1").build();

@@ -211,6 +211,10 @@ impl Phone {
             return Err(Error::Refused(format!("no device of {to} has keys")));
         }
         self.commit_sessions()?;
+        if !self.is_own(&to) && self.tokens_given.lock().insert(outgoing.to.clone()) {
+            let id = hex::encode(self.network.clock().bytes::<8>());
+            link.send(stanzas::give_token(&to, &id, self.network.clock().unix_seconds()))?;
+        }
         link.send(stanzas::fanout(&to, &outgoing.id, media, copies))
     }
 

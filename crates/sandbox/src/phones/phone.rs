@@ -13,7 +13,7 @@ use crate::phones::signal::SignalState;
 use crate::phones::{adv, code, stanzas, welcome};
 use crate::state::{Room, State};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -45,6 +45,8 @@ pub(crate) struct Phone {
     pub(super) chats: Mutex<Chats>,
     /// Addressing that each chat (by number) was last seen to use: `true` for LID.
     pub(super) by_lid: Mutex<HashMap<String, bool>>,
+    /// Chats (by number) whose other side was given a token since the start.
+    pub(super) tokens_given: Mutex<HashSet<String>>,
     /// How often another copy of a message was asked for.
     pub(super) retries: Mutex<HashMap<String, u8>>,
     record: Mutex<PhoneRecord>,
@@ -63,7 +65,7 @@ pub struct PhoneView {
     pub jid: String,
     /// The account's LID.
     pub lid: String,
-    /// The name others see.
+    /// Its name, with the scenario in front if there is one; others see what comes after that.
     pub push_name: String,
     /// Whether it is connected.
     pub online: bool,
@@ -87,6 +89,7 @@ impl Phone {
             turn: tokio::sync::Mutex::default(),
             chats: Mutex::new(Chats::open(network.state(), &record.number)?),
             by_lid: Mutex::default(),
+            tokens_given: Mutex::default(),
             retries: Mutex::default(),
             record: Mutex::new(record),
             link: Mutex::default(),
@@ -311,7 +314,7 @@ impl Phone {
             self.upload_prekeys(link).await?;
         }
         self.publish_name(link).await?;
-        let name = self.record.lock().push_name.clone();
+        let name = self.record.lock().shown_name().to_owned();
         link.send(NodeBuilder::new("presence").attr("type", "available").attr("name", name).build())?;
         let active = NodeBuilder::new("active").build();
         link.ask("set", "passive", vec![active]).await?;

@@ -6,6 +6,7 @@
 
 use crate::Error;
 use crate::clock::Clock;
+use crate::network::scenario;
 use crate::state::hexed;
 use serde::{Deserialize, Serialize};
 use wacore_libsignal::protocol::{IdentityKeyPair, KeyPair, PrivateKey};
@@ -27,7 +28,7 @@ pub struct Auto {
 pub(super) struct PhoneRecord {
     /// Digits of E.164.
     pub number: String,
-    /// The name others see.
+    /// Its name, with the scenario in front if there is one.
     pub push_name: String,
     /// Private half of the account's identity key.
     #[serde(with = "hexed")]
@@ -95,6 +96,11 @@ impl PhoneRecord {
             online: true,
             created_at: clock.unix_millis(),
         })
+    }
+
+    /// The name others see.
+    pub fn shown_name(&self) -> &str {
+        scenario(&self.push_name).1
     }
 
     /// The account's identity key.

@@ -6,7 +6,7 @@
 use crate::Error;
 use crate::phones::signal::Sealed;
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, JidExt as _, Node, NodeContent};
+use wacore_binary::{Jid, JidExt as _, Node, NodeContent, Server};
 use wacore_libsignal::protocol::{IdentityKey, PreKeyBundle, PublicKey};
 
 /// A stanza's attribute as text.
@@ -204,6 +204,18 @@ pub(super) fn resend(device: &Jid, id: &str, recipient: Option<&Jid>, peer: bool
         message = message.attr("category", "peer");
     }
     message.children([copy.node()]).build()
+}
+
+/// Lets a contact write: gives them a token. Nobody waits for the answer.
+pub(super) fn give_token(contact: &Jid, id: &str, now: i64) -> Node {
+    let token = NodeBuilder::new("token").attr("jid", contact).attr("t", now).attr("type", "trusted_contact").build();
+    NodeBuilder::new("iq")
+        .attr("id", id)
+        .attr("to", Jid::new("", Server::Pn))
+        .attr("type", "set")
+        .attr("xmlns", "privacy")
+        .children([NodeBuilder::new("tokens").children([token]).build()])
+        .build()
 }
 
 /// The question which devices and LIDs these users have.

@@ -43,7 +43,7 @@ pub(super) fn history(record: &PhoneRecord, pn: &Jid, lid: &Jid) -> Result<wa::M
         sync_type: wa::history_sync::HistorySyncType::INITIAL_BOOTSTRAP,
         chunk_order: Some(1),
         progress: Some(100),
-        pushnames: vec![wa::Pushname { id: Some(pn.to_string()), pushname: Some(record.push_name.clone()) }],
+        pushnames: vec![wa::Pushname { id: Some(pn.to_string()), pushname: Some(record.shown_name().to_owned()) }],
         phone_number_to_lid_mappings: vec![wa::PhoneNumberToLIDMapping { pn_jid: Some(pn.to_string()), lid_jid: Some(lid.to_string()) }],
         ..Default::default()
     };
@@ -81,7 +81,7 @@ pub(super) fn name_patch(record: &PhoneRecord, now: i64, iv: [u8; 16]) -> Result
     let keys = expand_app_state_keys(&record.app_state_key);
     let value = wa::SyncActionValue {
         timestamp: Some(now),
-        push_name_setting: MessageField::some(wa::sync_action_value::PushNameSetting { name: Some(record.push_name.clone()) }),
+        push_name_setting: MessageField::some(wa::sync_action_value::PushNameSetting { name: Some(record.shown_name().to_owned()) }),
         ..Default::default()
     };
     let index = serde_json::to_vec(&[schema.name])?;

@@ -6,6 +6,8 @@ mod client;
 mod greeting;
 mod keys;
 mod linking;
+mod media;
 mod messages;
 mod ports;
+mod tokens;
 mod world;
