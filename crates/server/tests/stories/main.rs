@@ -12,6 +12,7 @@ mod disk_full;
 mod first_message;
 mod idempotency;
 mod kills;
+mod media;
 mod offline;
 mod restart;
 mod stopping;

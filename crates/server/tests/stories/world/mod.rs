@@ -7,7 +7,7 @@ mod friend;
 mod process;
 mod shop;
 
-pub use api::Api;
+pub use api::{Answer, Api};
 pub use checker::{Transcript, shown_once, shown_once_in_order};
 pub use friend::Friend;
 pub use process::{Process, Split};

@@ -92,6 +92,14 @@ impl Process {
         assert!(status.success());
     }
 
+    /// The most memory that it has had resident so far, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        let pid = self.child.id().expect("running");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        line.trim().trim_end_matches(" kB").parse().expect("KiB")
+    }
+
     /// Asks it to stop and waits; answers whether it said goodbye properly.
     pub async fn stop(mut self) -> bool {
         self.signal("TERM").await;
