@@ -17,4 +17,5 @@ mod offline;
 mod restart;
 mod stopping;
 mod walls;
+mod webhooks;
 mod world;

@@ -42,6 +42,8 @@ impl Process {
             .arg(folder.join("data"))
             .args(arguments);
         command.envs(environment.iter().copied()).env("SANASEND_AUTH_PASSWORD_MEMORY_KIB", "8192");
+        // Receivers of webhooks listen on this machine.
+        command.env("SANASEND_EGRESS_ALLOW", "127.0.0.1");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true).spawn().expect("the binary");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
         let line = lines.next_line().await.expect("stdout is read");
