@@ -54,10 +54,12 @@ impl Heard {
     }
 }
 
+type Answering = Box<dyn FnMut(&Heard) -> Manner + Send>;
+
 struct Inner {
     heard: Mutex<Vec<Heard>>,
     bell: Notify,
-    manner: Mutex<Box<dyn FnMut(&Heard) -> Manner + Send>>,
+    manner: Mutex<Answering>,
 }
 
 /// A listening customer.
@@ -73,7 +75,7 @@ impl Customer {
     pub async fn listens() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
-        let manner: Box<dyn FnMut(&Heard) -> Manner + Send> = Box::new(|_| Manner::Status(204));
+        let manner: Answering = Box::new(|_| Manner::Status(204));
         let inner = Arc::new(Inner { heard: Mutex::default(), bell: Notify::new(), manner: Mutex::new(manner) });
         let router = Router::new().fallback(hear).with_state(inner.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
