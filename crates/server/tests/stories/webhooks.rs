@@ -83,9 +83,10 @@ async fn killed_between_event_and_delivery() {
     let (shop, friend) = (split.shop(), split.friend("Friend").await);
     let secret = listens(&shop, &customer).await;
     let sent = shop.send_text(&friend, "will you hear of it?").await;
+    customer.hears(1).await;
     let cut = customer.is_told("message.accepted", &sent).await;
     split.kill().await;
-    customer.answers(|_| Manner::Status(200));
+    customer.answers(|_| Manner::Header(200, "x-noted", "yes".into()));
     split.run().await;
     let twice = |heard: &[Heard]| heard.iter().filter(|heard| heard.id == cut.id).count() >= 2;
     let heard = customer.hears_until("the same again", twice).await;
