@@ -12,7 +12,6 @@ use crate::outbox::Outbox;
 use crate::secrets::Secrets;
 use crate::sessions::Sessions;
 use crate::vitals::Vitals;
-use crate::webhooks::Webhooks;
 use sanasend_model::{Clock, Timestamp};
 use sanasend_sandbox::Sandbox;
 use sanasend_store::Store;
@@ -41,8 +40,6 @@ pub struct App {
     pub egress: Egress,
     /// Background work.
     pub jobs: Jobs,
-    /// Deliveries of events to the endpoints of users.
-    pub webhooks: Webhooks,
     /// The live streams that callers have open.
     pub streams: Streams,
     /// How the parts were a moment ago.

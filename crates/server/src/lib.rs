@@ -24,4 +24,3 @@ pub mod outbox;
 pub mod secrets;
 pub mod sessions;
 pub mod vitals;
-pub mod webhooks;

@@ -31,7 +31,6 @@ mod sweep;
 mod teller;
 mod usage;
 mod users;
-mod webhooks;
 mod writer;
 
 pub use api_keys::{ApiKey, ApiKeyFilter, ApiKeyOrder, NewApiKey};
@@ -56,10 +55,6 @@ pub use sessions::{Created, NewSession, Session, SessionFilter, SessionOrder, Se
 pub use signal::{SignalChange, SignalEntry, SignalKind, SignalState};
 pub use usage::Usage;
 pub use users::{NewUser, Updated, User, UserFilter, UserOrder, UserPatch};
-pub use webhooks::{
-    Attempt, AttemptOutcome, AttemptReport, Delivering, Delivery, DeliveryFilter, NewAttempt, NewWebhook, Replay, ReplayOnly, Replayed,
-    WEBHOOK_JOB, Webhook, WebhookCreated, WebhookPatch, WebhookSecret,
-};
 
 use dialect::{Pool, Source, query, query_scalar};
 use futures::future::BoxFuture;

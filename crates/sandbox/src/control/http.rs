@@ -19,7 +19,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, post};
 use axum::{Json, Router};
-use bodies::{FaultBody, MessagesQuery, NewPhone, PairCode, ReadBody, ScanQuery, SendBody, TranscriptQuery, TypingBody, body, query};
+use bodies::{
+    FaultBody, MessagesQuery, NewGroup, NewPhone, PairCode, ReadBody, ScanQuery, SendBody, TranscriptQuery, TypingBody, body, query,
+};
 use serde_json::{Value, json};
 
 /// Longest wait of one request. Clients that want more ask again.
@@ -36,6 +38,7 @@ pub fn router(control: Control) -> Router {
         .route("/admin/phones/{phone}/messages/{id}/media", get(media::get_media))
         .route("/admin/phones/{phone}/send", post(send))
         .merge(media::sending())
+        .route("/admin/phones/{phone}/groups", post(make_group))
         .route("/admin/phones/{phone}/read", post(read))
         .route("/admin/phones/{phone}/offline", post(go_offline))
         .route("/admin/phones/{phone}/online", post(go_online))
@@ -99,6 +102,12 @@ async fn send(State(control): State<Control>, Path(phone): Path<String>, bytes: 
     let SendBody { to, text, reply_to } = body(&bytes)?;
     let id = control.send(&phone, &to, &text, reply_to.as_deref()).await?;
     Ok(Json(json!({ "id": id })))
+}
+
+async fn make_group(State(control): State<Control>, Path(phone): Path<String>, bytes: Bytes) -> Answer<Value> {
+    let NewGroup { subject, people } = body(&bytes)?;
+    let people: Vec<&str> = people.iter().map(String::as_str).collect();
+    Ok(Json(json!({ "jid": control.make_group(&phone, &subject, &people)? })))
 }
 
 async fn read(State(control): State<Control>, Path(phone): Path<String>, bytes: Bytes) -> Answer<Value> {

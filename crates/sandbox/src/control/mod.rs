@@ -207,6 +207,14 @@ impl Control {
         Ok(shown.into_iter().find(fits))
     }
 
+    /// Makes a group of the phone's account and these people (numbers or jids); all are told. Answers its jid, which is
+    /// what messages are sent to.
+    pub fn make_group(&self, phone: &str, subject: &str, people: &[&str]) -> Result<String, Error> {
+        let phone = self.phones.get(phone)?;
+        let people = people.iter().map(|person| Ok(self.phones.get(person)?.own.pn.clone())).collect::<Result<Vec<_>, Error>>()?;
+        Ok(self.network.make_group(&phone.number, subject, &people)?.to_string())
+    }
+
     /// Reads incoming messages: those of `chat`, those with these ids, or all. Answers
     /// how many were unread.
     pub fn read(&self, phone: &str, chat: Option<&str>, ids: Option<&[String]>) -> Result<usize, Error> {

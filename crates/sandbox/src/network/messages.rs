@@ -62,7 +62,10 @@ impl Inner {
         let Some(to) = jid(node, "to").filter(|_| !text(node, "id").is_empty()) else {
             return Ok(Err(MALFORMED));
         };
-        if to.is_group() || to.is_status_broadcast() || to.is_newsletter() {
+        if to.is_group() {
+            return self.post_to_group(session, node, &to);
+        }
+        if to.is_status_broadcast() || to.is_newsletter() {
             return Ok(Err(NOBODY));
         }
         let Some(recipient) = self.accounts.find(&to) else {

@@ -10,6 +10,7 @@ mod app_state;
 mod attach;
 mod devices;
 mod faults;
+mod groups;
 mod iq;
 mod link;
 mod login;
@@ -221,6 +222,26 @@ impl Network {
         };
         let inner = account.lock();
         inner.devices.iter().map(|d| d.record.clone()).collect()
+    }
+
+    /// Makes a group of the account of `founder` and these people; all are told. Answers its jid.
+    ///
+    /// # Errors
+    /// `Error::Unknown` when there is no such account, `Error::Invalid` for a subject that is none, `Error::Refused`
+    /// when there are too many people or groups.
+    pub fn make_group(&self, founder: &str, subject: &str, people: &[Jid]) -> Result<Jid, Error> {
+        let account = self.0.account_by_phone(founder)?;
+        let group = self.0.make_group(founder, subject, people)?;
+        self.0.tell_group(&group, &account, None, &self.0.announcement(&group))?;
+        Ok(group.jid())
+    }
+
+    /// The members of a group, by number; empty when `phone` is not one of them.
+    ///
+    /// # Errors
+    /// `Error::State` when they cannot be read.
+    pub fn group_members(&self, phone: &str, group: &Jid) -> Result<Vec<Jid>, Error> {
+        self.0.members_for(phone, group)
     }
 
     /// Whether a device has an open connection.

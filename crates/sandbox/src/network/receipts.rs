@@ -10,7 +10,7 @@ use crate::Error;
 use std::borrow::Cow;
 use std::sync::Arc;
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node};
+use wacore_binary::{Jid, JidExt, Node};
 
 impl Inner {
     /// A receipt from a device. It settles the messages it names, goes to whom it
@@ -22,7 +22,9 @@ impl Inner {
             let ids = ids.iter().map(AsRef::as_ref);
             self.settle(&mut account, session.device, Class::Message, ids)?;
         }
-        if let Some(to) = jid(node, "to")
+        if let Some(group) = jid(node, "to").filter(JidExt::is_group) {
+            self.receipt_to_group(session, node, &group)?;
+        } else if let Some(to) = jid(node, "to")
             && let Some(account) = self.accounts.find(&to)
         {
             self.forward(session, node, &to, &account)?;

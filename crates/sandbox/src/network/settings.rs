@@ -63,10 +63,7 @@ impl Inner {
                 result(node).children([profile]).build()
             }
             ("w:mex", "query") => mex(node),
-            ("w:g2" | "w:gp2", "participating") => {
-                let groups = NodeBuilder::new("groups").build();
-                result(node).children([groups]).build()
-            }
+            ("w:g2" | "w:gp2", _) => return self.on_groups(session, node),
             ("tos", _) => {
                 let tos = NodeBuilder::new("tos").attr("refresh", REFRESH).build();
                 result(node).children([tos]).build()

@@ -9,13 +9,14 @@ use crate::Error;
 use crate::phones::chats::{Key, ShownMessage, ShownStatus};
 use crate::phones::link::Link;
 use crate::phones::phone::Phone;
-use crate::phones::signal::Unreadable;
+use crate::phones::signal::{self, Unreadable};
 use crate::phones::stanzas::ReceiptKind;
 use crate::phones::{attachment, content, stanzas};
 use std::sync::Arc;
 use wacore::messages::{decode_plaintext, unwrap_device_sent};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
+use wacore_libsignal::protocol::ProtocolAddress;
 use waproto::whatsapp as wa;
 
 /// How often a phone asks for another copy of one message.
@@ -71,7 +72,7 @@ impl Phone {
             // Not acknowledged: it comes again with the next connection.
             Err(Unreadable::State(error)) => Err(error),
             Err(Unreadable::Duplicate) => {
-                let own = stanzas::jid(stanza, "from").is_some_and(|from| self.is_own(&from));
+                let own = stanzas::sender(stanza).is_some_and(|from| self.is_own(&from));
                 let kind = if own { ReceiptKind::OwnMessage } else { ReceiptKind::Delivered };
                 if let Some(receipt) = stanzas::receipt(stanza, kind) {
                     link.send(receipt)?;
@@ -87,7 +88,7 @@ impl Phone {
 
     /// Decrypts and writes. Answers what to do about it once it is on disk.
     async fn take_in(&self, stanza: &Node) -> Result<Taken, Unreadable> {
-        let device = stanzas::jid(stanza, "from").ok_or(Unreadable::Duplicate)?;
+        let device = stanzas::sender(stanza).ok_or(Unreadable::Duplicate)?;
         let id = stanzas::text(stanza, "id").ok_or(Unreadable::Duplicate)?;
         let _turn = self.turn.lock().await;
         let address = self.signal_address(&device);
@@ -96,21 +97,41 @@ impl Phone {
             let kind = stanzas::text(enc, "type").unwrap_or_default();
             let padding = stanzas::text(enc, "v").and_then(|v| v.parse().ok()).unwrap_or(2);
             let bytes = stanzas::bytes(enc).unwrap_or_default();
-            let read = self.signal.decrypt(&address, &kind, bytes, self.network.clock()).await;
+            let read = match (kind.as_str(), stanzas::group(stanza)) {
+                ("skmsg", Some(group)) => {
+                    let opened = self.sender_keys.open_message(&group.to_string(), address.as_str(), bytes).await;
+                    opened.map_err(|error| signal::reason(&error))
+                }
+                _ => self.signal.decrypt(&address, &kind, bytes, self.network.clock()).await,
+            };
             let plaintext = match read {
                 Ok(plaintext) => plaintext,
                 Err(reason) => {
                     self.signal.revert();
+                    self.sender_keys.revert();
                     return self.already_taken(stanza, &device, &id, reason);
                 }
             };
             let message = decode_plaintext(&plaintext, padding).map_err(|_| Unreadable::Retry(4))?;
+            self.learn_sender_key(&address, &message).await;
             messages.push(message);
         }
         self.write(stanza, device, &id, messages).map_err(|error| {
             self.signal.revert();
+            self.sender_keys.revert();
             Unreadable::State(error)
         })
+    }
+
+    /// A key for a group that came along; one that cannot be read shows itself when it is needed.
+    async fn learn_sender_key(&self, address: &ProtocolAddress, message: &wa::Message) {
+        let Some(given) = message.sender_key_distribution_message.as_option() else {
+            return;
+        };
+        let (group, key) = (given.group_id.as_deref().unwrap_or_default(), given.axolotl_sender_key_distribution_message.as_deref());
+        if let Err(error) = self.sender_keys.learn(group, address.as_str(), key.unwrap_or_default()).await {
+            tracing::debug!(group, %error, "a key for a group cannot be read");
+        }
     }
 
     /// A message that cannot be read is no loss when it was taken in before: its
@@ -126,7 +147,9 @@ impl Phone {
             .iter()
             .find_map(|m| m.device_sent_message.as_option()?.destination_jid.clone())
             .and_then(|jid| jid.parse::<Jid>().ok());
-        self.note_addressing(&device, destination.as_ref());
+        if stanzas::group(stanza).is_none() {
+            self.note_addressing(&device, destination.as_ref());
+        }
         let parties = self.parties(stanza, device, destination.as_ref());
         let key = parties.key(id);
         let messages: Vec<wa::Message> = messages.into_iter().map(unwrap_device_sent).collect();
@@ -149,6 +172,7 @@ impl Phone {
         });
         let mut batch = self.state().batch();
         self.signal.stage(&mut batch)?;
+        self.sender_keys.stage(&mut batch);
         chats.stage_seen(key, &mut batch);
         if let Some(shown) = &shown {
             chats.stage_message(shown, sealed.as_ref(), &mut batch)?;
@@ -214,7 +238,7 @@ impl Phone {
             // Our own devices' news among themselves, and devices in the background.
             Some(_) => None,
         };
-        let own = stanzas::jid(receipt, "from").is_some_and(|from| self.is_own(&from));
+        let own = stanzas::sender(receipt).is_some_and(|from| self.is_own(&from));
         if let Some(status) = status.filter(|_| !own) {
             let mut changed = false;
             for id in stanzas::receipt_ids(receipt) {
@@ -271,6 +295,9 @@ impl Phone {
 
     fn parties(&self, stanza: &Node, device: Jid, destination: Option<&Jid>) -> Parties {
         let own = self.is_own(&device);
+        if let Some(group) = stanzas::group(stanza) {
+            return Parties { chat: group.to_string(), from: self.addresses_of(&device).pn.to_string(), device, own };
+        }
         let chat = if own {
             let recipient = stanzas::jid(stanza, "recipient");
             destination.or(recipient.as_ref()).unwrap_or(&device).clone()
@@ -308,7 +335,7 @@ fn receipt_kind(stanza: &Node, parties: &Parties) -> ReceiptKind {
 
 /// The copies of a message that are meant for this device and that it can open.
 fn copies_for_us(stanza: &Node) -> impl Iterator<Item = &Node> {
-    stanza.get_children_by_tag("enc").filter(|enc| matches!(stanzas::text(enc, "type").as_deref(), Some("msg" | "pkmsg")))
+    stanza.get_children_by_tag("enc").filter(|enc| matches!(stanzas::text(enc, "type").as_deref(), Some("msg" | "pkmsg" | "skmsg")))
 }
 
 fn asks_for_keys(message: &wa::Message) -> bool {

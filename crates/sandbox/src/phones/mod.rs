@@ -18,6 +18,7 @@ mod numbers;
 mod outbox;
 mod phone;
 mod record;
+mod sender_keys;
 mod signal;
 mod stanzas;
 mod welcome;
@@ -42,7 +43,7 @@ use std::path::Path;
 use std::sync::Arc;
 use wacore::companion_reg::NATIVE_CAMERA_DEEP_LINK_PREFIX;
 use wacore::pair::PairUtils;
-use wacore_binary::Jid;
+use wacore_binary::{Jid, JidExt as _};
 
 /// All phones. Cheap to clone.
 #[derive(Clone)]
@@ -208,12 +209,12 @@ fn read_number(text: &str) -> Result<String, Error> {
     numbers::parse(text).ok_or_else(|| Error::Invalid(format!("{text:?} is no phone number; write it like +12025550100")))
 }
 
-/// Reads where a message goes: a number in any notation, or a jid of a person.
+/// Reads where a message goes: a number in any notation, or a jid of a person or group.
 pub(crate) fn read_chat(text: &str) -> Result<Jid, Error> {
     if !text.contains('@') {
         return Ok(Jid::pn(read_number(text)?));
     }
-    let jid = text.parse::<Jid>().ok().filter(|jid| jid.is_pn() || jid.is_lid());
+    let jid = text.parse::<Jid>().ok().filter(|jid| jid.is_pn() || jid.is_lid() || jid.is_group());
     jid.map(|jid| jid.to_non_ad())
         .ok_or_else(|| Error::Invalid(format!("{text:?} is no jid of a person, such as 12025550100@s.whatsapp.net")))
 }

@@ -16,7 +16,7 @@ use crate::state::Room;
 use std::collections::HashMap;
 use wacore::adv::{AdvValidation, validate_adv_with_identity_key};
 use wacore::messages::{MessageUtils, wrap_device_sent};
-use wacore_binary::{Jid, Node};
+use wacore_binary::{Jid, JidExt as _, Node};
 use wacore_libsignal::protocol::PreKeyBundle;
 use waproto::whatsapp as wa;
 
@@ -39,8 +39,13 @@ impl Phone {
         Ok(outgoing.id)
     }
 
-    /// The chat with somebody: their jid by number.
+    /// The chat with somebody: their jid by number; of a group that the phone is in, its own.
     pub(super) fn chat_with(&self, to: &Jid) -> Result<String, Error> {
+        if to.is_group() {
+            let members = self.network.group_members(&self.number, to)?;
+            let refused = || Error::Refused(format!("this phone is not in the group {to}"));
+            return members.first().map(|_| to.to_string()).ok_or_else(refused);
+        }
         let account = self.network.account_of(to);
         let account = account.ok_or_else(|| Error::Unknown(format!("{to} is not on WhatsApp; make the phone first")))?;
         Ok(Jid::pn(account.phone.as_str()).to_string())
@@ -109,7 +114,7 @@ impl Phone {
 
     /// Sends another copy to a device that could not read a message.
     pub(super) async fn send_again(&self, link: &Link, receipt: &Node) -> Result<(), Error> {
-        let (Some(id), Some(device)) = (stanzas::text(receipt, "id"), stanzas::jid(receipt, "from")) else {
+        let (Some(id), Some(device)) = (stanzas::text(receipt, "id"), stanzas::sender(receipt)) else {
             return Ok(());
         };
         let count = receipt
@@ -130,8 +135,10 @@ impl Phone {
         let own = self.is_own(&device);
         let message = waproto::codec::message_decode(&outgoing.message).map_err(unreadable)?;
         let media = attachment::wire_name(&message);
-        let recipient =
-            (own && !outgoing.peer).then(|| outgoing.to.parse::<Jid>().ok()).flatten().map(|chat| self.in_chat_addressing(&chat));
+        let recipient = (own && !outgoing.peer && stanzas::group(receipt).is_none())
+            .then(|| outgoing.to.parse::<Jid>().ok())
+            .flatten()
+            .map(|chat| self.in_chat_addressing(&chat));
         let plaintext = match &recipient {
             Some(chat) => MessageUtils::encode_and_pad(&wrap_device_sent(message, chat.to_string())),
             None => MessageUtils::encode_and_pad(&message),
@@ -142,7 +149,7 @@ impl Phone {
         let sealed = self.signal.encrypt(&address, &plaintext).await?;
         self.commit_sessions()?;
         let copy = stanzas::Copy { sealed, retry: Some(count), media };
-        link.send(stanzas::resend(&device, &id, recipient.as_ref(), outgoing.peer, copy))
+        link.send(stanzas::resend(&device, &id, recipient.as_ref(), stanzas::group(receipt).as_ref(), outgoing.peer, copy))
     }
 
     /// Shows a message of our own and writes it down as still to be sent.
@@ -186,11 +193,16 @@ impl Phone {
     async fn fan_out(&self, link: &Link, outgoing: &Outgoing) -> Result<(), Error> {
         let chat: Jid = outgoing.to.parse().map_err(unreadable)?;
         let to = self.in_chat_addressing(&chat);
-        let devices = self.devices_of_both(link, &to).await?;
+        let devices = if to.is_group() {
+            self.devices_of(link, &self.network.group_members(&self.number, &to)?).await?
+        } else {
+            self.devices_of_both(link, &to).await?
+        };
         let message = waproto::codec::message_decode(&outgoing.message).map_err(unreadable)?;
         let media = attachment::wire_name(&message);
         let theirs = MessageUtils::encode_and_pad(&message);
-        let ours = MessageUtils::encode_and_pad(&wrap_device_sent(message, to.to_string()));
+        // What own devices get says where it went; in a group they see that.
+        let ours = if to.is_group() { theirs.clone() } else { MessageUtils::encode_and_pad(&wrap_device_sent(message, to.to_string())) };
         let bundles = self.missing_bundles(link, &devices).await?;
 
         let _turn = self.turn.lock().await;
@@ -211,7 +223,7 @@ impl Phone {
             return Err(Error::Refused(format!("no device of {to} has keys")));
         }
         self.commit_sessions()?;
-        if !self.is_own(&to) && self.tokens_given.lock().insert(outgoing.to.clone()) {
+        if !self.is_own(&to) && !to.is_group() && self.tokens_given.lock().insert(outgoing.to.clone()) {
             let id = hex::encode(self.network.clock().bytes::<8>());
             link.send(stanzas::give_token(&to, &id, self.network.clock().unix_seconds()))?;
         }
@@ -235,8 +247,13 @@ impl Phone {
         if to != own {
             users.push(own.clone());
         }
+        self.devices_of(link, &users).await
+    }
+
+    /// The devices of these people, without this phone.
+    async fn devices_of(&self, link: &Link, users: &[Jid]) -> Result<Vec<Jid>, Error> {
         let sid = hex::encode(self.network.clock().bytes::<8>());
-        let answer = link.ask("get", "usync", vec![stanzas::usync(&users, &sid)]).await?;
+        let answer = link.ask("get", "usync", vec![stanzas::usync(users, &sid)]).await?;
         let mut devices = Vec::new();
         let listed = answer.get_optional_child_by_tag(&["usync", "list"]).and_then(Node::children).unwrap_or_default();
         for user in listed {

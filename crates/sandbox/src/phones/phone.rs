@@ -9,6 +9,7 @@ use crate::phones::chats::{Chats, Outgoing, ShownMessage};
 use crate::phones::gallery::Gallery;
 use crate::phones::link::Link;
 use crate::phones::record::{Auto, PhoneRecord};
+use crate::phones::sender_keys::SenderKeys;
 use crate::phones::signal::SignalState;
 use crate::phones::{adv, code, stanzas, welcome};
 use crate::state::{Room, State};
@@ -22,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 use wacore::prekeys::PreKeyUtils;
 use wacore::types::jid::JidExt as _;
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node};
+use wacore_binary::{Jid, JidExt as _, Node};
 use wacore_libsignal::protocol::{ProtocolAddress, PublicKey};
 
 /// One-time prekeys uploaded at a time. Fewer than a real phone's 812: they are made
@@ -38,6 +39,7 @@ pub(crate) struct Phone {
     pub(crate) number: String,
     pub(crate) own: Addresses,
     pub(super) signal: SignalState,
+    pub(super) sender_keys: SenderKeys,
     pub(super) gallery: Gallery,
     /// Held while sessions move: from encrypting or decrypting until what came of it
     /// is on disk and, when sending, on its way. Keeps counters in wire order.
@@ -85,6 +87,7 @@ impl Phone {
             number: record.number.clone(),
             own,
             signal: SignalState::open(network.state(), &record)?,
+            sender_keys: SenderKeys::open(network.state(), &record.number),
             gallery: gallery.clone(),
             turn: tokio::sync::Mutex::default(),
             chats: Mutex::new(Chats::open(network.state(), &record.number)?),
@@ -193,20 +196,22 @@ impl Phone {
         let read = self.chats.lock().mark_read(self.state(), |message| {
             chat.as_ref().is_none_or(|chat| *chat == message.chat) && ids.is_none_or(|ids| ids.contains(&message.id))
         })?;
-        let mut by_chat: Vec<(String, Vec<String>)> = Vec::new();
+        // In a group, who wrote it is named as well.
+        let mut by_author: Vec<(&str, &str, Vec<String>)> = Vec::new();
         for message in &read {
-            match by_chat.iter_mut().find(|(chat, _)| *chat == message.chat) {
-                Some((_, ids)) => ids.push(message.id.clone()),
-                None => by_chat.push((message.chat.clone(), vec![message.id.clone()])),
+            match by_author.iter_mut().find(|(chat, from, _)| *chat == message.chat && *from == message.from) {
+                Some((_, _, ids)) => ids.push(message.id.clone()),
+                None => by_author.push((&message.chat, &message.from, vec![message.id.clone()])),
             }
         }
         let now = self.network.clock().unix_seconds();
-        for (chat, ids) in by_chat {
+        for (chat, from, ids) in by_author {
             let Ok(chat) = chat.parse::<Jid>() else {
                 continue;
             };
             let to = self.in_chat_addressing(&chat);
-            if let Some(receipt) = stanzas::read_receipt(&to, &ids, now) {
+            let author = from.parse::<Jid>().ok().filter(|_| chat.is_group());
+            if let Some(receipt) = stanzas::read_receipt(&to, author.as_ref(), &ids, now) {
                 link.send(receipt)?;
             }
         }

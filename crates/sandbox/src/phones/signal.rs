@@ -337,11 +337,11 @@ fn backend(error: Error) -> SignalProtocolError {
 }
 
 /// The numbers are those of `error` in a retry receipt.
-fn reason(error: &SignalProtocolError) -> Unreadable {
+pub(super) fn reason(error: &SignalProtocolError) -> Unreadable {
     match error {
         SignalProtocolError::DuplicatedMessage(..) => Unreadable::Duplicate,
         SignalProtocolError::BackendError(..) => Unreadable::State(Error::State(error.to_string())),
-        SignalProtocolError::SessionNotFound(_) => Unreadable::Retry(1),
+        SignalProtocolError::SessionNotFound(_) | SignalProtocolError::NoSenderKeyState(_) => Unreadable::Retry(1),
         SignalProtocolError::InvalidPreKeyId | SignalProtocolError::InvalidSignedPreKeyId => Unreadable::Retry(3),
         SignalProtocolError::InvalidMessage(..) => Unreadable::Retry(4),
         SignalProtocolError::BadMac(_) => Unreadable::Retry(7),

@@ -19,6 +19,17 @@ pub(super) fn jid(node: &Node, name: &str) -> Option<Jid> {
     node.attrs.get(name).and_then(wacore_binary::NodeValue::to_jid)
 }
 
+/// The device that a stanza comes from: in a group it is named apart.
+pub(super) fn sender(node: &Node) -> Option<Jid> {
+    let from = jid(node, "from")?;
+    if from.is_group() { jid(node, "participant") } else { Some(from) }
+}
+
+/// The group that a stanza comes from.
+pub(super) fn group(node: &Node) -> Option<Jid> {
+    jid(node, "from").filter(wacore_binary::JidExt::is_group)
+}
+
 /// A stanza's byte content.
 pub(super) fn bytes(node: &Node) -> Option<&[u8]> {
     match &node.content {
@@ -55,7 +66,11 @@ pub(super) enum ReceiptKind {
 
 /// The receipt for a message that has been taken in.
 pub(super) fn receipt(message: &Node, kind: ReceiptKind) -> Option<Node> {
-    let receipt = NodeBuilder::new("receipt").attr("id", message.attrs.get("id")?.clone()).attr("to", message.attrs.get("from")?.clone());
+    let mut receipt =
+        NodeBuilder::new("receipt").attr("id", message.attrs.get("id")?.clone()).attr("to", message.attrs.get("from")?.clone());
+    if let Some(participant) = message.attrs.get("participant") {
+        receipt = receipt.attr("participant", participant.clone());
+    }
     let receipt = match kind {
         ReceiptKind::Delivered => receipt,
         ReceiptKind::Peer => receipt.attr("type", "peer_msg"),
@@ -71,9 +86,12 @@ pub(super) fn receipt(message: &Node, kind: ReceiptKind) -> Option<Node> {
 }
 
 /// The receipt for messages of one chat that were read.
-pub(super) fn read_receipt(chat: &Jid, ids: &[String], now: i64) -> Option<Node> {
+pub(super) fn read_receipt(chat: &Jid, author: Option<&Jid>, ids: &[String], now: i64) -> Option<Node> {
     let (first, rest) = ids.split_first()?;
-    let receipt = NodeBuilder::new("receipt").attr("id", first.as_str()).attr("to", chat).attr("type", "read").attr("t", now);
+    let mut receipt = NodeBuilder::new("receipt").attr("id", first.as_str()).attr("to", chat).attr("type", "read").attr("t", now);
+    if let Some(author) = author {
+        receipt = receipt.attr("participant", author);
+    }
     if rest.is_empty() {
         return Some(receipt.build());
     }
@@ -122,7 +140,7 @@ pub(super) fn retry_receipt(message: &Node, count: u8, error: u8, keys: &RetryKe
         .attr("id", message.attrs.get("id")?.clone())
         .attr("to", message.attrs.get("from")?.clone())
         .attr("type", "retry");
-    for name in ["recipient", "category"] {
+    for name in ["recipient", "category", "participant"] {
         if let Some(value) = message.attrs.get(name) {
             receipt = receipt.attr(name, value.clone());
         }
@@ -194,9 +212,12 @@ pub(super) fn peer_message(to: &Jid, id: &str, sealed: Sealed) -> Node {
 }
 
 /// Another copy of a message for the one device that asked. `recipient` names the
-/// chat when that device is our own.
-pub(super) fn resend(device: &Jid, id: &str, recipient: Option<&Jid>, peer: bool, copy: Copy) -> Node {
-    let mut message = NodeBuilder::new("message").attr("id", id).attr("to", device).attr("type", kind(copy.media));
+/// chat when that device is our own; `group` the group that it was sent to.
+pub(super) fn resend(device: &Jid, id: &str, recipient: Option<&Jid>, group: Option<&Jid>, peer: bool, copy: Copy) -> Node {
+    let mut message = NodeBuilder::new("message").attr("id", id).attr("to", group.unwrap_or(device)).attr("type", kind(copy.media));
+    if group.is_some() {
+        message = message.attr("participant", device);
+    }
     if let Some(recipient) = recipient {
         message = message.attr("recipient", recipient);
     }

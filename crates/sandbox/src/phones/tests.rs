@@ -1,5 +1,6 @@
 //! Phones among themselves, over the real network room.
 
+mod groups;
 mod media;
 
 use super::*;

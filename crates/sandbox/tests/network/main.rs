@@ -4,6 +4,7 @@
 
 mod client;
 mod greeting;
+mod groups;
 mod keys;
 mod linking;
 mod media;

@@ -20,5 +20,4 @@ mod operations;
 mod sessions;
 mod throttle;
 mod users;
-mod webhooks;
 mod world;

@@ -17,7 +17,6 @@ mod media;
 mod out;
 mod people;
 mod sweeps;
-mod webhooks;
 mod world;
 mod writing;
 
@@ -172,16 +171,6 @@ macro_rules! on {
                     old_events_go_and_cursors_stay_good,
                     keys_logins_and_signal_state_past_their_time_go,
                     only_sessions_that_were_never_linked_are_found,
-                ],
-                webhooks: [
-                    deliveries_are_made_with_their_event_for_those_who_listen,
-                    a_message_and_its_deliveries_are_one_write,
-                    what_became_of_a_delivery_is_kept,
-                    a_replay_is_another_round_of_the_same_delivery,
-                    an_endpoint_that_keeps_failing_is_switched_off_and_told,
-                    secrets_of_endpoints_are_sealed_and_rotate,
-                    old_deliveries_are_swept_and_endpoints_take_theirs_along,
-                    a_user_has_as_many_endpoints_as_allowed,
                 ],
                 lists: [
                     messages_are_filtered_by_everything_a_person_would_want,

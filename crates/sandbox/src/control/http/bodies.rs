@@ -58,6 +58,16 @@ pub(super) struct SendBody {
     pub reply_to: Option<String>,
 }
 
+/// A group to make.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewGroup {
+    /// Its name.
+    pub subject: String,
+    /// Numbers or jids of those who are in it beside the phone.
+    pub people: Vec<String>,
+}
+
 /// What to read; without anything, everything.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]

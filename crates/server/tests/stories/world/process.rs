@@ -42,8 +42,6 @@ impl Process {
             .arg(folder.join("data"))
             .args(arguments);
         command.envs(environment.iter().copied()).env("SANASEND_AUTH_PASSWORD_MEMORY_KIB", "8192");
-        // Receivers of webhooks listen on this machine.
-        command.env("SANASEND_EGRESS_ALLOW", "127.0.0.1");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true).spawn().expect("the binary");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
         let line = lines.next_line().await.expect("stdout is read");
@@ -92,14 +90,6 @@ impl Process {
         let pid = self.child.id().expect("running").to_string();
         let status = Command::new("kill").arg(format!("-{name}")).arg(pid).status().await.expect("kill");
         assert!(status.success());
-    }
-
-    /// The most memory that it has had resident so far, in KiB.
-    pub fn peak_kib(&self) -> u64 {
-        let pid = self.child.id().expect("running");
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-        line.trim().trim_end_matches(" kB").parse().expect("KiB")
     }
 
     /// Asks it to stop and waits; answers whether it said goodbye properly.
