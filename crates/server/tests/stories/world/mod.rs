@@ -8,7 +8,7 @@ mod process;
 mod shop;
 
 pub use api::Api;
-pub use checker::{Transcript, shown_once, shown_once_in_order};
+pub use checker::{Transcript, history_of, shown_once, shown_once_in_order};
 pub use friend::Friend;
 pub use process::{Process, Split};
 pub use shop::{Shop, qr_text, text_of};
