@@ -20,6 +20,10 @@ rust WHAT="":
 interop:
     ./test build interop
 
+# Line coverage of our own crates; needs the LLVM tools of the compiler's version
+coverage BAR="85":
+    ci/coverage {{BAR}}
+
 # Walls of the house: arrows, sizes, licences, papers
 tidy:
     cargo test -p sanasend --test tidy

@@ -17,6 +17,7 @@ export class Companion {
         this.folder = folder
         this.tls = tls
         this.texts = new Seen()
+        this.messages = new Seen()
         this.receipts = new Seen()
         this.qr = expected('a QR code from Baileys')
         this.sent = new Map()
@@ -37,6 +38,7 @@ export class Companion {
             auth: state,
             waWebSocketUrl: this.tls ? wss : ws,
             agent: this.tls ? new Agent({ ca: readFileSync(authority) }) : undefined,
+            fetchAgent: new Agent({ ca: readFileSync(authority) }),
             browser: ['Interop', 'Chrome', '1.0'],
             logger: pino({ level: process.env.INTEROP_LOG ?? 'silent' }),
             getMessage: async key => this.sent.get(key.id)
@@ -45,6 +47,7 @@ export class Companion {
         this.socket.ev.on('connection.update', update => this.#connection(update))
         this.socket.ev.on('messages.upsert', ({ messages }) => {
             for (const message of messages) {
+                this.messages.add(message)
                 const text = textOf(message.message)
                 if (text) this.texts.add({ text, key: message.key })
             }

@@ -4,8 +4,6 @@
 //! bound, so that nothing is lost and nothing is held up. What needs more than a look at the event (flushing
 //! the credentials, asking for a number) is done by the supervisor on the other side of the queue.
 
-use crate::backend::Missed;
-use crate::wish::Wishes;
 use crate::{LinkEvent, QrCode};
 use sanasend_model::session::LinkEnd;
 use sanasend_model::{MessageStatus, Timestamp};
@@ -37,8 +35,6 @@ pub(crate) enum Signal {
     OfflineDelivered,
     /// Messages that came past the hook: recovered by the phone after they could not be read here.
     Recovered(Arc<[InboundMessage]>),
-    /// A message that was read once and is not there.
-    Missed(Missed),
     /// The connection is gone; the library makes a new one.
     Lost(String),
     /// No connection could be made; the library tries again.
@@ -65,7 +61,6 @@ impl fmt::Debug for Signal {
             Self::Receipt { kind, .. } => write!(f, "Receipt({kind:?})"),
             Self::OfflineDelivered => f.write_str("OfflineDelivered"),
             Self::Recovered(_) => f.write_str("Recovered"),
-            Self::Missed(missed) => write!(f, "Missed({})", missed.id),
             Self::HandshakeFailed => f.write_str("HandshakeFailed"),
             Self::OnlyPairCodeLeft => f.write_str("OnlyPairCodeLeft"),
         }
@@ -86,8 +81,6 @@ pub(crate) struct Handler<Now> {
     pub(crate) signals: mpsc::UnboundedSender<Signal>,
     /// Called for each event, before it is passed on: the connection got somewhere.
     pub(crate) advanced: Box<dyn Fn() + Send + Sync>,
-    /// Writes wishes for messages down.
-    pub(crate) wishes: Wishes,
     /// Whether an id is the account's own.
     pub(crate) own: Box<dyn Fn(&WireJid) -> bool + Send + Sync>,
     pub(crate) now: Now,
@@ -96,9 +89,6 @@ pub(crate) struct Handler<Now> {
 impl<Now: Fn() -> Timestamp + Send + Sync> EventHandler for Handler<Now> {
     fn handle_event(&self, event: Arc<Event>) {
         (self.advanced)();
-        if let Event::RawNode(stanza) = &*event {
-            return self.wishes.hear(stanza.get());
-        }
         if let Some(signal) = translate(&event, &self.own, (self.now)()) {
             // Nobody listens any more once the link is over.
             let _ = self.signals.send(signal);
@@ -132,7 +122,6 @@ const KINDS: &[EventKind] = &[
     EventKind::StreamReplaced,
     EventKind::TemporaryBan,
     EventKind::ConnectFailure,
-    EventKind::RawNode,
 ];
 
 /// The table. `own` tells the account's own ids, `now` stands in where WhatsApp gives no time.

@@ -38,7 +38,6 @@ mod supervisor;
 mod tests;
 mod version;
 mod wall;
-mod wish;
 
 pub use account::{Account, Inbox};
 pub use dial::{BytePipe, Dial, MediaDoor, SandboxDoor};

@@ -54,6 +54,10 @@ events! {
     SessionChanged = "session.changed",
     /// A new QR or pairing code is there to be used.
     SessionCodeIssued = "session.code_issued",
+    /// A webhook endpoint was switched off because it kept failing, or because its receiver is gone.
+    WebhookDisabled = "webhook.disabled",
+    /// A test was sent to a webhook endpoint; only that endpoint is told.
+    WebhookTested = "webhook.tested",
 }
 
 impl fmt::Display for EventKind {

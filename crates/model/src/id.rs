@@ -68,3 +68,11 @@ id!(
     /// A piece of work in the queue of jobs.
     JobId
 );
+id!(
+    /// A webhook endpoint of a user.
+    WebhookId
+);
+id!(
+    /// The delivery of one event to one endpoint.
+    DeliveryId
+);

@@ -20,12 +20,13 @@ pub mod scope;
 pub mod session;
 pub mod time;
 pub mod user;
+pub mod webhook;
 
 pub use address::{Jid, PhoneNumber, Recipient};
 pub use clock::Clock;
 pub use content::Content;
 pub use event::EventKind;
-pub use id::{ApiKeyId, EventId, FileId, JobId, LoginId, MessageId, SessionId, UserId};
+pub use id::{ApiKeyId, DeliveryId, EventId, FileId, JobId, LoginId, MessageId, SessionId, UserId, WebhookId};
 pub use invalid::{FieldErrors, Invalid};
 pub use job::JobState;
 pub use media::{Media, MediaKind, MediaState};

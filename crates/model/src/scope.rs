@@ -41,6 +41,8 @@ scopes! {
     SessionsRead = "sessions:read",
     /// Read the event log and the live streams.
     EventsRead = "events:read",
+    /// Manage webhook endpoints, look at their deliveries, replay them.
+    WebhooksManage = "webhooks:manage",
 }
 
 impl Scope {

@@ -12,6 +12,7 @@ use crate::outbox::Outbox;
 use crate::secrets::Secrets;
 use crate::sessions::Sessions;
 use crate::vitals::Vitals;
+use crate::webhooks::Webhooks;
 use sanasend_model::{Clock, Timestamp};
 use sanasend_sandbox::Sandbox;
 use sanasend_store::Store;
@@ -40,6 +41,8 @@ pub struct App {
     pub egress: Egress,
     /// Background work.
     pub jobs: Jobs,
+    /// Deliveries of events to the endpoints of users.
+    pub webhooks: Webhooks,
     /// The live streams that callers have open.
     pub streams: Streams,
     /// How the parts were a moment ago.

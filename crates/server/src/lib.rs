@@ -24,3 +24,4 @@ pub mod outbox;
 pub mod secrets;
 pub mod sessions;
 pub mod vitals;
+pub mod webhooks;

@@ -111,7 +111,8 @@ static INSERT: Rows = Rows::new(
 );
 
 impl Tx {
-    /// Writes events; answers their cursors in the same order. They are told after the commit.
+    /// Writes events, and the deliveries to webhook endpoints that want them; answers the cursors of the events in the same
+    /// order. They are told after the commit.
     pub(crate) async fn record(&mut self, news: Vec<NewEvent>) -> Result<Vec<i64>, StoreError> {
         let events: Vec<(EventId, NewEvent)> = news.into_iter().map(|new| (EventId::new(&*self.clock), new)).collect();
         let mut seqs = HashMap::with_capacity(events.len());
@@ -125,12 +126,14 @@ impl Tx {
             seqs.extend(rows.into_iter().map(|(seq, id)| (id, seq)));
         }
         let mut cursors = Vec::with_capacity(events.len());
+        let first = self.events.len();
         for (id, new) in events {
             let seq = seqs.get(&id.0).copied().ok_or_else(|| StoreError::Unavailable("an event was not written".into()))?;
             let NewEvent { user_id, session_id, kind, message_id, data, at } = new;
             self.events.push(Arc::new(Event { seq, id, user_id, session_id, kind, message_id, data, at }));
             cursors.push(seq);
         }
+        crate::webhooks::fan_out(self, first).await?;
         Ok(cursors)
     }
 }

@@ -31,6 +31,7 @@ mod sweep;
 mod teller;
 mod usage;
 mod users;
+mod webhooks;
 mod writer;
 
 pub use api_keys::{ApiKey, ApiKeyFilter, ApiKeyOrder, NewApiKey};
@@ -55,6 +56,10 @@ pub use sessions::{Created, NewSession, Session, SessionFilter, SessionOrder, Se
 pub use signal::{SignalChange, SignalEntry, SignalKind, SignalState};
 pub use usage::Usage;
 pub use users::{NewUser, Updated, User, UserFilter, UserOrder, UserPatch};
+pub use webhooks::{
+    Attempt, AttemptOutcome, AttemptReport, Delivering, Delivery, DeliveryFilter, NewAttempt, NewWebhook, Replay, ReplayOnly, Replayed,
+    WEBHOOK_JOB, Webhook, WebhookCreated, WebhookPatch, WebhookSecret,
+};
 
 use dialect::{Pool, Source, query, query_scalar};
 use futures::future::BoxFuture;
@@ -183,11 +188,6 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         query("SELECT 1").execute(&self.inner.readers).await.map_err(dialect::refused)?;
         self.write(|_| Box::pin(async { Ok(()) })).await
-    }
-
-    /// Whether other processes may work on the same database at the same time.
-    pub fn is_shared(&self) -> bool {
-        matches!(self.inner.source, Source::Postgres(_))
     }
 
     /// Finishes what was handed in and closes all connections. Calls after it answer `Unavailable`.

@@ -87,9 +87,16 @@ pub(crate) struct Tx {
     pub(crate) queued: Queued,
     /// Jobs that may be due, told after the commit. Too many do no harm, so a refused request leaves its own here.
     pub(crate) hints: Vec<JobHint>,
+    /// Nobody listens to events by webhook, as far as this writer knows; see `webhooks::fan_out`.
+    pub(crate) hookless: bool,
 }
 
 impl Tx {
+    /// Whether other processes write to this database as well.
+    pub(crate) const fn is_shared(&self) -> bool {
+        matches!(self.conn, Conn::Postgres(_))
+    }
+
     /// Runs a request so that, when it is refused, nothing of it stays: in a savepoint, or, when nobody shares the
     /// transaction, by ending that. Answers whether the transaction is still open.
     async fn run(&mut self, work: &mut dyn Work, alone: bool) -> Result<bool, StoreError> {
@@ -101,6 +108,8 @@ impl Tx {
         if !keep {
             self.events.truncate(told);
             self.queued = Queued::default();
+            // What was concluded from rows that are undone now no longer holds.
+            self.hookless = false;
             self.command(if alone { "ROLLBACK" } else { "ROLLBACK TO request" }).await?;
         }
         if !alone {
@@ -229,7 +238,7 @@ async fn run(conn: Conn, parts: Parts, mut requests: mpsc::Receiver<Request>) {
 impl Parts {
     fn transaction(&self, conn: Conn) -> Tx {
         let (clock, sealer) = (self.clock.clone(), self.sealer.clone());
-        Tx { conn, clock, sealer, events: Vec::new(), queued: Queued::default(), hints: Vec::new() }
+        Tx { conn, clock, sealer, events: Vec::new(), queued: Queued::default(), hints: Vec::new(), hookless: false }
     }
 
     /// Writes a batch and answers it; gives the connection back unless it is in doubt.

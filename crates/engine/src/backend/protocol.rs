@@ -193,11 +193,7 @@ impl ProtocolStore for Backend {
     }
 
     async fn get_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>> {
-        let waiting = self.get(SignalKind::PendingInbound, &key(&[chat, sender, id])).await?;
-        if waiting.is_none() {
-            self.look_for(chat, sender, id).await?;
-        }
-        Ok(waiting)
+        self.get(SignalKind::PendingInbound, &key(&[chat, sender, id])).await
     }
 
     async fn delete_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<()> {

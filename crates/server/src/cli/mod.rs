@@ -20,6 +20,7 @@ pub mod session;
 #[cfg(test)]
 mod tests;
 pub mod users;
+pub mod webhook;
 pub mod welcome;
 
 use crate::config::{Loaded, Sources};
@@ -67,6 +68,8 @@ pub enum Command {
     /// Read and verify the audit log.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// List, test and replay the webhook endpoints of a running server.
+    Webhook(webhook::WebhookArgs),
     /// Measure this machine: starts its own server on a temporary folder.
     Loadtest(crate::loadtest::LoadtestArgs),
     /// Show the settings in force and where each came from.
@@ -115,6 +118,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::ApiKey(command) => api_keys::run(command, &places).await?,
         Command::Session(args) => session::run(args).await?,
         Command::Send(args) => return send::run(args).await,
+        Command::Webhook(args) => return webhook::run(args).await,
         Command::Audit(command) => return audit::run(command, &places).await,
         Command::Loadtest(args) => crate::loadtest::run(args).await?,
         Command::Backup(args) => backup::run(args, &places).await?,

@@ -166,6 +166,26 @@ section! {
 }
 
 section! {
+    /// Events posted to the endpoints of users.
+    WebhookSettings("webhooks.", profile) {
+        /// How long a receiver may take to answer, in seconds.
+        timeout_seconds: u64 = 15, within 1..=60;
+        /// Endpoints of one user.
+        endpoints_per_user: u32 = 20, within 1..=1000;
+        /// For how many days an endpoint may fail without one success before it is switched off.
+        disable_after_days: u64 = 5, within 1..=60;
+        /// Deliveries under way at once on this node.
+        at_once: usize = 1024, within 1..=100_000;
+        /// Deliveries under way at once to one endpoint, so that a slow one takes no places from others.
+        at_once_per_endpoint: usize = 32, within 1..=10_000;
+        /// How long the old secret signs as well after a rotation, in hours, when the caller names no time.
+        rotation_grace_hours: u64 = 24, within 0..=720;
+        /// How long ended deliveries and their attempts are kept, in days. 0: for ever.
+        keep_days: u64 = 30, within 0..=36_500;
+    }
+}
+
+section! {
     /// The way out to hosts that callers name: webhook receivers and `media_url`s. Only public addresses are reached.
     EgressSettings("egress.", profile) {
         /// Networks and addresses that may be reached although they are not public, for receivers in your own
@@ -300,6 +320,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// Messages on their way.
     pub messages: Messages,
+    /// Events posted to the endpoints of users.
+    pub webhooks: WebhookSettings,
     /// The way out to hosts that callers name.
     pub egress: EgressSettings,
     /// How long things are kept.
@@ -328,6 +350,7 @@ impl Config {
             limits: Limits::read(reader, profile),
             sessions: Sessions::read(reader, profile),
             messages: Messages::read(reader, profile),
+            webhooks: WebhookSettings::read(reader, profile),
             egress: EgressSettings::read(reader, profile),
             retention: Retention::read(reader, profile),
             media: MediaSettings::read(reader, profile),

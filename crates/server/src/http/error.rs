@@ -81,6 +81,7 @@ codes! {
     LastAdmin = "LAST_ADMIN", 409, "The last active admin can't be removed, deactivated or demoted.";
     SessionNotLinked = "SESSION_NOT_LINKED", 409, "No WhatsApp account is linked here; link one with POST /api/v1/sessions/init/.";
     SessionLimitReached = "SESSION_LIMIT_REACHED", 409, "The limit of linked accounts is reached.";
+    WebhookLimitReached = "WEBHOOK_LIMIT_REACHED", 409, "The limit of webhook endpoints is reached; delete one.";
     MediaGone = "MEDIA_GONE", 410, "The file is not to be had any more: its time here is over, or WhatsApp and its sender do not have it any longer.";
     PayloadTooLarge = "PAYLOAD_TOO_LARGE", 413, "The body is too large.";
     MediaTooLarge = "MEDIA_TOO_LARGE", 413, "The file is larger than files of its `media_type` may be.";

@@ -36,6 +36,7 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "events", description = "The event log."),
         (name = "jobs", description = "Background work, for admins."),
         (name = "audit", description = "What was done by whom, for admins."),
+        (name = "webhooks", description = "Events posted to you, signed."),
         (name = "health", description = "Probes."),
     )
 )]

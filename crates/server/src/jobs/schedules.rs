@@ -77,6 +77,11 @@ pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
             Box::pin(async move { removed(p.store.sweep_dead_jobs(p.before(age)).await, "jobs") })
         }));
     }
+    if let Some(age) = days(config.webhooks.keep_days) {
+        all.push(make("deliveries.sweep", "Removes old webhook deliveries with their attempts.", "47 * * * *", parts, move |p| {
+            Box::pin(async move { removed(p.store.sweep_deliveries(p.before(age)).await, "deliveries") })
+        }));
+    }
     if keep.unlinked_sessions_hours > 0 {
         let age = Duration::from_secs(keep.unlinked_sessions_hours * 3600);
         all.push(make("sessions.sweep", "Removes sessions that no account was ever linked to.", "41 * * * *", parts, move |p| {

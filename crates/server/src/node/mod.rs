@@ -19,6 +19,7 @@ use crate::jobs::{Jobs, Worker, schedules};
 use crate::media::Files;
 use crate::outbox::Outbox;
 use crate::sessions::{Sessions, bridge};
+use crate::webhooks::{Deliver, Webhooks};
 use anyhow::{Context, anyhow};
 use sanasend_engine::{Engine, SandboxDoor};
 use sanasend_model::{Clock, Network};
@@ -74,7 +75,10 @@ impl Node {
         let storage = crate::media::open_storage(&config.media, ground.data_dir.path())?;
         let media = Files::new(ground.store.clone(), storage, engine.clone(), clock.clone(), config.media.clone());
         let (sessions, outbox) = make_way_of_messages(&config, &ground, (engine, network), media.clone(), &clock, &shutdown);
-        let jobs = make_jobs(&config, &ground, (&sessions, &media), &clock, &shutdown)?;
+        let webhooks = make_webhooks(&config, &ground, &egress, &clock);
+        let fetcher = crate::media::Fetcher::new(media.clone(), sessions.clone());
+        let workers: Vec<Arc<dyn Worker>> = vec![Arc::new(fetcher), Arc::new(Deliver(webhooks.clone()))];
+        let jobs = make_jobs(&config, &ground, workers, (&sessions, &media), &clock, &shutdown)?;
         let app = Arc::new(App {
             config,
             clock,
@@ -85,6 +89,7 @@ impl Node {
             media,
             outbox,
             egress,
+            webhooks,
             jobs,
             streams: crate::http::v1::streams::Streams::default(),
             vitals: crate::vitals::Vitals::default(),
@@ -173,15 +178,25 @@ fn make_egress(config: &Config) -> anyhow::Result<Egress> {
     Egress::with_authorities(allow, config.egress.ca_file.as_deref())
 }
 
+fn make_webhooks(config: &Config, ground: &Ground, egress: &Egress, clock: &Arc<dyn Clock>) -> Webhooks {
+    let options = crate::webhooks::Options {
+        timeout: Duration::from_secs(config.webhooks.timeout_seconds),
+        patience: Duration::from_secs(config.webhooks.disable_after_days * 86_400),
+        at_once: config.webhooks.at_once,
+        at_once_per_endpoint: config.webhooks.at_once_per_endpoint,
+    };
+    Webhooks::new(ground.store.clone(), egress.clone(), clock.clone(), options)
+}
+
 /// Background work: every kind has its worker here, and its schedules in `jobs::schedules`.
 fn make_jobs(
     config: &Config,
     ground: &Ground,
+    workers: Vec<Arc<dyn Worker>>,
     (sessions, media): (&Sessions, &Files),
     clock: &Arc<dyn Clock>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Jobs> {
-    let workers: Vec<Arc<dyn Worker>> = vec![Arc::new(crate::media::Fetcher::new(media.clone(), sessions.clone()))];
     let parts = schedules::Parts { store: ground.store.clone(), clock: clock.clone(), sessions: sessions.clone(), media: media.clone() };
     Jobs::new(crate::jobs::Parts {
         store: ground.store.clone(),
@@ -189,8 +204,8 @@ fn make_jobs(
         shutdown: shutdown.clone(),
         workers,
         schedules: schedules::all(config, &parts),
-        // One file has one server: the lock of the data folder keeps every other out.
-        alone: !ground.store.is_shared(),
+        // The lock of the data folder keeps every other server out.
+        alone: true,
     })
 }
 

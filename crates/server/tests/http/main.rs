@@ -20,4 +20,5 @@ mod operations;
 mod sessions;
 mod throttle;
 mod users;
+mod webhooks;
 mod world;

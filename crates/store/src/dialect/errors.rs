@@ -24,7 +24,19 @@ const CONFLICTS: &[(&str, &str)] = &[
 ];
 
 /// Tables whose rows are read by name, for [`named`].
-const TABLES: &[&str] = &["users", "api_keys", "sessions", "messages", "events", "outbox", "jobs", "audit_log"];
+const TABLES: &[&str] = &[
+    "users",
+    "api_keys",
+    "sessions",
+    "messages",
+    "events",
+    "outbox",
+    "jobs",
+    "audit_log",
+    "webhook_endpoints",
+    "webhook_deliveries",
+    "webhook_attempts",
+];
 
 /// Writes the table into an error about a column, which knows only the column.
 pub(crate) fn named(table: &'static str, error: sqlx::Error) -> sqlx::Error {

@@ -6,6 +6,7 @@ mod m20261121_000001_people;
 mod m20261121_000002_sessions;
 mod m20261121_000003_messages;
 mod m20261121_000004_jobs;
+mod m20261121_000005_webhooks;
 mod m20261121_000006_media;
 mod m20261121_000008_audit;
 mod m20261121_000009_proofs;
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000002_sessions::Migration),
             Box::new(m20261121_000003_messages::Migration),
             Box::new(m20261121_000004_jobs::Migration),
+            Box::new(m20261121_000005_webhooks::Migration),
             Box::new(m20261121_000006_media::Migration),
             Box::new(m20261121_000008_audit::Migration),
             Box::new(m20261121_000009_proofs::Migration),

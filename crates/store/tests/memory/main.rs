@@ -17,6 +17,7 @@ mod media;
 mod out;
 mod people;
 mod sweeps;
+mod webhooks;
 mod world;
 mod writing;
 
@@ -134,7 +135,6 @@ macro_rules! on {
                 back: [
                     a_message_goes_its_way_and_the_timeline_tells_it,
                     what_may_not_have_arrived_is_sent_again_first_and_once,
-                    a_wish_for_a_message_is_answered_at_the_next_start_whatever_its_age,
                     a_receipt_before_the_acknowledgement_counts,
                     the_same_news_again_changes_nothing,
                     no_sequence_of_news_takes_a_message_back,
@@ -172,6 +172,16 @@ macro_rules! on {
                     old_events_go_and_cursors_stay_good,
                     keys_logins_and_signal_state_past_their_time_go,
                     only_sessions_that_were_never_linked_are_found,
+                ],
+                webhooks: [
+                    deliveries_are_made_with_their_event_for_those_who_listen,
+                    a_message_and_its_deliveries_are_one_write,
+                    what_became_of_a_delivery_is_kept,
+                    a_replay_is_another_round_of_the_same_delivery,
+                    an_endpoint_that_keeps_failing_is_switched_off_and_told,
+                    secrets_of_endpoints_are_sealed_and_rotate,
+                    old_deliveries_are_swept_and_endpoints_take_theirs_along,
+                    a_user_has_as_many_endpoints_as_allowed,
                 ],
                 lists: [
                     messages_are_filtered_by_everything_a_person_would_want,

@@ -10,6 +10,7 @@ pub mod messages;
 pub mod sessions;
 pub mod streams;
 pub mod users;
+pub mod webhooks;
 
 use crate::app::App;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(events::routes())
         .merge(jobs::routes())
         .merge(audit::routes())
+        .merge(webhooks::routes())
         .merge(health::routes());
     OpenApiRouter::default().merge(health::probes()).nest("/api/v1", v1)
 }

@@ -61,6 +61,31 @@ impl Api {
         Self { credentials: Some(("authorization", format!("Bearer {token}"))), ..self.clone() }
     }
 
+    /// Posts a form.
+    pub async fn upload(&self, path: &str, form: reqwest::multipart::Form) -> Answer {
+        let mut request = self.client.post(format!("{}/api/v1{path}", self.base)).multipart(form);
+        if let Some((name, value)) = &self.credentials {
+            request = request.header(*name, value);
+        }
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.expect("a body");
+        Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null) }
+    }
+
+    /// The bytes behind a path.
+    pub async fn bytes(&self, path: &str) -> Vec<u8> {
+        let mut request = self.client.get(format!("{}/api/v1{path}", self.base));
+        if let Some((name, value)) = &self.credentials {
+            request = request.header(*name, value);
+        }
+        let response = request.send().await.expect("an answer");
+        let status = response.status();
+        let bytes = response.bytes().await.expect("a body").to_vec();
+        assert!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&bytes));
+        bytes
+    }
+
     /// Sends a request; `None` when the server is not there or went away.
     pub async fn try_call(&self, method: Method, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> Option<Answer> {
         let mut request = self.client.request(method, format!("{}/api/v1{path}", self.base));

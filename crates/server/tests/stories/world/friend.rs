@@ -18,6 +18,11 @@ impl Friend {
         Self { control, number: phone.phone }
     }
 
+    /// The control that reaches it.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
     /// The same phone, reached through another control.
     pub fn in_network(&self, control: Control) -> Self {
         Self { control, number: self.number.clone() }

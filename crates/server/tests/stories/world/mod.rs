@@ -3,12 +3,14 @@
 
 mod api;
 mod checker;
+mod customer;
 mod friend;
 mod process;
 mod shop;
 
-pub use api::Api;
-pub use checker::{Transcript, history_of, shown_once, shown_once_in_order};
+pub use api::{Answer, Api};
+pub use checker::{Transcript, shown_once, shown_once_in_order};
+pub use customer::{Customer, Heard, Manner};
 pub use friend::Friend;
 pub use process::{Process, Split};
 pub use shop::{Shop, qr_text, text_of};

@@ -42,6 +42,8 @@ impl Process {
             .arg(folder.join("data"))
             .args(arguments);
         command.envs(environment.iter().copied()).env("SANASEND_AUTH_PASSWORD_MEMORY_KIB", "8192");
+        // Receivers of webhooks listen on this machine.
+        command.env("SANASEND_EGRESS_ALLOW", "127.0.0.1");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true).spawn().expect("the binary");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
         let line = lines.next_line().await.expect("stdout is read");
@@ -90,6 +92,14 @@ impl Process {
         let pid = self.child.id().expect("running").to_string();
         let status = Command::new("kill").arg(format!("-{name}")).arg(pid).status().await.expect("kill");
         assert!(status.success());
+    }
+
+    /// The most memory that it has had resident so far, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        let pid = self.child.id().expect("running");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        line.trim().trim_end_matches(" kB").parse().expect("KiB")
     }
 
     /// Asks it to stop and waits; answers whether it said goodbye properly.
@@ -184,13 +194,6 @@ impl Split {
     /// The running product.
     pub fn process(&self) -> &Process {
         self.process.as_ref().expect("running")
-    }
-
-    /// What the network and the product's journal say of a message.
-    pub fn history_of(&self, id: &str) -> String {
-        let journal = std::fs::read_to_string(self.folder.path().join("journal.txt")).unwrap_or_default();
-        let told: Vec<&str> = journal.lines().filter(|line| line.contains(id)).collect();
-        format!("{}\njournal:\n{}", super::history_of(&self.sandbox.control(), id), told.join("\n"))
     }
 
     /// The folder of the story.
