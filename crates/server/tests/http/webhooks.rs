@@ -355,6 +355,8 @@ async fn one_that_is_gone_is_switched_off_at_once_and_the_others_are_told() {
     assert!(log.text.contains("webhook.disabled"), "{}", log.text);
 
     hooked.happens(EventKind::MessageSent, "a").await;
+    let replay = hooked.call(Method::POST, &format!("/webhooks/{id}/replay/"), json!({"since": "2026-01-01T00:00:00Z"})).await;
+    replay.is(409, "WRONG_STATE");
     gone.answers(|_| Manner::Status(200));
     hooked.call(Method::POST, &format!("/webhooks/{id}/enable/"), Value::Null).await.is(200, "");
     let on = hooked.webhook(&id).await;

@@ -2,10 +2,10 @@
 
 use super::view::DeliveryView;
 use crate::app::App;
-use crate::http::{Answer, ApiError, Caller, Json, Path, Success, audit};
+use crate::http::{Answer, ApiError, Caller, ErrorCode, Json, Path, Success, audit};
 use axum::extract::State;
 use sanasend_model::{DeliveryId, Timestamp, WebhookId};
-use sanasend_store::{Replay, ReplayOnly};
+use sanasend_store::{Replay, ReplayOnly, Webhook};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
@@ -105,13 +105,13 @@ pub(super) async fn test_webhook(
     params(("id" = String, Path, format = "uuid", description = "Id of the endpoint."),
         ("delivery" = String, Path, format = "uuid", description = "Id of the delivery.")),
     responses((status = 202, description = "It is on its way again.", body = Success<DeliveryView>)),
-    extensions(("x-scope" = json!("webhooks:manage"))))]
+    extensions(("x-scope" = json!("webhooks:manage")), ("x-error-codes" = json!(["WRONG_STATE"]))))]
 pub(super) async fn replay_delivery(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path((id, delivery)): Path<(WebhookId, DeliveryId)>,
 ) -> Result<Answer<DeliveryView>, ApiError> {
-    let webhook = super::find(&app, &caller, id).await?;
+    let webhook = switched_on(super::find(&app, &caller, id).await?)?;
     let replayed = app.store.replay_delivery(webhook.id, delivery).await?.ok_or_else(ApiError::not_found)?;
     Ok(Answer::accepted("On its way again.", replayed.into()))
 }
@@ -123,14 +123,14 @@ pub(super) async fn replay_delivery(
 #[utoipa::path(post, path = "/webhooks/{id}/replay/", tag = "webhooks", request_body = ReplayWish,
     params(("id" = String, Path, format = "uuid", description = "Id of the endpoint.")),
     responses((status = 202, description = "How many are on their way again.", body = Success<ReplayView>)),
-    extensions(("x-scope" = json!("webhooks:manage"))))]
+    extensions(("x-scope" = json!("webhooks:manage")), ("x-error-codes" = json!(["WRONG_STATE"]))))]
 pub(super) async fn replay_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<WebhookId>,
     Json(wish): Json<ReplayWish>,
 ) -> Result<Answer<ReplayView>, ApiError> {
-    let webhook = super::find(&app, &caller, id).await?;
+    let webhook = switched_on(super::find(&app, &caller, id).await?)?;
     let until = wish.until.unwrap_or_else(|| app.clock.now());
     if until <= wish.since {
         return Err(ApiError::field("until", "must be later than since"));
@@ -143,4 +143,10 @@ pub(super) async fn replay_webhook(
     let detail = json!({"since": wish.since, "until": until, "only": wish.only, "count": replayed.count});
     audit::note(&app, &caller, "webhook.replayed", format!("webhook {id}"), detail).await;
     Ok(Answer::accepted("On their way again.", ReplayView { count: replayed.count, complete: replayed.complete }))
+}
+
+/// What is replayed to an endpoint that is switched off would only be given up again.
+fn switched_on(webhook: Webhook) -> Result<Webhook, ApiError> {
+    let refuse = || ApiError::because(ErrorCode::WrongState, "The endpoint is switched off; switch it on first.");
+    if webhook.is_active { Ok(webhook) } else { Err(refuse()) }
 }
