@@ -4,6 +4,7 @@
 //! bound, so that nothing is lost and nothing is held up. What needs more than a look at the event (flushing
 //! the credentials, asking for a number) is done by the supervisor on the other side of the queue.
 
+use crate::wish::Wishes;
 use crate::{LinkEvent, QrCode};
 use sanasend_model::session::LinkEnd;
 use sanasend_model::{MessageStatus, Timestamp};
@@ -81,6 +82,8 @@ pub(crate) struct Handler<Now> {
     pub(crate) signals: mpsc::UnboundedSender<Signal>,
     /// Called for each event, before it is passed on: the connection got somewhere.
     pub(crate) advanced: Box<dyn Fn() + Send + Sync>,
+    /// Writes wishes for messages down.
+    pub(crate) wishes: Wishes,
     /// Whether an id is the account's own.
     pub(crate) own: Box<dyn Fn(&WireJid) -> bool + Send + Sync>,
     pub(crate) now: Now,
@@ -89,6 +92,9 @@ pub(crate) struct Handler<Now> {
 impl<Now: Fn() -> Timestamp + Send + Sync> EventHandler for Handler<Now> {
     fn handle_event(&self, event: Arc<Event>) {
         (self.advanced)();
+        if let Event::RawNode(stanza) = &*event {
+            return self.wishes.hear(stanza.get());
+        }
         if let Some(signal) = translate(&event, &self.own, (self.now)()) {
             // Nobody listens any more once the link is over.
             let _ = self.signals.send(signal);
@@ -122,6 +128,7 @@ const KINDS: &[EventKind] = &[
     EventKind::StreamReplaced,
     EventKind::TemporaryBan,
     EventKind::ConnectFailure,
+    EventKind::RawNode,
 ];
 
 /// The table. `own` tells the account's own ids, `now` stands in where WhatsApp gives no time.

@@ -38,6 +38,7 @@ mod supervisor;
 mod tests;
 mod version;
 mod wall;
+mod wish;
 
 pub use account::{Account, Inbox};
 pub use dial::{BytePipe, Dial, MediaDoor, SandboxDoor};

@@ -10,6 +10,7 @@ use crate::build::{self, Way};
 use crate::engine::Options;
 use crate::events::{Handler, ReceiptNews, Signal};
 use crate::runtime::LinkRuntime;
+use crate::wish::Wishes;
 use crate::{Account, Inbox, LinkEvent, hook, jid};
 use sanasend_model::session::LinkEnd;
 use sanasend_model::{Clock, Network, SessionId, Timestamp};
@@ -19,13 +20,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
-use whatsapp_rust::Client;
 use whatsapp_rust::store::error::StoreError;
 use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::wacore::runtime::Runtime;
 use whatsapp_rust::wacore::types::events::{PairSuccess, Subscription};
 use whatsapp_rust::wacore_binary::Jid as WireJid;
+use whatsapp_rust::{Client, RawNodeLease};
 
 /// How long somebody who wants to link waits for the first code before it is called a failure.
 const FIRST_CODE: Duration = Duration::from_secs(20);
@@ -115,11 +116,12 @@ impl Supervisor {
         options: &Options,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
+        let wishes = Wishes(account.signal.clone());
         let device = Arc::new(PersistenceManager::new(Arc::new(Backend::new(account.signal))).await?);
         let linked = device.get_device_snapshot().account.is_some();
         let (sender, signals) = mpsc::unbounded_channel();
         let turn = admission.turn(sender.clone());
-        let handler = Handler { signals: sender, advanced: advanced(&turn), own: own(&device), now: now(clock) };
+        let handler = Handler { signals: sender, advanced: advanced(&turn), wishes, own: own(&device), now: now(clock) };
         let named = account.push_name.filter(|name| !name.is_empty());
         build::dress(&device, options, named.as_deref()).await;
         Ok(Self {
@@ -181,13 +183,13 @@ impl Supervisor {
         }
     }
 
-    /// Builds the client and starts it. The subscription has to be kept as long as events are wanted.
-    async fn begin(&mut self) -> Result<Subscription, LinkEnd> {
+    /// Builds the client and starts it. What is answered has to be kept as long as events are wanted.
+    async fn begin(&mut self) -> Result<(Subscription, RawNodeLease), LinkEnd> {
         let lost = |reason| LinkEnd::Lost { reason };
         let (turn, inbox, runtime) = (Arc::clone(&self.turn), Arc::clone(&self.inbox), self.runtime.clone());
         let client = build::client(&self.way, &self.device, turn, inbox, runtime, &self.options).await.map_err(lost)?;
         let handler = self.handler.take().ok_or_else(|| lost("the link was begun twice".into()))?;
-        let listening = client.subscribe_handler(handler);
+        let listening = (client.subscribe_handler(handler), client.acquire_raw_node_forwarding());
         let _ = self.shared.client.set(Arc::clone(&client));
         self.turn.admitted().await;
         if !self.linked {

@@ -190,6 +190,11 @@ impl Store {
         self.write(|_| Box::pin(async { Ok(()) })).await
     }
 
+    /// Whether other processes may work on the same database at the same time.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.inner.source, Source::Postgres(_))
+    }
+
     /// Finishes what was handed in and closes all connections. Calls after it answer `Unavailable`.
     pub async fn close(&self) {
         self.inner.writer.close().await;

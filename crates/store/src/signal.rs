@@ -35,6 +35,8 @@ pub enum SignalKind {
     SentMessage = 17,
     PendingInbound = 18,
     MsgSecret = 19,
+    /// Not the library's: a sent message that a recipient could not read; the key is WhatsApp's id.
+    ResendAsked = 20,
 }
 
 /// One change of an account's Signal state. Debug never shows values.

@@ -14,10 +14,12 @@ use wacore_binary::{Jid, JidExt, Node};
 
 impl Inner {
     /// A receipt from a device. It settles the messages it names, goes to whom it
-    /// concerns, and is acknowledged.
+    /// concerns, and is acknowledged. The wish to get a message again settles nothing:
+    /// the `ack` that follows it does. Otherwise that ack would settle the copy that
+    /// the sender was quick to send under the same id.
     pub(super) fn on_receipt(&self, session: &Session, node: &Node) -> Result<(), Error> {
         let ids = named(node);
-        {
+        if !matches!(text(node, "type").as_ref(), "retry" | "enc_rekey_retry") {
             let mut account = session.account.lock();
             let ids = ids.iter().map(AsRef::as_ref);
             self.settle(&mut account, session.device, Class::Message, ids)?;

@@ -204,8 +204,8 @@ fn make_jobs(
         shutdown: shutdown.clone(),
         workers,
         schedules: schedules::all(config, &parts),
-        // The lock of the data folder keeps every other server out.
-        alone: true,
+        // One file has one server: the lock of the data folder keeps every other out.
+        alone: !ground.store.is_shared(),
     })
 }
 

@@ -1,9 +1,11 @@
 //! `kill -9` of the product while the network lives on: nothing lost, nothing shown twice, order kept, no message key
 //! used for two messages, and nothing acknowledged that is not in the database.
 
-use crate::world::{PATIENCE, Split, Transcript, eventually, shown_once, shown_once_in_order, text_of};
+use crate::world::{PATIENCE, Split, Transcript, eventually, settled, shown_once, shown_once_in_order, text_of};
 use sanasend_sandbox::{Direction, Fault, StanzaFilter};
 use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,6 +144,7 @@ async fn killed_again_and_again_at_any_moment() {
     let friends = [split.friend("Ann").await, split.friend("Ben").await];
     let (mut there, mut back) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     let mut accepted = Vec::new();
+    let said = Arc::new(Mutex::new(HashMap::new()));
     for round in 0..KILLS {
         let shop = split.shop();
         // Moments from "at once" to "a while later", the same in every run of the test.
@@ -159,8 +162,12 @@ async fn killed_again_and_again_at_any_moment() {
                 let text = format!("round {round} back {number}");
                 back[at].push(text.clone());
                 // A task of its own: the friend finishes his sentence although the shop is killed.
-                let (friend, shop) = (friends[at].clone(), shop.clone());
-                tokio::spawn(async move { friend.says(&shop, &text).await }).await.expect("said");
+                let (friend, shop, said) = (friends[at].clone(), shop.clone(), said.clone());
+                let said = tokio::spawn(async move {
+                    let id = friend.says(&shop, &text).await;
+                    said.lock().expect("whole").insert(text, id);
+                });
+                said.await.expect("said");
             }
         };
         tokio::select! {
@@ -178,13 +185,19 @@ async fn killed_again_and_again_at_any_moment() {
     for (friend, texts) in friends.iter().zip(&there) {
         let texts: Vec<String> = texts.iter().map(|(text, ..)| text.clone()).collect();
         friend.shows_at_least(texts.len()).await;
+        for text in texts.iter().filter(|text| !friend.shows().contains(text)) {
+            let id = accepted.iter().find(|message| text_of(message) == text).and_then(|message| message["wa_message_id"].as_str());
+            println!("not shown: {text:?}\n{}", split.history_of(id.unwrap_or_default()));
+        }
         // What can't be read after a kill is asked for again and shown late: in order is what was written.
         shown_once(&texts, &friend.shows());
         written_in_order(&split, &shop.number, &texts, &accepted);
     }
     for (friend, texts) in friends.iter().zip(&back) {
         for text in texts {
-            shop.receives(text).await;
+            let received = settled(|| async { (shop.incoming().await.iter().any(|message| text_of(message) == text), ()) }).await;
+            let id = said.lock().expect("whole").get(text).cloned().unwrap_or_default();
+            assert!(received.is_ok(), "never came: {text:?} {id}\n{}", split.history_of(&id));
         }
         let from_friend = shop.incoming().await.into_iter().filter(|message| message["sender"]["phone"] == friend.number.as_str());
         let incoming: Vec<String> = from_friend.map(|message| text_of(&message).to_owned()).collect();

@@ -1,34 +1,59 @@
 //! Sending again what may have been lost between two processes: after a restart, under the same WhatsApp id.
 //!
 //! A recipient that can't read a message asks for it again, and the client library takes that wish before it has answered
-//! it. A process that dies in between would leave the message acknowledged, unread and forgotten. So what was acknowledged
-//! shortly before the end, and has not arrived as far as we know, is sent once more; who has it already shows it once,
-//! since the id is the same.
+//! it. A process that dies in between would leave the message acknowledged, unread and forgotten. So wishes are written down
+//! when they come ([`SignalKind::ResendAsked`]), and at the next start what was wished for is sent once more, whatever its
+//! age; and so is what was acknowledged shortly before the end and has not arrived as far as we know, since the copy that
+//! the library keeps for answering may not have reached the disk. Who has a message already shows it once: the id is the same.
 
 use super::claim::phase;
-use crate::dialect::{query, query_as, refused};
+use crate::dialect::{query, query_as, query_scalar, refused};
 use crate::rows::message::Model;
+use crate::signal::SignalKind;
 use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::{MessageId, SessionId, Step, Timestamp};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Most messages of an account that are sent again at one start.
 const MOST: i64 = 500;
+/// How long a message that is past its own deadline is tried, so that a wish for it is answered.
+const TIME: Duration = Duration::from_hours(1);
+
+/// Messages that were wished for, and forgets the wishes.
+async fn wished_for(tx: &mut Tx, session: SessionId) -> Result<Vec<Model>, StoreError> {
+    let sql = "DELETE FROM signal WHERE session_id = ? AND kind = ? RETURNING key";
+    let wishes = query_scalar::<_, Vec<u8>>(sql).bind(session.0).bind(SignalKind::ResendAsked as u8).fetch_all(&mut tx.conn);
+    let mut rows = Vec::new();
+    for key in wishes.await.map_err(refused)? {
+        let sql = "SELECT * FROM messages WHERE session_id = ? AND wa_message_id = ? AND direction = 'outbound' \
+                   AND status IN ('sent', 'delivered', 'read') AND expires_at IS NOT NULL \
+                   AND NOT EXISTS (SELECT 1 FROM outbox WHERE message_id = messages.id)";
+        let id = String::from_utf8_lossy(&key).into_owned();
+        rows.extend(query_as::<_, Model>(sql).bind(session.0).bind(id).fetch_all(&mut tx.conn).await.map_err(refused)?);
+    }
+    Ok(rows)
+}
 
 async fn send_again(tx: &mut Tx, session: SessionId, since: Timestamp) -> Result<u64, StoreError> {
     let sql = "SELECT * FROM messages WHERE user_id = (SELECT user_id FROM sessions WHERE id = ?) AND created_at >= ? \
                AND session_id = ? AND direction = 'outbound' AND status = 'sent' AND expires_at IS NOT NULL \
                AND NOT EXISTS (SELECT 1 FROM outbox WHERE message_id = messages.id) ORDER BY seq DESC LIMIT ?";
     let rows = query_as::<_, Model>(sql).bind(session.0).bind(since.0).bind(session.0).bind(MOST).fetch_all(&mut tx.conn);
-    let rows = rows.await.map_err(refused)?;
+    let mut rows = rows.await.map_err(refused)?;
+    rows.extend(wished_for(tx, session).await?);
+    rows.sort_by_key(|row| std::cmp::Reverse(row.seq));
+    rows.dedup_by_key(|row| row.seq);
     let now = tx.clock.now();
     let mut chats = BTreeSet::new();
     for row in &rows {
         // In front of everything that waits: it was accepted before.
         let sql = "INSERT INTO outbox (seq, message_id, session_id, chat, due_at, expires_at, phase, head) \
                    VALUES ((SELECT COALESCE(MIN(seq), 0) - 1 FROM outbox), ?, ?, ?, ?, ?, ?, FALSE)";
-        let insert = query(sql).bind(row.id).bind(session.0).bind(&row.chat).bind(now.0).bind(row.expires_at);
+        // An old message gets time for this try.
+        let expires_at = row.expires_at.unwrap_or_default().max(now.plus(TIME).0);
+        let insert = query(sql).bind(row.id).bind(session.0).bind(&row.chat).bind(now.0).bind(expires_at);
         insert.bind(phase::WRITTEN).execute(&mut tx.conn).await.map_err(refused)?;
         let detail = "The server was restarted before it was known to have arrived; it is sent again under the same id.";
         tx.note((MessageId(row.id), now, Step::Retrying, row.attempts, Some(detail.into())));
@@ -45,7 +70,7 @@ async fn send_again(tx: &mut Tx, session: SessionId, since: Timestamp) -> Result
 
 impl Store {
     /// Puts messages of an account back on their way that were accepted after `since` and acknowledged, and have not
-    /// arrived as far as is known. Their status stays; they leave the outbox with the next news. Answers how many.
+    /// arrived as far as is known, and all that a recipient asked for again. Their status stays; they leave the outbox with the next news. Answers how many.
     pub async fn send_again(&self, session_id: SessionId, since: Timestamp) -> Result<u64, StoreError> {
         self.write(move |tx| Box::pin(send_again(tx, session_id, since))).await
     }

@@ -3,8 +3,8 @@
 use crate::world::{ANNA, Account, BEN, Backend, START, TODAY, World};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use sanasend_model::{Content, Direction, EventKind, Failure, Jid, MessageStatus, PhoneNumber, Step, Timestamp};
-use sanasend_store::{Incoming, MessageFilter, NewMessage, News, Page, Peer, Quoted, StoreError};
+use sanasend_model::{Clock, Content, Direction, EventKind, Failure, Jid, MessageStatus, PhoneNumber, Step, Timestamp};
+use sanasend_store::{Incoming, MessageFilter, NewMessage, News, Page, Peer, Quoted, SignalChange, SignalKind, StoreError};
 use std::time::Duration;
 
 fn chat(of: &str) -> Jid {
@@ -272,4 +272,19 @@ pub async fn what_may_not_have_arrived_is_sent_again_first_and_once<B: Backend>(
     assert_eq!(w.apply(account, vec![acked(&lost, 9)]).await, [], "it was known to be sent");
     let next = w.claimed(account).await;
     assert_eq!(next.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [waiting.id], "its chat goes on");
+}
+
+pub async fn a_wish_for_a_message_is_answered_at_the_next_start_whatever_its_age<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let (wished, other) = (w.send(account, ANNA, "wished for").await, w.send(account, BEN, "not wished for").await);
+    w.claim(account).await;
+    w.apply(account, vec![acked(&wished, 1), acked(&other, 1)]).await;
+    let wish = |id: &str| SignalChange::Put { kind: SignalKind::ResendAsked, key: id.as_bytes().to_vec(), value: Vec::new() };
+    w.signal(account).apply(vec![wish(&wished.wa_message_id), wish("of nobody")]).await.expect("written down");
+    w.clock.advance(Duration::from_hours(48));
+    assert_eq!(w.store.send_again(account.id, w.clock.now()).await, Ok(1), "past its own deadline");
+    let again = w.claimed(account).await;
+    assert_eq!(again.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [wished.id]);
+    w.apply(account, vec![acked(&wished, 9)]).await;
+    assert_eq!(w.store.send_again(account.id, w.clock.now()).await, Ok(0), "a wish is answered once");
 }

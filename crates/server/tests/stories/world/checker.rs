@@ -22,6 +22,19 @@ pub fn shown_once(sent: &[String], shown: &[String]) {
     assert!(doubled.is_empty(), "shown twice: {doubled:?}");
 }
 
+/// What the network recorded of a message, line by line: for the failure of a story, to say what happened.
+pub fn history_of(control: &Control, id: &str) -> String {
+    let filter = StanzaFilter { limit: Some(usize::MAX), ..StanzaFilter::default() };
+    let named = |record: &StanzaRecord| record.node.to_string().contains(id);
+    let line = |record: StanzaRecord| {
+        let jid = record.jid.clone().unwrap_or_default();
+        let mut node = record.node.to_string();
+        node.truncate(node.char_indices().nth(400).map_or(node.len(), |(at, _)| at));
+        format!("{:>6} {:?} {jid} {node}", record.seq, record.direction)
+    };
+    control.transcript(&filter).into_iter().filter(named).map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// What the network recorded of one account's companions.
 pub struct Transcript(Vec<StanzaRecord>);
 

@@ -9,7 +9,7 @@ mod process;
 mod shop;
 
 pub use api::{Answer, Api};
-pub use checker::{Transcript, shown_once, shown_once_in_order};
+pub use checker::{Transcript, history_of, shown_once, shown_once_in_order};
 pub use customer::{Customer, Heard, Manner};
 pub use friend::Friend;
 pub use process::{Process, Split};

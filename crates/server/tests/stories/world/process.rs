@@ -196,6 +196,13 @@ impl Split {
         self.process.as_ref().expect("running")
     }
 
+    /// What the network and the product's journal say of a message.
+    pub fn history_of(&self, id: &str) -> String {
+        let journal = std::fs::read_to_string(self.folder.path().join("journal.txt")).unwrap_or_default();
+        let told: Vec<&str> = journal.lines().filter(|line| line.contains(id)).collect();
+        format!("{}\njournal:\n{}", super::history_of(&self.sandbox.control(), id), told.join("\n"))
+    }
+
     /// The folder of the story.
     pub fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()
