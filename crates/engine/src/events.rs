@@ -4,6 +4,7 @@
 //! bound, so that nothing is lost and nothing is held up. What needs more than a look at the event (flushing
 //! the credentials, asking for a number) is done by the supervisor on the other side of the queue.
 
+use crate::backend::Missed;
 use crate::wish::Wishes;
 use crate::{LinkEvent, QrCode};
 use sanasend_model::session::LinkEnd;
@@ -36,6 +37,8 @@ pub(crate) enum Signal {
     OfflineDelivered,
     /// Messages that came past the hook: recovered by the phone after they could not be read here.
     Recovered(Arc<[InboundMessage]>),
+    /// A message that was read once and is not there.
+    Missed(Missed),
     /// The connection is gone; the library makes a new one.
     Lost(String),
     /// No connection could be made; the library tries again.
@@ -62,6 +65,7 @@ impl fmt::Debug for Signal {
             Self::Receipt { kind, .. } => write!(f, "Receipt({kind:?})"),
             Self::OfflineDelivered => f.write_str("OfflineDelivered"),
             Self::Recovered(_) => f.write_str("Recovered"),
+            Self::Missed(missed) => write!(f, "Missed({})", missed.id),
             Self::HandshakeFailed => f.write_str("HandshakeFailed"),
             Self::OnlyPairCodeLeft => f.write_str("OnlyPairCodeLeft"),
         }

@@ -5,7 +5,7 @@
 //! more, so that the next link over the same rows can be opened at once.
 
 use crate::admission::{Admission, Turn};
-use crate::backend::Backend;
+use crate::backend::{Backend, Missed};
 use crate::build::{self, Way};
 use crate::engine::Options;
 use crate::events::{Handler, ReceiptNews, Signal};
@@ -14,6 +14,7 @@ use crate::wish::Wishes;
 use crate::{Account, Inbox, LinkEvent, hook, jid};
 use sanasend_model::session::LinkEnd;
 use sanasend_model::{Clock, Network, SessionId, Timestamp};
+use sanasend_store::{SignalChange, SignalKind, SignalState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -26,7 +27,7 @@ use whatsapp_rust::types::durability_hook::InboundMessage;
 use whatsapp_rust::wacore::runtime::Runtime;
 use whatsapp_rust::wacore::types::events::{PairSuccess, Subscription};
 use whatsapp_rust::wacore_binary::Jid as WireJid;
-use whatsapp_rust::{Client, RawNodeLease};
+use whatsapp_rust::{Client, NodeBuilder, RawNodeLease, RetryRequestOptions};
 
 /// How long somebody who wants to link waits for the first code before it is called a failure.
 const FIRST_CODE: Duration = Duration::from_secs(20);
@@ -85,6 +86,7 @@ impl Drop for OverAtTheEnd {
 pub(crate) struct Supervisor {
     pub(crate) shared: Arc<Shared>,
     session_id: SessionId,
+    rows: SignalState,
     way: Way,
     device: Arc<PersistenceManager>,
     runtime: Arc<LinkRuntime>,
@@ -116,10 +118,11 @@ impl Supervisor {
         options: &Options,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
-        let wishes = Wishes(account.signal.clone());
-        let device = Arc::new(PersistenceManager::new(Arc::new(Backend::new(account.signal))).await?);
-        let linked = device.get_device_snapshot().account.is_some();
+        let (rows, wishes) = (account.signal.clone(), Wishes(account.signal.clone()));
         let (sender, signals) = mpsc::unbounded_channel();
+        let backend = Backend::telling(account.signal, sender.clone());
+        let device = Arc::new(PersistenceManager::new(Arc::new(backend)).await?);
+        let linked = device.get_device_snapshot().account.is_some();
         let turn = admission.turn(sender.clone());
         let handler = Handler { signals: sender, advanced: advanced(&turn), wishes, own: own(&device), now: now(clock) };
         let named = account.push_name.filter(|name| !name.is_empty());
@@ -127,6 +130,7 @@ impl Supervisor {
         Ok(Self {
             shared: Arc::new(Shared::new()),
             session_id: account.session_id,
+            rows,
             way,
             device,
             runtime: Arc::new(LinkRuntime::new()),
@@ -229,6 +233,7 @@ impl Supervisor {
             Signal::Connected => self.connected().await,
             Signal::OfflineDelivered => self.delivered = self.delivered_by.take().is_none(),
             Signal::Recovered(batch) => self.recovered(&batch).await,
+            Signal::Missed(missed) => self.ask_anew(missed),
             Signal::Lost(reason) => {
                 self.turn.lost();
                 self.offline(reason);
@@ -323,6 +328,32 @@ impl Supervisor {
             // WhatsApp was told already; the message can't be had again.
             tracing::error!(session = %self.session_id, error, "a recovered message was lost");
         }
+    }
+
+    /// Asks the sender of a message for it, and notes that it was done.
+    fn ask_anew(&self, missed: Missed) {
+        let Some(client) = self.shared.client.get().cloned() else { return };
+        let (rows, session) = (self.rows.clone(), self.session_id);
+        tracing::warn!(%session, id = missed.id, "a message was read and lost by the end of the last process; asking for it again");
+        self.runtime.spawn_detached(Box::pin(async move {
+            let group = missed.chat.ends_with("@g.us");
+            let stanza = NodeBuilder::new("message").attr("id", missed.id.as_str()).attr("type", "text").attr("t", "0");
+            let stanza = if group {
+                stanza.attr("from", missed.chat.as_str()).attr("participant", missed.sender.as_str())
+            } else {
+                stanza.attr("from", missed.sender.as_str())
+            };
+            // The sender begins anew with these keys, whatever became of the old ratchet.
+            let options = RetryRequestOptions::new().with_force_include_keys(true);
+            if let Err(error) = client.request_message_retry(&stanza.build().as_node_ref(), options).await {
+                // Not acknowledged, it comes again with the next connection.
+                return tracing::warn!(%session, id = missed.id, %error, "a lost message could not be asked for");
+            }
+            let asked = SignalChange::Put { kind: SignalKind::Missed, key: missed.key(), value: Vec::new() };
+            if let Err(error) = rows.apply(vec![asked]).await {
+                tracing::warn!(%session, %error, "a lost message may be asked for twice");
+            }
+        }));
     }
 
     /// Without the right key on the other side a sandbox link is over. WhatsApp itself changes its keys, and

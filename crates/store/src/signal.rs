@@ -37,6 +37,8 @@ pub enum SignalKind {
     MsgSecret = 19,
     /// Not the library's: a sent message that a recipient could not read; the key is WhatsApp's id.
     ResendAsked = 20,
+    /// Not the library's: a message that was read and lost by a kill, and was asked for again; the key as of PendingInbound.
+    Missed = 21,
 }
 
 /// One change of an account's Signal state. Debug never shows values.
@@ -242,6 +244,13 @@ impl SignalState {
         let select = query_scalar(sql).bind(self.session_id.0).bind(kind as u8).bind(prefix);
         let select = select.bind(behind(prefix)).bind(behind(prefix));
         select.fetch_all(&self.store.inner.readers).await.map_err(refused)
+    }
+
+    /// Whether a message of this account with WhatsApp's id is in the database.
+    pub async fn has_message(&self, wa_message_id: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT COUNT(*) > 0 FROM messages WHERE session_id = ? AND wa_message_id = ?";
+        let row = query_scalar::<_, bool>(sql).bind(self.session_id.0).bind(wa_message_id);
+        row.fetch_one(&self.store.inner.readers).await.map_err(refused)
     }
 
     /// The largest key of a kind in byte order.

@@ -11,6 +11,7 @@
 
 mod app_sync;
 mod device;
+mod missed;
 mod msg_secret;
 mod protocol;
 mod signal;
@@ -18,10 +19,13 @@ mod tc_token;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use crate::events::Signal;
+pub(crate) use missed::Missed;
 use sanasend_store::{SignalChange, SignalKind, SignalState};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedSender;
 use whatsapp_rust::wacore::store::error::{Result, StoreError};
 
 /// Storage of one account. One value per link: its small caches and locks know of no other writer, which
@@ -31,12 +35,18 @@ pub(crate) struct Backend {
     /// Held while a change is worked out from what is stored, so that two of them can't undo each other.
     changing: Mutex<()>,
     tc_tokens: tc_token::Cache,
+    missed: Option<UnboundedSender<Signal>>,
 }
 
 impl Backend {
     /// Storage over the rows of one account.
     pub(crate) fn new(rows: SignalState) -> Self {
-        Self { rows, changing: Mutex::new(()), tc_tokens: tc_token::Cache::default() }
+        Self { rows, changing: Mutex::new(()), tc_tokens: tc_token::Cache::default(), missed: None }
+    }
+
+    /// The same, with somebody who is told of messages that were read and are not there.
+    pub(crate) fn telling(rows: SignalState, missed: UnboundedSender<Signal>) -> Self {
+        Self { missed: Some(missed), ..Self::new(rows) }
     }
 
     async fn get(&self, kind: SignalKind, key: &[u8]) -> Result<Option<Vec<u8>>> {

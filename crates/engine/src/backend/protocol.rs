@@ -193,7 +193,11 @@ impl ProtocolStore for Backend {
     }
 
     async fn get_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>> {
-        self.get(SignalKind::PendingInbound, &key(&[chat, sender, id])).await
+        let waiting = self.get(SignalKind::PendingInbound, &key(&[chat, sender, id])).await?;
+        if waiting.is_none() {
+            self.look_for(chat, sender, id).await?;
+        }
+        Ok(waiting)
     }
 
     async fn delete_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<()> {
