@@ -5,13 +5,17 @@
 
 use super::error::{ApiError, ErrorCode};
 use crate::app::App;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use futures::StreamExt;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use std::sync::Arc;
+
+/// Most of a body that is too large that is read and dropped before it is refused.
+const DRAINED: usize = 16 * 1024 * 1024;
 
 /// A JSON body.
 #[derive(Debug, Clone, Copy)]
@@ -215,17 +219,33 @@ fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
 async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let too_large = || ApiError::because(ErrorCode::PayloadTooLarge, format!("The body is larger than {} KiB.", limit / 1024));
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<usize>().ok());
+    let mut chunks = body.into_data_stream();
     if announced.is_some_and(|length| length > limit) {
+        drain(chunks).await;
         return Err(too_large());
     }
-    axum::body::to_bytes(body, limit).await.map_err(|error| {
-        let cause = std::error::Error::source(&error);
-        if cause.is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>) {
-            too_large()
-        } else {
-            ApiError::because(ErrorCode::BadRequest, "The body broke off.")
+    let mut read = Vec::with_capacity(announced.unwrap_or_default());
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| ApiError::because(ErrorCode::BadRequest, "The body broke off."))?;
+        if read.len().saturating_add(chunk.len()) > limit {
+            drain(chunks).await;
+            return Err(too_large());
         }
-    })
+        read.extend_from_slice(&chunk);
+    }
+    Ok(read.into())
+}
+
+/// Lets the caller finish what it is writing, within reason: one whose connection is closed while it writes never reads the
+/// answer. The time limit of the request holds here too.
+async fn drain(mut chunks: BodyDataStream) {
+    let mut left = DRAINED;
+    while let Some(Ok(chunk)) = chunks.next().await {
+        match left.checked_sub(chunk.len()) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
 }
 
 #[cfg(test)]

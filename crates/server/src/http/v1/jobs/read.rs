@@ -60,6 +60,8 @@ pub async fn list_jobs(
 }
 
 /// Get a job
+///
+/// One that was done is gone, and answers as one that never was.
 #[utoipa::path(get, path = "/jobs/{id}/", tag = "jobs",
     params(("id" = String, Path, format = "uuid", description = "Id of the job.")),
     responses((status = 200, description = "The job.", body = Success<JobView>)),
