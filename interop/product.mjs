@@ -65,12 +65,14 @@ export class Seen {
 
 /** `sanasend serve --sandbox` on free ports in a folder of its own. */
 export class Product {
-    static async start() {
+    static async start({ env = {} } = {}) {
         const folder = mkdtempSync(join(tmpdir(), 'sanasend-interop-'))
         const program = process.env.SANASEND ?? fileURLToPath(new URL('../target/debug/sanasend', import.meta.url))
         const free = '127.0.0.1:0'
         const child = spawn(program, ['serve', '--sandbox', '--json', '--data-dir', join(folder, 'data'), '--listen', free,
-            '--sandbox-listen', free, '--sandbox-tls-listen', free], { stdio: ['ignore', 'pipe', 'pipe'] })
+            '--sandbox-listen', free, '--sandbox-tls-listen', free], {
+            stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env }
+        })
         const product = new Product(child, folder)
         product.ready = await product.#readyLine()
         return product
@@ -193,8 +195,8 @@ export class Product {
 /** Runs a script's story with a hard limit; always stops the product it started, prints its log on failure. */
 export async function story(name, limit, tell) {
     const products = []
-    const start = async () => {
-        const product = await Product.start()
+    const start = async options => {
+        const product = await Product.start(options)
         products.push(product)
         return product
     }

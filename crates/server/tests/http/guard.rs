@@ -10,6 +10,8 @@ use sanasend::http::middleware::{Front, around};
 use sanasend::metrics::requests::Requests;
 use serde_json::json;
 use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::time::Instant;
 
 async fn send(request: reqwest::RequestBuilder) -> Reply {
     Reply::read(request.send().await.expect("an answer")).await
@@ -86,4 +88,47 @@ async fn a_panic_is_a_500_in_the_envelope_and_the_next_request_is_served() {
         assert!(!reply.text.contains("a handler's own"), "{}", reply.text);
     }
     server.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overload_is_a_503_with_retry_after_and_health_still_answers_at_once() {
+    let world = World::with(|config| config.http.requests_at_once = 16).await;
+    let admin = world.admin().await;
+    // More than there are turns: one that meets a probe on its way is turned away and does not come again.
+    let waiting: Vec<_> = (0..48)
+        .map(|_| {
+            let request = As::Token(&admin).sign(world.request(Method::GET, "/api/v1/events/?after=1000000&wait=30"));
+            tokio::spawn(request.send())
+        })
+        .collect();
+    let until = Instant::now() + Duration::from_secs(20);
+    let full = loop {
+        let reply = world.get("/auth/me/", As::Token(&admin)).await;
+        if reply.status == 503 || Instant::now() > until {
+            break reply;
+        }
+    };
+    if full.status != 503 {
+        for handle in waiting {
+            if handle.is_finished() {
+                let reply = Reply::read(handle.await.expect("a task").expect("an answer")).await;
+                println!("{} {}", reply.status, reply.text);
+            } else {
+                println!("waits");
+            }
+        }
+        panic!("{}", full.text);
+    }
+    full.is(503, "SERVICE_UNAVAILABLE");
+    assert!(full.retry_after() >= 1);
+    let mut quickest = Duration::MAX;
+    for _ in 0..20 {
+        let asked = Instant::now();
+        send(world.request(Method::GET, "/health/live/")).await.is(200, "");
+        quickest = quickest.min(asked.elapsed());
+    }
+    assert!(quickest <= Duration::from_millis(100), "{quickest:?}");
+    for request in waiting {
+        request.abort();
+    }
 }

@@ -13,6 +13,7 @@ mod docs;
 mod events;
 mod gate;
 mod guard;
+mod isolation;
 mod jobs;
 mod media;
 mod messages;
