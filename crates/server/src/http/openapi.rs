@@ -9,6 +9,7 @@ mod examples;
 
 use super::envelope::Refusal;
 use super::error::ErrorCode;
+use super::page;
 use crate::app::App;
 use axum::Router;
 use axum::http::header;
@@ -133,8 +134,22 @@ fn complete_operation(operation: &mut Value) {
         let said = operation["description"].as_str().unwrap_or_default();
         operation["description"] = json!(format!("{said}\n\n{}", needs.join(" ")).trim_start());
     }
+    bound_pages(operation);
     for (status, codes) in by_status(&codes_of(operation, is_public)) {
         operation["responses"][status.to_string()] = error_answer(&codes);
+    }
+}
+
+/// Every list has the same bounds of `page` and `page_size`; they are written down here so that none can forget them.
+fn bound_pages(operation: &mut Value) {
+    for parameter in operation["parameters"].as_array_mut().into_iter().flatten().filter(|parameter| parameter["in"] == "query") {
+        let most = match parameter["name"].as_str() {
+            Some("page") => page::MAX_PAGE,
+            Some("page_size") => page::MAX_PAGE_SIZE,
+            _ => continue,
+        };
+        parameter["schema"]["minimum"] = json!(1);
+        parameter["schema"]["maximum"] = json!(most);
     }
 }
 

@@ -16,7 +16,7 @@ pub const DEFAULT_PAGE_SIZE: u64 = 20;
 /// Most results per page.
 pub const MAX_PAGE_SIZE: u64 = 100;
 /// Last page that can be asked for: keeps offsets within what a database counts.
-const MAX_PAGE: u64 = 1_000_000_000;
+pub const MAX_PAGE: u64 = 1_000_000_000;
 
 /// One page of a list.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -107,18 +107,8 @@ async fn an_overload_is_a_503_with_retry_after_and_health_still_answers_at_once(
         if reply.status == 503 || Instant::now() > until {
             break reply;
         }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    if full.status != 503 {
-        for handle in waiting {
-            if handle.is_finished() {
-                let reply = Reply::read(handle.await.expect("a task").expect("an answer")).await;
-                println!("{} {}", reply.status, reply.text);
-            } else {
-                println!("waits");
-            }
-        }
-        panic!("{}", full.text);
-    }
     full.is(503, "SERVICE_UNAVAILABLE");
     assert!(full.retry_after() >= 1);
     let mut quickest = Duration::MAX;

@@ -29,6 +29,7 @@ struct ListAudit {
     #[param(minimum = 1, maximum = 100, example = 20)]
     page_size: Option<u64>,
     /// Instead of a page: the place behind which to go on, from `next_cursor`; empty for the newest. `count` is null then.
+    #[param(pattern = "^[0-9]{0,18}$")]
     cursor: Option<String>,
     /// Only what this user did.
     #[param(value_type = Option<String>, format = "uuid")]

@@ -67,7 +67,7 @@ pub struct PasswordChange {
     #[schema(format = Password)]
     current_password: String,
     /// The new one, at least 10 characters.
-    #[schema(format = Password)]
+    #[schema(format = Password, min_length = 10, max_length = 256)]
     new_password: String,
 }
 

@@ -29,7 +29,7 @@ pub struct ListApiKeys {
     /// Only active or only revoked ones.
     is_active: Option<bool>,
     /// `created_at`, `name` or `last_used_at`; with `-` in front for the reverse.
-    #[param(example = "-created_at")]
+    #[param(example = "-created_at", pattern = "^-?(created_at|name|last_used_at)$")]
     ordering: Option<String>,
 }
 

@@ -98,7 +98,7 @@ pub struct WantedKey {
     #[schema(value_type = Option<String>, format = "uuid")]
     pub user: Option<UserId>,
     /// What to call it, up to 100 characters.
-    #[schema(example = "shop backend")]
+    #[schema(example = "shop backend", min_length = 1, max_length = 100)]
     pub name: String,
     /// What it may do; left out: everything that a key can.
     #[serde(default)]

@@ -21,6 +21,9 @@ const DEFAULT_LIMIT: u64 = 100;
 /// Most events per answer.
 const MAX_LIMIT: u64 = 1000;
 
+/// What every server takes as `wait`; one that is set to less waits less.
+const MOST_WAIT: Duration = Duration::from_secs(60);
+
 /// Everything under `/events/`.
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
@@ -84,10 +87,11 @@ fn check(app: &App, asked: &ListEvents) -> Result<(i64, u64, Duration), ApiError
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(ApiError::field("limit", format!("must be from 1 to {MAX_LIMIT}")));
     }
-    if wait > longest {
-        return Err(ApiError::field("wait", format!("must be from 0 to {} seconds", longest.as_secs())));
+    let most = longest.max(MOST_WAIT);
+    if wait > most {
+        return Err(ApiError::field("wait", format!("must be from 0 to {} seconds", most.as_secs())));
     }
-    Ok((after, limit, wait))
+    Ok((after, limit, wait.min(longest)))
 }
 
 /// The events behind a cursor; when there are none, waits for the first.

@@ -25,7 +25,7 @@ pub struct ListJobs {
     #[param(example = "webhook.deliver")]
     kind: Option<String>,
     /// Only those in this state: `waiting`, `running` or `dead`.
-    #[param(example = "dead")]
+    #[param(example = "dead", pattern = "^(waiting|running|dead)$")]
     state: Option<String>,
     /// Only those for this user.
     #[param(value_type = Option<String>, format = "uuid")]
@@ -33,7 +33,7 @@ pub struct ListJobs {
     /// Part of the kind, bundle, lane or last error.
     search: Option<String>,
     /// `created_at`, `due_at` or `attempts`; with `-` in front for the reverse.
-    #[param(example = "-created_at")]
+    #[param(example = "-created_at", pattern = "^-?(created_at|due_at|attempts)$")]
     ordering: Option<String>,
 }
 

@@ -23,16 +23,20 @@ pub(super) struct ListMessages {
     page_size: Option<u64>,
     /// Instead of a page: the place behind which to go on, from `next_cursor`; empty for the start. Stays fast
     /// however many messages there are; `count` is null then.
+    #[param(pattern = "^$|^[0-9a-f]{1,15}-[0-9a-f]{1,15}$")]
     cursor: Option<String>,
     /// Only in this status.
+    #[param(example = "delivered", pattern = "^(scheduled|pending|sent|delivered|read|played|failed|canceled|received)$")]
     status: Option<String>,
     /// Only of this type, like `text`.
     #[serde(rename = "type", alias = "message_type")]
     #[param(rename = "type")]
     kind: Option<String>,
     /// Only `outbound` or only `inbound`.
+    #[param(example = "outbound", pattern = "^(outbound|inbound)$")]
     direction: Option<String>,
     /// Only with this person or group: a number or an id.
+    #[param(example = "+12025550123")]
     recipient: Option<String>,
     /// Only of this account: name or id.
     session: Option<String>,
@@ -45,6 +49,7 @@ pub(super) struct ListMessages {
     /// Part of the text, of a name or of a number.
     search: Option<String>,
     /// `created_at` or `-created_at` (newest first, the default).
+    #[param(example = "-created_at", pattern = "^-?created_at$")]
     ordering: Option<String>,
 }
 

@@ -21,6 +21,8 @@ use utoipa::{IntoParams, ToSchema};
 const PATH: &str = "POST /api/v1/messages/send-text/";
 /// Most bytes of a caller's `metadata`, as JSON.
 const MAX_METADATA: usize = 16 * 1024;
+/// What every server takes as `wait`; one that is set to less waits less.
+const MOST_WAIT: Duration = Duration::from_secs(60);
 const DAY_MS: i64 = 24 * 3600 * 1000;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
@@ -213,8 +215,8 @@ pub(super) fn check_recipient(recipient: &str, mut errors: FieldErrors) -> Resul
 
 pub(super) fn patience(app: &App, wait: Option<u64>) -> Result<Duration, ApiError> {
     let longest = app.outbox.options().longest_wait;
-    let wait = Duration::from_secs(wait.unwrap_or(0));
-    if wait > longest { Err(ApiError::field("wait", format!("must be from 0 to {} seconds", longest.as_secs()))) } else { Ok(wait) }
+    let (wait, most) = (Duration::from_secs(wait.unwrap_or(0)), longest.max(MOST_WAIT));
+    if wait > most { Err(ApiError::field("wait", format!("must be from 0 to {} seconds", most.as_secs()))) } else { Ok(wait.min(longest)) }
 }
 
 /// What is quoted: a message of the same account. Whoever wrote it is told, so that phones can show whose it was.

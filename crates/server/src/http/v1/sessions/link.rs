@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 pub(super) struct InitSession {
     /// Name of the session: 1 to 64 letters, digits, `.`, `_`, `-`. `default` when left out.
     #[serde(default, alias = "session")]
-    #[schema(example = "default")]
+    #[schema(example = "default", pattern = "^[A-Za-z0-9._-]{1,64}$")]
     name: Option<String>,
     /// The number of the account, to be linked by typing an 8-character code on the phone instead of scanning.
     #[serde(default)]

@@ -35,10 +35,12 @@ pub(super) struct ListSessions {
     #[param(minimum = 1, maximum = 100)]
     page_size: Option<u64>,
     /// Only in this status.
+    #[param(example = "connected", pattern = "^(disconnected|qr_pending|passkey_required|connecting|connected|degraded|logged_out|failed)$")]
     status: Option<String>,
     /// Part of the name, of the number or of the account's own name.
     search: Option<String>,
     /// `created_at`, `name`, `last_active_at` or `status`; with `-` for the reverse.
+    #[param(example = "-created_at", pattern = "^-?(created_at|name|last_active_at|status)$")]
     ordering: Option<String>,
 }
 

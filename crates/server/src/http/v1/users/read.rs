@@ -28,7 +28,7 @@ pub struct ListUsers {
     /// Only admins or only others.
     is_admin: Option<bool>,
     /// `created_at`, `username` or `email`; with `-` in front for the reverse.
-    #[param(example = "-created_at")]
+    #[param(example = "-created_at", pattern = "^-?(created_at|username|email)$")]
     ordering: Option<String>,
 }
 

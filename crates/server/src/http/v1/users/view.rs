@@ -69,14 +69,14 @@ impl From<&User> for UserView {
 #[serde(deny_unknown_fields)]
 pub struct WholeUser {
     /// 3 to 64 of `a-z`, `0-9`, `.`, `_`, `-`, `@`; kept in lower case.
-    #[schema(example = "anna")]
+    #[schema(example = "anna", pattern = "^[A-Za-z0-9._@-]{3,64}$")]
     pub username: String,
     /// E-mail address.
-    #[schema(example = "anna@example.com")]
+    #[schema(example = "anna@example.com", format = "email", max_length = 254)]
     pub email: String,
     /// At least 10 characters. Required for a new user; when replacing one, left out means unchanged.
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, nullable = false, example = "correct horse battery", format = Password)]
+    #[schema(value_type = Option<String>, nullable = false, example = "correct horse battery", format = Password, min_length = 10, max_length = 256)]
     pub password: Option<String>,
     /// Whether keys, logins and sending work.
     #[serde(default = "yes")]
@@ -106,15 +106,15 @@ pub struct WholeUser {
 pub struct PartOfUser {
     /// 3 to 64 of `a-z`, `0-9`, `.`, `_`, `-`, `@`; kept in lower case.
     #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<String>, nullable = false, example = "anna")]
+    #[schema(value_type = Option<String>, nullable = false, example = "anna", pattern = "^[A-Za-z0-9._@-]{3,64}$")]
     pub username: Option<String>,
     /// E-mail address.
     #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<String>, nullable = false, example = "anna@example.com")]
+    #[schema(value_type = Option<String>, nullable = false, example = "anna@example.com", format = "email", max_length = 254)]
     pub email: Option<String>,
     /// At least 10 characters. Ends all logins of the user.
     #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<String>, nullable = false, format = Password)]
+    #[schema(value_type = Option<String>, nullable = false, example = "correct horse battery", format = Password, min_length = 10, max_length = 256)]
     pub password: Option<String>,
     /// Whether keys, logins and sending work.
     #[serde(deserialize_with = "present")]
