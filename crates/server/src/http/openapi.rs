@@ -142,7 +142,8 @@ fn complete_operation(operation: &mut Value) {
 
 /// Every list has the same bounds of `page` and `page_size`; they are written down here so that none can forget them.
 fn bound_pages(operation: &mut Value) {
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten().filter(|parameter| parameter["in"] == "query") {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten();
+    for parameter in parameters.filter(|parameter| parameter["in"] == "query") {
         let most = match parameter["name"].as_str() {
             Some("page") => page::MAX_PAGE,
             Some("page_size") => page::MAX_PAGE_SIZE,
