@@ -113,8 +113,8 @@ async fn ask(world: &World, operation: &Operation, who: As<'_>, asked: &Request)
     let example = &operation.document["requestBody"]["content"]["application/json"]["example"];
     if example.is_object() {
         let mut body = example.clone();
-        // Examples name things of other people: who sends them means its own.
-        for field in ["session", "user", "reply_to"] {
+        // Examples name things of other people: who sends them means its own. Pairing codes and foreign hosts take their time.
+        for field in ["session", "user", "reply_to", "phone_number", "media_url"] {
             body.as_object_mut().map(|fields| fields.shift_remove(field));
         }
         if let Some((name, value)) = &asked.body {
@@ -208,8 +208,8 @@ async fn another_users_things_do_not_exist() {
     ];
     let mut faults = Vec::new();
     for operation in matrix() {
-        // These two would end what the test itself logs in with.
-        if ["delete_login", "change_password"].contains(&operation.name.as_str()) {
+        // Two would end what the test itself logs in with; the example of the third is the victim's own name and password.
+        if ["delete_login", "change_password", "create_login"].contains(&operation.name.as_str()) {
             continue;
         }
         for (role, who) in roles {
@@ -223,7 +223,7 @@ async fn another_users_things_do_not_exist() {
                 let expected = ask(world, &operation, who, request).await;
                 for (what, id) in &victim.ids {
                     let found = ask(world, &operation, who, &requests(&operation, id)[place]).await;
-                    let differs = if expected.0 >= 400 { found != expected } else { found.0 != expected.0 };
+                    let differs = if expected.0 >= 400 { found != expected } else { found.0 / 100 != expected.0 / 100 };
                     if differs {
                         faults.push(format!("{}: {role} with the {what}'s id in {place}: {found:?} and not {expected:?}", operation.name));
                     }
