@@ -15,7 +15,8 @@ use std::time::Duration;
 /// An id that nobody has.
 const NOBODYS: &str = "01936b1e-7a40-7c3e-8b5e-2f6d1c0a9e77";
 /// Headers by which other systems let callers say who they are.
-const NAMING_HEADERS: &[&str] = &["x-user-id", "x-user", "x-tenant-id", "x-forwarded-user", "x-remote-user", "x-session-id", "x-original-url"];
+const NAMING_HEADERS: &[&str] =
+    &["x-user-id", "x-user", "x-tenant-id", "x-forwarded-user", "x-remote-user", "x-session-id", "x-original-url"];
 /// What of the victim may never be in somebody else's answer, besides its ids.
 const SECRETS: [&str; 2] = ["the victim's own words", "victim@example.com"];
 
@@ -38,19 +39,31 @@ enum Row {
 fn row(operation: &str) -> Option<Row> {
     Some(match operation {
         "create_login" | "refresh_login" | "delete_login" | "get_health" | "get_liveness" | "get_readiness" => Row::Public,
-        "get_me" | "change_password" | "list_api_keys" | "create_api_key" | "list_events" | "follow_events" | "follow_events_by_websocket" => {
+        "get_me"
+        | "change_password"
+        | "list_api_keys"
+        | "create_api_key"
+        | "list_events"
+        | "follow_events"
+        | "follow_events_by_websocket" => Row::Own,
+        "list_messages" | "send_text" | "list_sessions" | "disconnect_session" | "follow_session" | "follow_session_by_websocket" => {
             Row::Own
         }
-        "list_messages" | "send_text" | "list_sessions" | "disconnect_session" | "follow_session" | "follow_session_by_websocket" => Row::Own,
-        "init_session" | "answer_passkey" | "confirm_passkey" | "get_session_picture" | "reconnect_session" | "get_session_status" => Row::Own,
+        "init_session" | "answer_passkey" | "confirm_passkey" | "get_session_picture" | "reconnect_session" | "get_session_status" => {
+            Row::Own
+        }
         "send_media" | "list_webhooks" | "create_webhook" | "get_usage" => Row::Own,
         "get_message_media" | "get_webhook" | "delete_webhook" | "enable_webhook" | "replace_webhook" | "update_webhook" => Row::Owned,
         "rotate_webhook_secret" | "test_webhook" | "list_deliveries" | "get_delivery" | "replay_delivery" | "replay_webhook" => Row::Owned,
         "get_overview" | "list_usage_stats" | "list_api_logs" => Row::Admins,
         "get_message" | "cancel_message" | "read_message" | "retry_message" | "get_session" | "delete_session" => Row::Owned,
         "get_api_key" | "delete_api_key" | "rotate_api_key" => Row::OwnedOrAdmins,
-        "list_audit_entries" | "verify_audit_log" | "list_jobs" | "retry_jobs" | "run_schedule" | "summarize_jobs" | "get_job" => Row::Admins,
-        "drop_job" | "retry_job" | "list_users" | "create_user" | "get_user" | "replace_user" | "delete_user" | "update_user" => Row::Admins,
+        "list_audit_entries" | "verify_audit_log" | "list_jobs" | "retry_jobs" | "run_schedule" | "summarize_jobs" | "get_job" => {
+            Row::Admins
+        }
+        "drop_job" | "retry_job" | "list_users" | "create_user" | "get_user" | "replace_user" | "delete_user" | "update_user" => {
+            Row::Admins
+        }
         "activate_user" | "deactivate_user" | "reset_user_password" => Row::Admins,
         _ => return None,
     })
@@ -135,12 +148,14 @@ async fn ask(world: &World, operation: &Operation, who: As<'_>, asked: &Request)
 
 /// Names of query parameters and body fields that may hold an id.
 fn places(operation: &Operation) -> (Vec<String>, Vec<String>) {
-    let names_one = |name: &str, schema: &Value| schema["format"] == "uuid" || ["session", "user", "reply_to", "actor", "id"].contains(&name);
+    let names_one =
+        |name: &str, schema: &Value| schema["format"] == "uuid" || ["session", "user", "reply_to", "actor", "id"].contains(&name);
     let parameters = operation.document["parameters"].as_array().into_iter().flatten();
     let query = parameters.filter(|parameter| parameter["in"] == "query");
     let query = query.filter(|parameter| names_one(parameter["name"].as_str().unwrap_or_default(), &parameter["schema"]));
     let body = operation.document["requestBody"]["content"]["application/json"]["example"].as_object().into_iter().flatten();
-    let body = body.filter(|(name, value)| names_one(name, &Value::Null) || value.as_str().is_some_and(|text| text.parse::<uuid::Uuid>().is_ok()));
+    let body =
+        body.filter(|(name, value)| names_one(name, &Value::Null) || value.as_str().is_some_and(|text| text.parse::<uuid::Uuid>().is_ok()));
     (query.map(|parameter| text(&parameter["name"])).collect(), body.map(|(name, _)| name.clone()).collect())
 }
 
@@ -228,7 +243,9 @@ async fn another_users_things_do_not_exist() {
                         faults.push(format!("{}: {role} with the {what}'s id in {place}: {found:?} and not {expected:?}", operation.name));
                     }
                     let told = SECRETS.iter().copied().chain(victim.ids.values().map(String::as_str)).filter(|secret| *secret != id);
-                    faults.extend(told.filter(|secret| found.1.contains(secret)).map(|secret| format!("{}: {role} is told {secret}", operation.name)));
+                    faults.extend(
+                        told.filter(|secret| found.1.contains(secret)).map(|secret| format!("{}: {role} is told {secret}", operation.name)),
+                    );
                 }
             }
         }
@@ -248,7 +265,8 @@ async fn the_owner_is_answered_where_others_are_not() {
     for operation in matrix().iter().filter(|operation| ["get_message", "get_session", "get_api_key"].contains(&operation.name.as_str())) {
         let mut found = 0;
         for id in victim.ids.values() {
-            let (status, _) = ask(world, operation, As::Token(&victim.token), &Request { id: Some(id.clone()), ..Request::default() }).await;
+            let (status, _) =
+                ask(world, operation, As::Token(&victim.token), &Request { id: Some(id.clone()), ..Request::default() }).await;
             found += usize::from(status == 200);
         }
         assert_eq!(found, 1, "{}: the matrix has nothing to find", operation.name);
@@ -272,20 +290,30 @@ async fn repeated_and_overriding_parameters_change_nobody() {
         let reply = world.get(&format!("/auth/me/?{query}"), As::Token(&anna)).await;
         assert!(reply.text == me.text || reply.status == 400, "{query}: {}", reply.text);
     }
-    for query in [format!("user={anna_id}&user={ben_id}"), "page=1&page=2".to_owned(), "page_size=1&page_size=100".to_owned(), format!("user_id={ben_id}")] {
+    for query in [
+        format!("user={anna_id}&user={ben_id}"),
+        "page=1&page=2".to_owned(),
+        "page_size=1&page_size=100".to_owned(),
+        format!("user_id={ben_id}"),
+    ] {
         world.get(&format!("/api-keys/?{query}"), As::Token(&anna)).await.is(400, "VALIDATION_ERROR");
     }
     let post = async |path: &str, body: String| {
-        let request = As::Token(&anna).sign(world.request(Method::POST, &format!("/api/v1{path}"))).header("content-type", "application/json");
+        let request =
+            As::Token(&anna).sign(world.request(Method::POST, &format!("/api/v1{path}"))).header("content-type", "application/json");
         crate::world::Reply::read(request.body(body).send().await.expect("an answer")).await
     };
     let twice = post("/api-keys/", format!("{{\"name\":\"x\",\"user\":\"{anna_id}\",\"user\":\"{ben_id}\"}}")).await;
     twice.is(400, "VALIDATION_ERROR").names(&["user"]);
     post("/api-keys/", format!("{{\"name\":\"x\",\"user_id\":\"{ben_id}\"}}")).await.is(400, "UNKNOWN_FIELD");
     post("/api-keys/", format!("{{\"name\":\"x\",\"id\":\"{key_of_ben}\"}}")).await.is(400, "UNKNOWN_FIELD");
-    post("/auth/change-password/", "{\"current_password\":\"x\",\"new_password\":\"y\",\"is_admin\":true}".into()).await.is(400, "UNKNOWN_FIELD");
+    post("/auth/change-password/", "{\"current_password\":\"x\",\"new_password\":\"y\",\"is_admin\":true}".into())
+        .await
+        .is(400, "UNKNOWN_FIELD");
     // A method named elsewhere is no method.
-    let overriding = As::Token(&anna).sign(world.request(Method::POST, &format!("/api/v1/api-keys/{key_of_ben}/"))).header("x-http-method-override", "DELETE");
+    let overriding = As::Token(&anna)
+        .sign(world.request(Method::POST, &format!("/api/v1/api-keys/{key_of_ben}/")))
+        .header("x-http-method-override", "DELETE");
     assert_eq!(overriding.send().await.expect("an answer").status(), 405);
     world.get(&format!("/api-keys/{key_of_ben}/"), As::Token(&ben)).await.is(200, "");
 }

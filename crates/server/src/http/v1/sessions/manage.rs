@@ -35,7 +35,10 @@ pub(super) struct ListSessions {
     #[param(minimum = 1, maximum = 100)]
     page_size: Option<u64>,
     /// Only in this status.
-    #[param(example = "connected", pattern = "^(disconnected|qr_pending|passkey_required|connecting|connected|degraded|logged_out|failed)$")]
+    #[param(
+        example = "connected",
+        pattern = "^(disconnected|qr_pending|passkey_required|connecting|connected|degraded|logged_out|failed)$"
+    )]
     status: Option<String>,
     /// Part of the name, of the number or of the account's own name.
     search: Option<String>,
