@@ -108,7 +108,7 @@ pub async fn ways_to_files_are_sealed_and_bound_to_their_message<B: Backend>(w: 
     let both = vec![incoming("A"), incoming("B")];
     let ids = w.store.receive(account.id, account.generation, both).await.expect("received");
     assert_eq!(w.ask("SELECT COUNT(*) FROM message_media WHERE CAST(remote AS TEXT) LIKE '%the way%'").await, 0);
-    w.tamper("UPDATE message_media SET remote = (SELECT MAX(remote) FROM message_media)").await;
+    w.tamper("UPDATE message_media SET remote = (SELECT remote FROM message_media ORDER BY message_id LIMIT 1)").await;
     let read = [w.store.media_part(ids[0]).await, w.store.media_part(ids[1]).await];
     assert_eq!(read.iter().filter(|part| matches!(part, Err(StoreError::Corrupt { .. }))).count(), 1, "{read:?}");
 }
