@@ -81,8 +81,7 @@ impl Files {
 
     /// Largest file of a kind that is taken, in bytes.
     pub fn limit(&self, kind: MediaKind) -> u64 {
-        let documents = self.inner.settings.document_limit_mib * MIB;
-        if kind == MediaKind::Document { documents } else { kind.limit().min(documents.max(kind.limit())) }
+        if kind == MediaKind::Document { self.inner.settings.document_limit_mib * MIB } else { kind.limit() }
     }
 
     /// Largest file of any kind, in bytes.
