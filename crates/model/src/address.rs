@@ -2,7 +2,9 @@
 
 use crate::Invalid;
 use serde::{Serialize, Serializer};
+use std::collections::HashSet;
 use std::fmt;
+use std::sync::{LazyLock, PoisonError, RwLock};
 
 /// Server part of a person's WhatsApp id by phone number.
 pub const PN_SERVER: &str = "s.whatsapp.net";
@@ -31,8 +33,14 @@ impl PhoneNumber {
             return Err("must have 7 to 15 digits, country code included, like +14155550100".into());
         }
         let e164 = format!("+{digits}");
+        if is_known(&digits) {
+            return Ok(Self(e164));
+        }
         match phonenumber::parse(None, &e164) {
-            Ok(number) if number.is_valid() => Ok(Self(e164)),
+            Ok(number) if number.is_valid() => {
+                remember(&digits);
+                Ok(Self(e164))
+            }
             _ => Err(format!("{e164} is not a number that any country's numbering plan gives out; check the country code")),
         }
     }
@@ -60,6 +68,30 @@ impl PhoneNumber {
     pub fn jid(&self) -> Jid {
         Jid(format!("{}@{PN_SERVER}", self.digits()))
     }
+}
+
+/// Numbers that the numbering plan was asked about and knows. Asking it runs dozens of regular expressions, for a number with `+1`
+/// those of 25 countries: it was the dearest single step of accepting a message, and most messages go to somebody again.
+static KNOWN: LazyLock<RwLock<HashSet<u64>>> = LazyLock::new(RwLock::default);
+/// Most numbers that are remembered; then all are forgotten, which only costs time.
+const KNOWN_LIMIT: usize = 16_384;
+
+/// The number that stands for digits. No country code begins with a zero, so no two texts share one.
+fn as_number(digits: &str) -> Option<u64> {
+    digits.parse().ok().filter(|_| !digits.starts_with('0'))
+}
+
+fn is_known(digits: &str) -> bool {
+    as_number(digits).is_some_and(|number| KNOWN.read().unwrap_or_else(PoisonError::into_inner).contains(&number))
+}
+
+fn remember(digits: &str) {
+    let Some(number) = as_number(digits) else { return };
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    if known.len() >= KNOWN_LIMIT {
+        known.clear();
+    }
+    known.insert(number);
 }
 
 impl fmt::Display for PhoneNumber {

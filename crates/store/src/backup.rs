@@ -27,6 +27,7 @@ async fn unlink_all(tx: &mut Tx, reason: &str) -> Result<Vec<SessionId>, StoreEr
     let now = tx.clock.now();
     let linked: Vec<Uuid> = query_scalar("SELECT id FROM sessions WHERE linked").fetch_all(&mut tx.conn).await.map_err(refused)?;
     query("DELETE FROM signal").execute(&mut tx.conn).await.map_err(refused)?;
+    tx.generations.clear();
     query("UPDATE sessions SET generation = generation + 1").execute(&mut tx.conn).await.map_err(refused)?;
     let sql = "UPDATE sessions SET linked = FALSE, wanted = FALSE, status = ?, reason = ?, last_error = ?, updated_at = ? WHERE linked";
     let update = query(sql).bind(SessionStatus::LoggedOut.as_str()).bind(reason).bind(reason).bind(now.0);

@@ -151,10 +151,16 @@ fn gone() -> StoreError {
 }
 
 impl Tx {
-    /// Refuses whoever is not the present owner; inside the transaction, so that nobody can take over between check and write.
+    /// Refuses whoever is not the present owner; inside the transaction, so that nobody can take over between check and write. What
+    /// was read once in a transaction holds to its end, unless it is changed in it: nobody else writes meanwhile.
     pub(crate) async fn fence(&mut self, id: SessionId, generation: i64) -> Result<(), StoreError> {
+        if let Some(now) = self.generations.get(&id) {
+            return if *now == generation { Ok(()) } else { Err(StoreError::Fenced) };
+        }
         let now = query_scalar::<_, i64>("SELECT generation FROM sessions WHERE id = ?").bind(id.0).fetch_optional(&mut self.conn);
-        if now.await.map_err(refused)? == Some(generation) { Ok(()) } else { Err(StoreError::Fenced) }
+        let now = now.await.map_err(refused)?;
+        self.generations.extend(now.map(|now| (id, now)));
+        if now == Some(generation) { Ok(()) } else { Err(StoreError::Fenced) }
     }
 }
 
@@ -299,6 +305,7 @@ impl Store {
     pub async fn take_session(&self, id: SessionId) -> Result<i64, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
+                tx.generations.remove(&id);
                 let update = query_scalar("UPDATE sessions SET generation = generation + 1 WHERE id = ? RETURNING generation");
                 update.bind(id.0).fetch_optional(&mut tx.conn).await.map_err(refused)?.ok_or_else(gone)
             })

@@ -18,7 +18,8 @@ use crate::teller::Teller;
 use crate::{StoreError, outbox};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use sanasend_model::Clock;
+use sanasend_model::{Clock, SessionId};
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -85,6 +86,8 @@ pub(crate) struct Tx {
     pub(crate) events: Vec<Arc<Event>>,
     /// What the request at hand will write at its end, together.
     pub(crate) queued: Queued,
+    /// Generations of accounts as read in this transaction: many requests of an account share one.
+    pub(crate) generations: HashMap<SessionId, i64>,
     /// Jobs that may be due, told after the commit. Too many do no harm, so a refused request leaves its own here.
     pub(crate) hints: Vec<JobHint>,
     /// Nobody listens to events by webhook, as far as this writer knows; see `webhooks::fan_out`.
@@ -106,6 +109,7 @@ impl Tx {
         }
         let keep = work.run(self).await;
         if !keep {
+            self.generations.clear();
             self.events.truncate(told);
             self.queued = Queued::default();
             // What was concluded from rows that are undone now no longer holds.
@@ -238,7 +242,8 @@ async fn run(conn: Conn, parts: Parts, mut requests: mpsc::Receiver<Request>) {
 impl Parts {
     fn transaction(&self, conn: Conn) -> Tx {
         let (clock, sealer) = (self.clock.clone(), self.sealer.clone());
-        Tx { conn, clock, sealer, events: Vec::new(), queued: Queued::default(), hints: Vec::new(), hookless: false }
+        let (events, queued, hints) = (Vec::new(), Queued::default(), Vec::new());
+        Tx { conn, clock, sealer, events, queued, generations: HashMap::new(), hints, hookless: false }
     }
 
     /// Writes a batch and answers it; gives the connection back unless it is in doubt.
@@ -279,6 +284,7 @@ impl Parts {
         if batch.accepts.is_empty() && batch.work.is_empty() {
             return Ok((tx, None));
         }
+        tx.generations.clear();
         let before = tx.conn.begin(self.teller.has_begun()).await.map_err(refused)?;
         if !batch.accepts.is_empty() {
             batch.accept_results = outbox::accept_all(&mut tx, &batch.accepts).await?;

@@ -88,6 +88,21 @@ pub async fn two_accounts_never_see_each_other<B: Backend>(w: World<B>) {
     assert_eq!(w.signal(two).list_keys(SignalKind::Session, b"").await.map(|keys| keys.len()), Ok(3));
 }
 
+pub async fn a_new_owner_in_the_same_commit_fences_the_old_one<B: Backend>(w: World<B>) {
+    let account = with_values(&w).await;
+    let (old, other) = (w.signal(account), w.account().await);
+    // While this is written, the others come together, and share the next transaction.
+    let long: Vec<_> = (0..812_u32).map(|n| put(SignalKind::PreKey, &n.to_be_bytes(), &[7; 64])).collect();
+    let (_, before, taken, after) = tokio::join!(
+        w.signal(other).apply(long),
+        old.apply(vec![put(SignalKind::Session, b"a1", b"before")]),
+        w.store.take_session(account.id),
+        old.apply(vec![put(SignalKind::Session, b"a1", b"after")]),
+    );
+    assert_eq!((before, taken, after), (Ok(()), Ok(account.generation + 1), Err(StoreError::Fenced)));
+    assert_eq!(old.get(SignalKind::Session, b"a1").await, Ok(Some(b"before".to_vec())));
+}
+
 pub async fn an_old_owner_writes_nothing<B: Backend>(w: World<B>) {
     let account = with_values(&w).await;
     let old = w.signal(account);

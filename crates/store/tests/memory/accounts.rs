@@ -1,7 +1,7 @@
 //! Linked accounts: limits, ownership, events of their status.
 
 use crate::world::{ANNA, Backend, START, World};
-use sanasend_model::{EventKind, Jid, Network, PhoneNumber, SessionId, SessionStatus};
+use sanasend_model::{EventKind, Failure, Jid, MessageStatus, Network, PhoneNumber, SessionId, SessionStatus};
 use sanasend_store::{Created, NewSession, Page, SessionFilter, SessionPatch, SignalChange, SignalKind, StoreError};
 use std::time::Duration;
 
@@ -94,6 +94,25 @@ pub async fn erasing_credentials_unlinks<B: Backend>(w: World<B>) {
     assert_eq!(w.signal(account).get(SignalKind::Device, b"d").await, Ok(None));
     assert!(w.store.session(account.id).await.is_ok_and(|session| session.is_some_and(|session| !session.linked)));
     assert_eq!(w.signal(other).get(SignalKind::Device, b"d").await, Ok(Some(b"v".to_vec())));
+}
+
+pub async fn a_database_that_was_put_back_uses_nothing_of_before<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let patch = SessionPatch { linked: Some(true), wanted: Some(true), ..SessionPatch::default() };
+    w.store.update_session(account.id, account.generation, patch).await.expect("changed");
+    let put = || SignalChange::Put { kind: SignalKind::Device, key: b"d".to_vec(), value: b"v".to_vec() };
+    w.signal(account).apply(vec![put()]).await.expect("put");
+    let waiting = w.send(account, ANNA, "waiting").await;
+    let done = w.store.fence_restored("Put back.").await.expect("fenced");
+    assert_eq!((done.accounts, done.messages), (1, 1));
+    assert_eq!(w.signal(account).get(SignalKind::Device, b"d").await, Ok(None));
+    assert_eq!(w.signal(account).apply(vec![put()]).await, Err(StoreError::Fenced), "whoever owned it before");
+    let session = w.store.session(account.id).await.expect("read").expect("there");
+    assert!(!session.linked && !session.wanted, "{session:?}");
+    assert_eq!((session.status, session.reason.as_deref()), (SessionStatus::LoggedOut, Some("Put back.")));
+    let message = w.store.message(None, waiting.id).await.expect("read").expect("there");
+    assert_eq!((message.status, message.error_code), (MessageStatus::Failed, Some(Failure::OutcomeUnknown)));
+    assert_eq!(w.store.fence_restored("Put back.").await.map(|done| done.accounts), Ok(0), "once is enough");
 }
 
 pub async fn deleting_a_session_takes_its_messages_along<B: Backend>(w: World<B>) {
