@@ -93,8 +93,9 @@ pub async fn a_new_owner_in_the_same_commit_fences_the_old_one<B: Backend>(w: Wo
     let (old, other) = (w.signal(account), w.account().await);
     // While this is written, the others come together, and share the next transaction.
     let long: Vec<_> = (0..812_u32).map(|n| put(SignalKind::PreKey, &n.to_be_bytes(), &[7; 64])).collect();
+    let other = w.signal(other);
     let (_, before, taken, after) = tokio::join!(
-        w.signal(other).apply(long),
+        other.apply(long),
         old.apply(vec![put(SignalKind::Session, b"a1", b"before")]),
         w.store.take_session(account.id),
         old.apply(vec![put(SignalKind::Session, b"a1", b"after")]),
