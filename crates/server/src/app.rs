@@ -15,7 +15,8 @@ use crate::vitals::Vitals;
 use crate::webhooks::Webhooks;
 use sanasend_model::{Clock, Timestamp};
 use sanasend_sandbox::Sandbox;
-use sanasend_store::Store;
+use sanasend_store::limits::Limits;
+use sanasend_store::{Remote, Store};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -29,8 +30,12 @@ pub struct App {
     pub secrets: Secrets,
     /// The database.
     pub store: Store,
-    /// Who is calling: passwords, tokens, keys, and the brakes against guessing.
+    /// Who is calling: passwords, tokens, keys.
     pub auth: Auth,
+    /// How often callers may ask, send and guess.
+    pub limits: Arc<dyn Limits>,
+    /// The Redis that nodes share, where there is one.
+    pub remote: Option<Remote>,
     /// The linked accounts that this process runs.
     pub sessions: Sessions,
     /// Files of messages.

@@ -3,7 +3,8 @@
 //! The HMAC is under a secret of the data folder, so that a stolen database alone opens nothing and no slow hash
 //! is needed on the hot path: a key is 256 random bits. What was checked is remembered for a second so that a
 //! busy key costs no read per request; every change of a user or key in this process makes all of that worthless
-//! at once, and the second bounds what a change by another process (the command line) can be late.
+//! at once. Other nodes are hinted at it through Redis, where there is one, and do the same some milliseconds later.
+//! The second is the bound for all who hear no hint: a node that lost its Redis, a change by the command line.
 
 use crate::secrets::Secret;
 use base64::Engine as _;
@@ -11,12 +12,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sanasend_model::api_key::{self, PREFIX_CHARS};
 use sanasend_model::{ApiKeyId, Clock, Timestamp};
-use sanasend_store::{ApiKey, Store, StoreError, User};
+use sanasend_store::{ApiKey, Remote, Store, StoreError, User};
 use sha2::Sha256;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 
@@ -72,6 +73,7 @@ pub struct Keys {
     /// Moves on with every change of a user or key; what was read under an older one is not believed.
     generation: AtomicU64,
     touched: Mutex<HashMap<ApiKeyId, Timestamp>>,
+    others: OnceLock<Remote>,
 }
 
 impl std::fmt::Debug for Keys {
@@ -85,7 +87,7 @@ impl Keys {
     #[must_use]
     pub fn new(secret: Secret, clock: Arc<dyn Clock>) -> Self {
         let checked = moka::sync::Cache::new(REMEMBERED);
-        Self { secret, clock, checked, generation: AtomicU64::new(0), touched: Mutex::default() }
+        Self { secret, clock, checked, generation: AtomicU64::new(0), touched: Mutex::default(), others: OnceLock::new() }
     }
 
     /// A new key; nothing is stored.
@@ -125,9 +127,22 @@ impl Keys {
         Ok(Ok((checked.user.clone(), checked.key.clone())))
     }
 
+    /// Lets other nodes know of changes from now on.
+    pub fn share(&self, others: Remote) {
+        let _ = self.others.set(others);
+    }
+
     /// Must be called after every change of a user or key, before the change is answered: from then on nothing
-    /// that was read before it is believed.
+    /// that was read before it is believed here, and soon nowhere.
     pub fn forget(&self) {
+        self.forget_here();
+        if let Some(others) = self.others.get() {
+            others.tell_people_changed();
+        }
+    }
+
+    /// The same for this process alone.
+    pub fn forget_here(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         self.checked.invalidate_all();
     }

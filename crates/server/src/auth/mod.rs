@@ -1,12 +1,10 @@
-//! Who is asking: passwords, tokens, API keys, and the brakes on guessing and on asking too much.
+//! Who is asking: passwords, tokens, API keys.
 //!
 //! Apart from `http` because the command line makes passwords and keys too, and because everything here is
 //! about secrets: it is read with other eyes.
 
 pub mod keys;
-pub mod limiter;
 pub mod passwords;
-pub mod throttle;
 pub mod tokens;
 
 use crate::app::App;
@@ -15,6 +13,7 @@ use crate::secrets::Secrets;
 use sanasend_model::Clock;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
 
 /// How often the times of last use of API keys are written down.
 const TOUCH_EVERY: Duration = Duration::from_secs(5);
@@ -28,12 +27,6 @@ pub struct Auth {
     pub tokens: tokens::Tokens,
     /// Makes and checks API keys.
     pub keys: keys::Keys,
-    /// Slows down guessing.
-    pub throttle: throttle::Throttle,
-    /// Requests per minute, per user and per address.
-    pub requests: limiter::Limiter,
-    /// Messages per minute, per user; asked by the outbox.
-    pub messages: limiter::Limiter,
 }
 
 impl Auth {
@@ -50,16 +43,6 @@ impl Auth {
                 clock.clone(),
             ),
             keys: keys::Keys::new(secrets.api_key_hmac.clone(), clock.clone()),
-            throttle: throttle::Throttle::new(
-                throttle::Bounds {
-                    bad_per_minute: config.auth.bad_credentials_per_minute,
-                    failures_before_lock: config.auth.failures_before_lock,
-                    longest_lock: Duration::from_secs(config.auth.longest_lock_minutes * 60),
-                },
-                clock.clone(),
-            ),
-            requests: limiter::Limiter::new(clock.clone()),
-            messages: limiter::Limiter::new(clock.clone()),
         }
     }
 }
@@ -74,6 +57,19 @@ pub async fn keep_house(app: Arc<App>) {
         }
     }
     flush_touches(&app).await;
+}
+
+/// Believes nothing that was read before whenever another node hints that users or keys were changed.
+pub async fn follow_changes(app: Arc<App>) {
+    let Some(remote) = &app.remote else { return };
+    let mut changes = remote.people_changes();
+    let follow = async {
+        // A listener that was too slow has missed hints, which is a hint.
+        while !matches!(changes.recv().await, Err(RecvError::Closed)) {
+            app.auth.keys.forget_here();
+        }
+    };
+    app.shutdown.run_until_cancelled(follow).await;
 }
 
 /// Writes the times of last use that were noted since the last call.

@@ -33,6 +33,11 @@ pub(super) fn whole(config: &Config, reader: &mut Reader) {
     {
         reader.refuse("first_admin.password", &invalid.message);
     }
+    if let Some(url) = &config.redis.url
+        && let Err(why) = sanasend_store::Remote::check_url(&url.0)
+    {
+        reader.refuse("redis.url", &why);
+    }
     media(config, reader);
     sandbox(config, reader);
 }

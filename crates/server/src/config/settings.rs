@@ -126,6 +126,8 @@ section! {
     Limits("limits.", profile) {
         /// API requests of one user in a minute; more are answered 429. 0: no limit.
         requests_per_minute: u32 = 6000, within 0..=100_000_000;
+        /// API requests with one API key in a minute, within those of its user. 0: no limit of its own.
+        requests_per_minute_per_key: u32 = 0, within 0..=100_000_000;
         /// Linked accounts on this server, all users together.
         sessions: u32 = 10_000, within 1..=1_000_000;
         /// Live streams (server-sent events) of one user at once.
@@ -277,6 +279,19 @@ section! {
 }
 
 section! {
+    /// The Redis in which several nodes count their limits together. One process alone needs none.
+    Redis("redis.", profile) {
+        /// Its address: `redis://user:password@host:6379/0`. Empty: limits are counted in this process. While Redis does
+        /// not answer they are as well.
+        url: Option<Hidden> = None;
+        /// What its keys begin with, so that several installations can share one Redis.
+        prefix: String = "sanasend".to_owned();
+        /// How long an answer may take, in milliseconds, before the process counts for itself.
+        timeout_ms: u64 = 50, within 5..=5000;
+    }
+}
+
+section! {
     /// The simulated WhatsApp network. Accounts linked in it never reach the real one.
     SandboxSettings("sandbox.", profile) {
         /// Whether to run it in this process (`serve --sandbox`). New accounts are then sandbox accounts.
@@ -332,6 +347,8 @@ pub struct Config {
     pub store: Store,
     /// Figures for Prometheus.
     pub metrics: Metrics,
+    /// The Redis that nodes share.
+    pub redis: Redis,
     /// The simulated network.
     pub sandbox: SandboxSettings,
     /// The admin made at the first start.
@@ -356,6 +373,7 @@ impl Config {
             media: MediaSettings::read(reader, profile),
             store: Store::read(reader, profile),
             metrics: Metrics::read(reader, profile),
+            redis: Redis::read(reader, profile),
             sandbox: SandboxSettings::read(reader, profile),
             first_admin: FirstAdmin::read(reader, profile),
         };

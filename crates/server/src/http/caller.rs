@@ -9,12 +9,13 @@ use super::error::{ApiError, ErrorCode};
 use super::middleware::Exchange;
 use crate::app::App;
 use crate::auth::keys::KeyRefusal;
-use crate::auth::limiter::Counted;
 use crate::auth::tokens::{Purpose, TokenRefusal};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use sanasend_model::limit::Standing;
 use sanasend_model::{LoginId, Scope, UserId};
+use sanasend_store::limits::{Ask, Counted};
 use sanasend_store::{ApiKey, User};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Caller {
     pub login: Option<LoginId>,
     /// The caller's address, behind trusted proxies.
     pub ip: IpAddr,
+    /// The request and its answer.
+    exchange: Arc<Exchange>,
 }
 
 impl Caller {
@@ -43,6 +46,21 @@ impl Caller {
     #[must_use]
     pub fn acts_as_admin(&self) -> bool {
         self.user.is_admin && self.login.is_some()
+    }
+
+    /// Counts a message against the user's limit per minute. Every send calls it, before the message is accepted.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED`.
+    pub async fn count_message(&self, app: &App) -> Result<(), ApiError> {
+        let per_minute = u32::try_from(self.user.max_messages_per_minute).unwrap_or(u32::MAX);
+        let counted = app.limits.count(&[Ask { what: Counted::Messages(self.id()), per_minute }]).await;
+        let standing = counted.first().copied().unwrap_or(Standing::FREE);
+        self.exchange.note_messages(standing);
+        match standing.wait {
+            Some(wait) => Err(ApiError::because(ErrorCode::RateLimited, "The limit of messages per minute is reached.").retry_after(wait)),
+            None => Ok(()),
+        }
     }
 
     /// Asks for a scope; a person's login has all of them.
@@ -84,17 +102,31 @@ impl FromRequestParts<Arc<App>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let exchange = Exchange::of(parts);
+        exchange.note_route(parts);
         let caller = match credential(&parts.headers)? {
-            Credential::Key(key) => by_key(app, key, exchange.address).await?,
-            Credential::Token(token) => by_token(app, token, exchange.address).await?,
+            Credential::Key(key) => by_key(app, key, exchange).await?,
+            Credential::Token(token) => by_token(app, token, exchange).await?,
         };
-        let standing = app.auth.requests.count(Counted::User(caller.id()), app.config.limits.requests_per_minute);
-        exchange.note(standing, caller.id());
-        if let Some(wait) = standing.wait {
-            return Err(ApiError::new(ErrorCode::RateLimited).retry_after(wait));
-        }
-        exchange.gate.let_through(&caller, parts)?;
+        caller.count_request(app).await?;
+        caller.exchange.gate.let_through(&caller, parts)?;
         Ok(caller)
+    }
+}
+
+impl Caller {
+    /// Counts a request against the user's limit, and against the key's own where there is one.
+    async fn count_request(&self, app: &App) -> Result<(), ApiError> {
+        let limits = &app.config.limits;
+        let mut asks = vec![Ask { what: Counted::Requests(self.id()), per_minute: limits.requests_per_minute }];
+        if let Some(key) = self.key.as_ref().filter(|_| limits.requests_per_minute_per_key > 0) {
+            asks.push(Ask { what: Counted::Key(self.id(), key.id), per_minute: limits.requests_per_minute_per_key });
+        }
+        let counted = app.limits.count(&asks).await;
+        self.exchange.note(&counted, self.id(), self.key.as_ref().map(|key| key.id));
+        match counted.iter().filter_map(|standing| standing.wait).max() {
+            Some(wait) => Err(ApiError::new(ErrorCode::RateLimited).retry_after(wait)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -130,13 +162,14 @@ fn credential(headers: &HeaderMap) -> Result<Credential<'_>, ApiError> {
     Ok(if rest.starts_with("sk_") { Credential::Key(rest) } else { Credential::Token(rest) })
 }
 
-async fn by_key(app: &App, key: &str, ip: IpAddr) -> Result<Caller, ApiError> {
+async fn by_key(app: &App, key: &str, exchange: Arc<Exchange>) -> Result<Caller, ApiError> {
+    let ip = exchange.address;
     let refusal = match app.auth.keys.check(&app.store, key, ip).await? {
-        Ok((user, key)) => return Ok(Caller { user, key: Some(key), login: None, ip }),
+        Ok((user, key)) => return Ok(Caller { user, key: Some(key), login: None, ip, exchange }),
         Err(refusal) => refusal,
     };
     Err(match refusal {
-        KeyRefusal::Unknown => match app.auth.throttle.bad_key(ip) {
+        KeyRefusal::Unknown => match app.limits.bad_guess(ip).await {
             Ok(()) => ErrorCode::InvalidApiKey.into(),
             Err(wait) => ApiError::new(ErrorCode::RateLimited).retry_after(wait.0),
         },
@@ -147,7 +180,7 @@ async fn by_key(app: &App, key: &str, ip: IpAddr) -> Result<Caller, ApiError> {
     })
 }
 
-async fn by_token(app: &App, token: &str, ip: IpAddr) -> Result<Caller, ApiError> {
+async fn by_token(app: &App, token: &str, exchange: Arc<Exchange>) -> Result<Caller, ApiError> {
     let claims = app.auth.tokens.read(token, Purpose::Access)?;
     let user = app.store.user(claims.sub).await?.ok_or(ErrorCode::InvalidToken)?;
     if !user.is_active {
@@ -156,10 +189,10 @@ async fn by_token(app: &App, token: &str, ip: IpAddr) -> Result<Caller, ApiError
     if !app.store.login_is_live(claims.sid).await? {
         return Err(ErrorCode::InvalidToken.into());
     }
-    if !admin_may_come_from(app, &user, ip) {
+    if !admin_may_come_from(app, &user, exchange.address) {
         return Err(ErrorCode::AdminIpNotAllowed.into());
     }
-    Ok(Caller { user: Arc::new(user), key: None, login: Some(claims.sid), ip })
+    Ok(Caller { user: Arc::new(user), key: None, login: Some(claims.sid), ip: exchange.address, exchange })
 }
 
 /// Whether this user, if an admin, may act as one from this address.

@@ -8,10 +8,10 @@ use super::address::client_address;
 use super::caller::carries_credentials;
 use super::error::{ApiError, ErrorCode};
 use super::gate::Gate;
+use super::standing::Standings;
 use crate::app::App;
-use crate::auth::limiter::{Counted, Standing};
 use crate::metrics::requests::Requests;
-use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, OriginalUri, Request, State};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -19,7 +19,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use ipnet::IpNet;
-use sanasend_model::UserId;
+use sanasend_model::limit::Standing;
+use sanasend_model::{ApiKeyId, UserId};
+use sanasend_store::limits::{Ask, Counted};
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -63,8 +65,10 @@ pub struct Exchange {
     pub(super) gate: Gate,
     /// How the caller reached the trusted proxy; `None` without one.
     proxied: Option<Scheme>,
-    standing: OnceLock<Standing>,
+    standings: Standings,
     user: OnceLock<UserId>,
+    key: OnceLock<ApiKeyId>,
+    route: OnceLock<MatchedPath>,
 }
 
 /// How a caller reached a trusted proxy.
@@ -86,15 +90,52 @@ impl Exchange {
         parts.extensions.get::<Arc<Self>>().cloned().unwrap_or_else(|| Arc::new(Self::unknown()))
     }
 
-    /// Remembers who it was and how it stands, for the headers and the log line.
-    pub fn note(&self, standing: Standing, user: UserId) {
-        let _ = self.standing.set(standing);
+    /// Remembers who it was and how it stands (see [`Standings::note_requests`]), for the headers and the logs.
+    pub fn note(&self, counted: &[Standing], user: UserId, key: Option<ApiKeyId>) {
+        self.standings.note_requests(counted);
         let _ = self.user.set(user);
+        if let Some(key) = key {
+            let _ = self.key.set(key);
+        }
+    }
+
+    /// Remembers how the user stands against its limit of messages per minute.
+    pub fn note_messages(&self, standing: Standing) {
+        self.standings.note_messages(standing);
+    }
+
+    /// Remembers which route it took: only those inside the router know.
+    pub fn note_route(&self, parts: &Parts) {
+        if let Some(route) = parts.extensions.get::<MatchedPath>() {
+            let _ = self.route.set(route.clone());
+        }
+    }
+
+    /// The user, once its credentials were checked.
+    #[must_use]
+    pub fn user(&self) -> Option<UserId> {
+        self.user.get().copied()
+    }
+
+    /// The API key that it came with.
+    #[must_use]
+    pub fn key(&self) -> Option<ApiKeyId> {
+        self.key.get().copied()
+    }
+
+    /// The template of the route, like `/api/v1/users/{id}/`.
+    #[must_use]
+    pub fn route(&self) -> Option<&str> {
+        self.route.get().map(MatchedPath::as_str)
     }
 
     fn unknown() -> Self {
-        let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        Self { id: String::new(), address, gate: Gate::default(), proxied: None, standing: OnceLock::new(), user: OnceLock::new() }
+        Self::new(String::new(), IpAddr::V4(Ipv4Addr::UNSPECIFIED), Gate::default(), None)
+    }
+
+    fn new(id: String, address: IpAddr, gate: Gate, proxied: Option<Scheme>) -> Self {
+        let (standings, user, key, route) = (Standings::default(), OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { id, address, gate, proxied, standings, user, key, route }
     }
 }
 
@@ -103,7 +144,8 @@ impl<S: Sync> FromRequestParts<S> for Exchange {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let shared = Self::of(parts);
-        Ok(Self { id: shared.id.clone(), address: shared.address, proxied: shared.proxied, ..Self::unknown() })
+        shared.note_route(parts);
+        Ok(Self::new(shared.id.clone(), shared.address, Gate::default(), shared.proxied))
     }
 }
 
@@ -170,8 +212,10 @@ pub async fn around(State(front): State<Front>, mut request: Request, next: Next
     if response.status().is_client_error() || response.status().is_server_error() {
         response = in_envelope(response);
     }
-    let standing = exchange.standing.get().copied().unwrap_or_else(|| count_stranger(app, &exchange));
-    dress(&mut response, app, &exchange, standing);
+    if !exchange.standings.are_known() {
+        exchange.standings.note_requests(&app.limits.count(&[stranger(app, &exchange)]).await);
+    }
+    dress(&mut response, app, &exchange);
     let took = started.elapsed();
     front.counted.count(method.as_str(), &path, response.status().as_u16(), took);
     span.in_scope(|| log(&exchange, response.status(), took));
@@ -183,14 +227,9 @@ fn begin(front: &Front, request: &Request) -> Exchange {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
     let behind_proxy = front.trusted.iter().any(|network| network.contains(&peer.to_canonical()));
     let scheme = |value: &HeaderValue| if value.as_bytes().eq_ignore_ascii_case(b"https") { Scheme::Https } else { Scheme::Http };
-    Exchange {
-        id: request_id(headers).unwrap_or_else(|| front.app.clock.uuid().to_string()),
-        address: client_address(peer, headers, &front.trusted),
-        gate: front.gate.clone(),
-        proxied: headers.get("x-forwarded-proto").filter(|_| behind_proxy).map(scheme),
-        standing: OnceLock::new(),
-        user: OnceLock::new(),
-    }
+    let proxied = headers.get("x-forwarded-proto").filter(|_| behind_proxy).map(scheme);
+    let id = request_id(headers).unwrap_or_else(|| front.app.clock.uuid().to_string());
+    Exchange::new(id, client_address(peer, headers, &front.trusted), front.gate.clone(), proxied)
 }
 
 /// A caller's own id, when it is short and plain enough to stand in a log.
@@ -229,9 +268,9 @@ fn refuse_early(front: &Front, exchange: &Exchange, request: &Request, path: &st
         return None;
     }
     let app = &front.app;
-    let standing = app.auth.requests.look(Counted::Address(exchange.address), app.config.limits.requests_per_minute);
+    let standing = app.limits.look(stranger(app, exchange));
     let wait = standing.wait?;
-    let _ = exchange.standing.set(standing);
+    exchange.standings.note_requests(&[standing]);
     Some(ApiError::new(ErrorCode::RateLimited).retry_after(wait).into_response())
 }
 
@@ -248,8 +287,8 @@ fn to_https(request: &Request) -> Response {
     }
 }
 
-fn count_stranger(app: &App, exchange: &Exchange) -> Standing {
-    app.auth.requests.count(Counted::Address(exchange.address), app.config.limits.requests_per_minute)
+fn stranger(app: &App, exchange: &Exchange) -> Ask {
+    Ask { what: Counted::address(exchange.address), per_minute: app.config.limits.requests_per_minute }
 }
 
 /// Requests that bring a file, or may have to fetch one first.
@@ -316,7 +355,7 @@ static FIXED_HEADERS: [(HeaderName, HeaderValue); 6] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-fn dress(response: &mut Response, app: &App, exchange: &Exchange, standing: Standing) {
+fn dress(response: &mut Response, app: &App, exchange: &Exchange) {
     let headers = response.headers_mut();
     for (name, value) in &FIXED_HEADERS {
         if !headers.contains_key(name) {
@@ -330,20 +369,7 @@ fn dress(response: &mut Response, app: &App, exchange: &Exchange, standing: Stan
     if let Ok(id) = HeaderValue::from_str(&exchange.id) {
         headers.insert("x-request-id", id);
     }
-    if standing.limit == 0 {
-        return;
-    }
-    let reset = standing.reset.as_secs() + u64::from(standing.reset.subsec_nanos() > 0);
-    let mut put = |name: &'static str, text: String| {
-        if let Ok(value) = HeaderValue::from_str(&text) {
-            headers.insert(name, value);
-        }
-    };
-    put("ratelimit-policy", format!("\"requests\";q={};w=60", standing.limit));
-    put("ratelimit", format!("\"requests\";r={};t={reset}", standing.remaining));
-    put("x-ratelimit-limit", standing.limit.to_string());
-    put("x-ratelimit-remaining", standing.remaining.to_string());
-    put("x-ratelimit-reset", reset.to_string());
+    exchange.standings.write(headers);
 }
 
 /// One line per request, refusals and faults at levels that are on by default: a line per success would be the most

@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod middleware;
 pub mod openapi;
 pub mod page;
+pub mod standing;
 pub mod v1;
 
 pub use caller::Caller;

@@ -5,6 +5,7 @@
 pub mod client_version;
 pub mod first_run;
 pub mod ground;
+pub mod limits;
 pub mod listen;
 pub mod outside_sandbox;
 
@@ -63,6 +64,7 @@ impl Node {
         let counted = crate::metrics::start();
         crate::metrics::commits::watch(&ground.store);
         let auth = Auth::new(&config, &ground.secrets, &clock);
+        let (limits, remote) = limits::make(&config, &auth, &clock).await?;
         let (sandbox, first_run) =
             tokio::try_join!(start_sandbox(&config, &ground), first_run::prepare(&config, &ground.store, &auth, &*clock),)?;
         if let Some(sandbox) = &sandbox {
@@ -85,6 +87,8 @@ impl Node {
             secrets: ground.secrets.clone(),
             store: ground.store.clone(),
             auth,
+            limits,
+            remote,
             sessions,
             media,
             outbox,
@@ -104,6 +108,7 @@ impl Node {
         app.jobs.start();
         chores.push(tokio::spawn(app.sessions.clone().watch_health()));
         chores.push(tokio::spawn(crate::auth::keep_house(app.clone())));
+        chores.push(tokio::spawn(crate::auth::follow_changes(app.clone())));
         let http = listen::serve(listener, app.clone());
         Ok(Self { app, api, first_run, ground, http: Some(http), chores })
     }

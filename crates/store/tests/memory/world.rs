@@ -22,6 +22,12 @@ pub struct StillClock {
     state: AtomicU64,
 }
 
+impl Default for StillClock {
+    fn default() -> Self {
+        Self { now: AtomicI64::new(START.0), state: AtomicU64::new(7) }
+    }
+}
+
 impl StillClock {
     pub fn advance(&self, by: Duration) {
         self.now.fetch_add(i64::try_from(by.as_millis()).expect("not that long"), Ordering::SeqCst);

@@ -2,12 +2,12 @@
 
 use super::users::UserView;
 use crate::app::App;
-use crate::auth::throttle::Wait;
 use crate::auth::tokens::{Pair, Purpose, TokenRefusal, digest};
 use crate::http::caller::admin_may_come_from;
 use crate::http::{Answer, ApiError, Caller, ErrorCode, Exchange, Json, Nothing, OptionalJson, Success, audit};
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
+use sanasend_model::guess::Wait;
 use sanasend_model::{LoginId, Timestamp, user};
 use sanasend_store::{NewLogin, Rotation, Updated, User, UserPatch};
 use serde::{Deserialize, Serialize};
@@ -114,7 +114,7 @@ async fn create_login(
 ) -> Result<Answer<LoggedIn>, ApiError> {
     let ip = exchange.address;
     let username = credentials.username.trim().to_lowercase();
-    let attempt = app.auth.throttle.begin(&username, ip).map_err(too_many)?;
+    let attempt = app.limits.begin_guess(&username, ip).await.map_err(too_many)?;
     let (user, hash) = app.store.user_credentials(&username).await?.unzip();
     // Longer than any password can be: not worth hashing, but it takes as long as any other wrong one.
     let sound = credentials.password.chars().count() <= user::MAX_PASSWORD_CHARS;
@@ -124,7 +124,7 @@ async fn create_login(
         audit::note_as(&app, None, ip, "login.refused", format!("username {shown}"), json!({})).await;
         return Err(ErrorCode::InvalidCredentials.into());
     };
-    app.auth.throttle.forgive(&attempt);
+    app.limits.forgive_guess(attempt).await;
     if !user.is_active {
         return Err(ErrorCode::UserInactive.into());
     }
@@ -218,12 +218,12 @@ async fn change_password(
     caller.require_login()?;
     let name = &caller.user.username;
     user::password(&change.new_password, name).map_err(|refused| ApiError::field("new_password", refused.message))?;
-    let attempt = app.auth.throttle.begin(name, caller.ip).map_err(too_many)?;
+    let attempt = app.limits.begin_guess(name, caller.ip).await.map_err(too_many)?;
     let hash = app.store.user_credentials(name).await?.map(|(_, hash)| hash);
     if !app.auth.passwords.verify(change.current_password, hash).await? {
         return Err(ApiError::field("current_password", "is wrong"));
     }
-    app.auth.throttle.forgive(&attempt);
+    app.limits.forgive_guess(attempt).await;
     let patch = UserPatch { password_hash: Some(app.auth.passwords.hash(change.new_password).await?), ..UserPatch::default() };
     let Updated::Done(user) = app.store.update_user(caller.id(), patch).await? else {
         return Err(ErrorCode::InvalidToken.into());

@@ -3,7 +3,6 @@
 use super::choose::choose_linked;
 use super::view::MessageView;
 use crate::app::App;
-use crate::auth::limiter::Counted;
 use crate::http::{Answer, ApiError, Caller, ErrorCode, JsonBytes, Query, Success};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -133,10 +132,7 @@ pub(super) async fn take_in(app: &App, caller: &Caller, session: SessionId, chec
         Some(id) => Some(quote(app, caller.id(), session, id).await?),
         None => None,
     };
-    let per_minute = u32::try_from(caller.user.max_messages_per_minute).unwrap_or(u32::MAX);
-    if let Some(wait) = app.auth.messages.count(Counted::User(caller.id()), per_minute).wait {
-        return Err(ApiError::because(ErrorCode::RateLimited, "The limit of messages per minute is reached.").retry_after(wait));
-    }
+    caller.count_message(app).await?;
     let Terms { key, fingerprint, wait } = terms;
     let mut message = new_message(app, caller, session, checked);
     message.quoted = quoted;
