@@ -43,6 +43,8 @@ scopes! {
     EventsRead = "events:read",
     /// Manage webhook endpoints, look at their deliveries, replay them.
     WebhooksManage = "webhooks:manage",
+    /// Read the own usage and limits.
+    UsageRead = "usage:read",
 }
 
 impl Scope {

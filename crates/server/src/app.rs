@@ -2,6 +2,7 @@
 //!
 //! Made once by `node::Node` (and by tests), shared as `Arc<App>`: it is the state of the HTTP router.
 
+use crate::api_log::ApiLog;
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::egress::Egress;
@@ -48,6 +49,8 @@ pub struct App {
     pub jobs: Jobs,
     /// Deliveries of events to the endpoints of users.
     pub webhooks: Webhooks,
+    /// What is remembered of requests.
+    pub api_log: Arc<ApiLog>,
     /// The live streams that callers have open.
     pub streams: Streams,
     /// How the parts were a moment ago.

@@ -5,6 +5,7 @@
 //! them the crates store, engine and sandbox. `app` holds the long-lived parts together.
 #![forbid(unsafe_code)]
 
+pub mod api_log;
 pub mod app;
 pub mod auth;
 pub mod backup;

@@ -7,7 +7,7 @@ use crate::messages::{Message, Peer, Quoted};
 use crate::outbox::{insert_messages, sender_key};
 use crate::rows::Place;
 use crate::seal::address;
-use crate::usage::{Usage, day_of};
+use crate::usage::Usage;
 use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::{Content, Direction, EventKind, Jid, MessageId, MessageStatus, SessionId, Timestamp, UserId};
@@ -115,7 +115,7 @@ async fn receive(tx: &mut Tx, session: SessionId, batch: Vec<Incoming>) -> Resul
         ids.push(new.id);
     }
     if received > 0 {
-        tx.add_usage(&[(owner, day_of(now), Usage { received, ..Usage::default() })]).await?;
+        tx.add_usage(&[(owner, now.day(), Usage { received, ..Usage::default() })]).await?;
     }
     tx.record(events).await?;
     Ok(ids)

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod api_keys;
+mod api_log;
 mod audit;
 mod backup;
 mod commits;
@@ -21,6 +22,7 @@ mod media;
 mod messages;
 mod migrations;
 mod outbox;
+mod overview;
 mod page;
 mod proofs;
 pub mod raw;
@@ -37,6 +39,7 @@ mod webhooks;
 mod writer;
 
 pub use api_keys::{ApiKey, ApiKeyFilter, ApiKeyOrder, NewApiKey};
+pub use api_log::{ApiLogFilter, LoggedRequest, RequestCounts, RequestHour, WINDOW as API_LOG_WINDOW};
 pub use audit::{AuditBreak, AuditCheck, AuditEntry, AuditFilter, AuditRecord, AuditStep};
 pub use backup::{Fenced, open_file, seal_file};
 pub use commits::Commit;
@@ -52,12 +55,13 @@ pub use logins::{Login, NewLogin, Rotation};
 pub use media::{Bucket, FileStore, IncomingMedia, LocalFile, MediaPart, NewMedia, Opened};
 pub use messages::{Cursor, Message, MessageFilter, MessageOrder, Peer, Quoted, Settled, TimelineEntry};
 pub use outbox::{Accepted, Backlog, Change, Claimed, Idempotency, NewMessage, News};
-pub use page::{Listed, Ordering, Page};
+pub use overview::UserCounts;
+pub use page::{COUNTED, Listed, LongList, Ordering, Page};
 pub use proofs::Proof;
 pub use remote::{Remote, RemoteOptions};
 pub use sessions::{Created, NewSession, Session, SessionFilter, SessionOrder, SessionPatch};
 pub use signal::{SignalChange, SignalEntry, SignalKind, SignalState};
-pub use usage::Usage;
+pub use usage::{Hour, Usage, UsagePeriod, UsageReport, UsageRow};
 pub use users::{NewUser, Updated, User, UserFilter, UserOrder, UserPatch};
 pub use webhooks::{
     Attempt, AttemptOutcome, AttemptReport, Delivering, Delivery, DeliveryFilter, NewAttempt, NewWebhook, Replay, ReplayOnly, Replayed,

@@ -3,14 +3,13 @@
 //! Nothing here creates or advances a message: that is the business of `outbox` and `inbox` alone.
 
 use crate::dialect::{fetch, query_as, refused};
-use crate::page::{found_in, listed, order_fields};
+use crate::page::{COUNTED, behind, count_up_to, found_in, order_fields};
 use crate::rows::{Place, message};
-use crate::{Listed, Ordering, Page, Store, StoreError};
+use crate::{LongList, Ordering, Page, Store, StoreError};
 use sanasend_model::{
     Content, Direction, Failure, Jid, MessageId, MessageStatus, PhoneNumber, Recipient, SessionId, Step, Timestamp, UserId,
 };
-use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, IntoSimpleExpr, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;
@@ -228,10 +227,17 @@ impl Store {
     }
 
     /// A page of the messages.
-    pub async fn list_messages(&self, filter: &MessageFilter, page: Page) -> Result<Listed<Message>, StoreError> {
-        let Listed { count, results } = listed(sorted(narrow(filter), filter), page, &self.inner.readers).await?;
-        let results = results.into_iter().map(message::Model::read).collect::<Result<_, _>>()?;
-        Ok(Listed { count, results })
+    pub async fn list_messages(&self, filter: &MessageFilter, page: Page) -> Result<LongList<Message>, StoreError> {
+        let rows = sorted(narrow(filter), filter).limit(page.page_size).offset(page.offset());
+        let rows = fetch(rows, &self.inner.readers).await?;
+        let known = page.known_count(rows.len());
+        let count = match known {
+            Some(count) => count,
+            None => count_up_to(COUNTED + 1, narrow(filter), &self.inner.readers).await?,
+        };
+        let next = rows.last().filter(|_| known.is_none()).map(|row| Cursor { created_at: row.created_at, seq: row.seq });
+        let results = rows.into_iter().map(message::Model::read).collect::<Result<_, _>>()?;
+        Ok(LongList { count: count.min(COUNTED), is_exact: count <= COUNTED, results, next })
     }
 
     /// The next `limit` messages behind `cursor` (from the start without one), and the cursor behind them when more follow.
@@ -243,10 +249,8 @@ impl Store {
     ) -> Result<(Vec<Message>, Option<Cursor>), StoreError> {
         use message::Column;
         let mut rows = narrow(filter);
-        if let Some(Cursor { created_at, seq }) = cursor {
-            let place = Expr::tuple([Column::CreatedAt.into_simple_expr(), Column::Seq.into_simple_expr()]);
-            let end = Expr::tuple([Expr::value(created_at), Expr::value(seq)]);
-            rows = rows.filter(if filter.ordering.descending { place.lt(end) } else { place.gt(end) });
+        if let Some(cursor) = cursor {
+            rows = rows.filter(behind(Column::CreatedAt, Column::Seq, cursor, filter.ordering.descending));
         }
         let mut rows = fetch(sorted(rows, filter).limit(limit.saturating_add(1)), &self.inner.readers).await?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -1,7 +1,10 @@
 //! How lists are asked for and answered: numbered pages, orderings, and cursors for lists without end.
+//!
+//! Counting rows costs as much as reading them. Lists of users, keys and accounts are counted exactly; those that grow for
+//! ever ([`LongList`]) up to [`COUNTED`], and say when there are more.
 
-use crate::StoreError;
 use crate::dialect::{FromRow, Pool, count, fetch, like};
+use crate::{Cursor, StoreError};
 use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr, NullOrdering};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, IntoSimpleExpr, Order, QueryOrder, QuerySelect, Select};
 use std::str::FromStr;
@@ -15,10 +18,19 @@ pub struct Page {
     pub page_size: u64,
 }
 
+/// Rows of a long list that are counted.
+pub const COUNTED: u64 = 10_000;
+
 impl Page {
     /// Rows before this page.
-    pub(crate) const fn offset(self) -> u64 {
+    pub const fn offset(self) -> u64 {
         self.page.saturating_sub(1).saturating_mul(self.page_size)
+    }
+
+    /// The number of all rows, where it follows from how many this page has: it is not full, so it is the last.
+    pub(crate) fn known_count(self, found: usize) -> Option<u64> {
+        let found = u64::try_from(found).unwrap_or(u64::MAX);
+        (found < self.page_size && (found > 0 || self.page == 1)).then(|| self.offset() + found)
     }
 }
 
@@ -42,6 +54,19 @@ impl<T> Listed<T> {
     pub fn map<U>(self, turn: impl FnMut(T) -> U) -> Listed<U> {
         Listed { count: self.count, results: self.results.into_iter().map(turn).collect() }
     }
+}
+
+/// One page of a list that grows for ever.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LongList<T> {
+    /// Rows that the filter leaves, on all pages; not beyond [`COUNTED`].
+    pub count: u64,
+    /// Whether there are not more than `count`.
+    pub is_exact: bool,
+    /// Rows of the page asked for.
+    pub results: Vec<T>,
+    /// The place behind this page, where more may follow.
+    pub next: Option<Cursor>,
 }
 
 /// By what a list is sorted: `created_at`, or `-created_at` for the reverse. Newest first when nobody asked.
@@ -90,6 +115,18 @@ where
     let count = count(rows.clone(), on).await?;
     let results = fetch(rows.limit(page.page_size).offset(page.offset()), on).await?;
     Ok(Listed { count, results })
+}
+
+/// How many of `rows` there are, counted up to `most`.
+pub(crate) async fn count_up_to<E: EntityTrait>(most: u64, rows: Select<E>, on: &Pool) -> Result<u64, StoreError> {
+    count(rows.select_only().expr(Expr::cust("1")).limit(most), on).await
+}
+
+/// The rows behind a cursor, in a list sorted by `time` and `seq`.
+pub(crate) fn behind<C: ColumnTrait>(time: C, seq: C, cursor: Cursor, descending: bool) -> Expr {
+    let place = Expr::tuple([time.into_simple_expr(), seq.into_simple_expr()]);
+    let end = Expr::tuple([Expr::value(cursor.created_at), Expr::value(cursor.seq)]);
+    if descending { place.lt(end) } else { place.gt(end) }
 }
 
 /// Whether one of the columns holds `text`, without case.

@@ -212,6 +212,8 @@ section! {
         media_days: u64 = 90, within 0..=36_500;
         /// The event log, in days: how long a client of `GET /events/` may be away and still miss nothing.
         events_days: u64 = 30, within 0..=36_500;
+        /// The API log, in days. The counts of usage stay.
+        api_log_days: u64 = 30, within 0..=36_500;
         /// Jobs that were given up, in days.
         dead_jobs_days: u64 = 30, within 0..=36_500;
         /// Sessions that no account was ever linked to, in hours after they were last changed.
@@ -275,6 +277,17 @@ section! {
         allow: Vec<Cidr> = Cidr::loopback();
         /// A token that opens them from everywhere, sent as `Authorization: Bearer <token>`. Empty: none.
         token: Option<Hidden> = None;
+    }
+}
+
+section! {
+    /// The API log: one row per request, beside the counts, which are always kept. `retention.api_log_days` is how long.
+    ApiLogSettings("api_log.", profile) {
+        /// Whether requests are logged. Usage is counted all the same.
+        enabled: bool = true;
+        /// Rows that are written in a second at most, so that a flood does not fill the disk; requests above that (and
+        /// above 50,000 that wait) are counted and not logged.
+        rows_per_second: usize = 2000, within 10..=100_000;
     }
 }
 
@@ -347,6 +360,8 @@ pub struct Config {
     pub store: Store,
     /// Figures for Prometheus.
     pub metrics: Metrics,
+    /// The API log.
+    pub api_log: ApiLogSettings,
     /// The Redis that nodes share.
     pub redis: Redis,
     /// The simulated network.
@@ -373,6 +388,7 @@ impl Config {
             media: MediaSettings::read(reader, profile),
             store: Store::read(reader, profile),
             metrics: Metrics::read(reader, profile),
+            api_log: ApiLogSettings::read(reader, profile),
             redis: Redis::read(reader, profile),
             sandbox: SandboxSettings::read(reader, profile),
             first_admin: FirstAdmin::read(reader, profile),

@@ -21,6 +21,7 @@ use futures::FutureExt;
 use ipnet::IpNet;
 use sanasend_model::limit::Standing;
 use sanasend_model::{ApiKeyId, UserId};
+use sanasend_store::LoggedRequest;
 use sanasend_store::limits::{Ask, Counted};
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -33,6 +34,9 @@ use tracing::Instrument;
 
 /// Longest request id that is taken from a caller.
 const LONGEST_REQUEST_ID: usize = 128;
+/// What of a method and of a path is kept in the API log.
+const LONGEST_METHOD: usize = 16;
+const LONGEST_PATH: usize = 512;
 
 /// What the middleware needs besides the app.
 #[derive(Clone)]
@@ -167,6 +171,16 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// The same URL with one parameter left out.
+    #[must_use]
+    pub fn without_param(&self, name: &str) -> Self {
+        let kept = form_urlencoded::parse(self.query.as_bytes()).filter(|(key, _)| key != name);
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish();
+        Self { query, ..self.clone() }
+    }
+}
+
 impl FromRequestParts<Arc<App>> for Origin {
     type Rejection = Infallible;
 
@@ -204,7 +218,7 @@ pub async fn around(State(front): State<Front>, mut request: Request, next: Next
     request.extensions_mut().insert(exchange.clone());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let span = tracing::info_span!("request", id = %exchange.id, %method, path);
+    let span = tracing::info_span!("request", id = %exchange.id, %method, %path);
     let mut response = match refuse_early(&front, &exchange, &request, &path) {
         Some(refusal) => refusal,
         None => handle(&front, request, next).instrument(span.clone()).await,
@@ -219,6 +233,9 @@ pub async fn around(State(front): State<Front>, mut request: Request, next: Next
     let took = started.elapsed();
     front.counted.count(method.as_str(), &path, response.status().as_u16(), took);
     span.in_scope(|| log(&exchange, response.status(), took));
+    if path.starts_with("/api/") && !is_health(&path) {
+        app.api_log.note(remembered(app, &exchange, &method, &path, response.status(), took));
+    }
     response
 }
 
@@ -370,6 +387,24 @@ fn dress(response: &mut Response, app: &App, exchange: &Exchange) {
         headers.insert("x-request-id", id);
     }
     exchange.standings.write(headers);
+}
+
+/// What the API log keeps of a request. The query is left out here as well.
+fn remembered(app: &App, exchange: &Exchange, method: &Method, path: &str, status: StatusCode, latency: Duration) -> LoggedRequest {
+    let found = !matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
+    LoggedRequest {
+        user_id: exchange.user(),
+        api_key_id: exchange.key(),
+        method: method.as_str().chars().take(LONGEST_METHOD).collect(),
+        // Routes that ask who calls are noted; the others have no parts in braces.
+        endpoint: exchange.route().or(found.then_some(path)).unwrap_or_default().to_owned(),
+        path: path.chars().take(LONGEST_PATH).collect(),
+        status_code: status.as_u16(),
+        latency,
+        ip: exchange.address,
+        request_id: exchange.id.clone(),
+        at: app.clock.now(),
+    }
 }
 
 /// One line per request, refusals and faults at levels that are on by default: a line per success would be the most

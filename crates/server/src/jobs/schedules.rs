@@ -40,6 +40,9 @@ const SIGNAL: [(SignalKind, Duration); 5] = [
     (SignalKind::MsgSecret, Duration::from_hours(24 * 90)),
 ];
 
+/// Counts by hour are for charts; those by day are kept with each user.
+const HOURS_KEPT: Duration = Duration::from_hours(24 * 400);
+
 /// All schedules of the program. Times are UTC, and spread so that they do not meet.
 #[must_use]
 pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
@@ -50,6 +53,9 @@ pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
         }),
         make("logins.sweep", "Removes logins and refresh tokens that have expired.", "3 * * * *", parts, |p| {
             Box::pin(async move { removed(p.store.delete_expired_logins(p.clock.now()).await, "rows") })
+        }),
+        make("hours.sweep", "Removes counts by hour that no chart shows any more.", "33 3 * * *", parts, |p| {
+            Box::pin(async move { removed(p.store.sweep_hours(p.before(HOURS_KEPT)).await, "hours") })
         }),
         make("signal.sweep", "Removes Signal state that is only needed for a while.", "11 * * * *", parts, |p| Box::pin(sweep_signal(p))),
     ];
@@ -70,6 +76,11 @@ pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
     if let Some(age) = days(keep.events_days) {
         all.push(make("events.sweep", "Removes old entries of the event log.", "29 * * * *", parts, move |p| {
             Box::pin(async move { removed(p.store.sweep_events(p.before(age)).await, "events") })
+        }));
+    }
+    if let Some(age) = days(keep.api_log_days) {
+        all.push(make("api_log.sweep", "Removes old entries of the API log.", "31 * * * *", parts, move |p| {
+            Box::pin(async move { removed(p.store.sweep_requests(p.before(age)).await, "requests") })
         }));
     }
     if let Some(age) = days(keep.dead_jobs_days) {

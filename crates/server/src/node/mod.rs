@@ -12,6 +12,7 @@ pub mod outside_sandbox;
 pub use first_run::{FirstRun, ShownOnce};
 pub use ground::Ground;
 
+use crate::api_log::ApiLog;
 use crate::app::App;
 use crate::auth::Auth;
 use crate::config::Config;
@@ -81,6 +82,8 @@ impl Node {
         let fetcher = crate::media::Fetcher::new(media.clone(), sessions.clone());
         let workers: Vec<Arc<dyn Worker>> = vec![Arc::new(fetcher), Arc::new(Deliver(webhooks.clone()))];
         let jobs = make_jobs(&config, &ground, workers, (&sessions, &media), &clock, &shutdown)?;
+        let rows_per_second = if config.api_log.enabled { config.api_log.rows_per_second } else { 0 };
+        let api_log = Arc::new(ApiLog::new(ground.store.clone(), rows_per_second));
         let app = Arc::new(App {
             config,
             clock,
@@ -95,6 +98,7 @@ impl Node {
             egress,
             webhooks,
             jobs,
+            api_log: api_log.clone(),
             streams: crate::http::v1::streams::Streams::default(),
             vitals: crate::vitals::Vitals::default(),
             sandbox,
@@ -109,6 +113,7 @@ impl Node {
         chores.push(tokio::spawn(app.sessions.clone().watch_health()));
         chores.push(tokio::spawn(crate::auth::keep_house(app.clone())));
         chores.push(tokio::spawn(crate::auth::follow_changes(app.clone())));
+        chores.push(tokio::spawn(api_log.run(shutdown)));
         let http = listen::serve(listener, app.clone());
         Ok(Self { app, api, first_run, ground, http: Some(http), chores })
     }
@@ -137,6 +142,7 @@ impl Node {
         if let Some(sandbox) = &self.app.sandbox {
             sandbox.stop().await;
         }
+        self.app.api_log.finish().await;
         self.ground.store.close().await;
     }
 

@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test stops at the first thing that is not as it should be")]
 
 mod account;
+mod analytics;
 mod api_keys;
 mod audit;
 mod auth;
@@ -18,6 +19,8 @@ mod jobs;
 mod media;
 mod messages;
 mod operations;
+#[path = "../../../store/tests/memory/redis_server.rs"]
+mod redis_server;
 mod sessions;
 mod throttle;
 mod users;

@@ -1,6 +1,9 @@
 //! The brakes: on guessing, and on asking too much.
 
+use crate::redis_server::RedisServer;
 use crate::world::{ADMIN, As, PASSWORD, World};
+use sanasend::config::Hidden;
+use sanasend_store::{Remote, RemoteOptions};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -110,4 +113,56 @@ async fn strangers_are_counted_by_address_and_health_is_always_told() {
     world.get("/health/", As::Nobody).await.is(200, "");
     let admin = world.login_from("192.0.2.50", ADMIN, PASSWORD).await;
     admin.is(200, "");
+}
+
+#[tokio::test]
+async fn a_key_revoked_elsewhere_is_refused_within_a_second_and_at_once_where_a_hint_comes() {
+    let redis = RedisServer::start().await;
+    let world = World::with(|config| config.redis.url = Some(Hidden(redis.url()))).await;
+    world.clock.stop();
+    let admin = world.admin().await;
+    let (_, key) = world.key(&admin, json!({})).await;
+    world.get("/auth/me/", As::Key(&key)).await.is(200, "");
+    world.tamper("UPDATE api_keys SET is_active = FALSE").await;
+    world.get("/auth/me/", As::Key(&key)).await.is(200, "");
+    world.clock.pass(Duration::from_secs(1));
+    world.get("/auth/me/", As::Key(&key)).await.is(401, "API_KEY_REVOKED");
+    world.tamper("UPDATE api_keys SET is_active = TRUE").await;
+    let options = RemoteOptions { url: redis.url(), prefix: "sanasend".into(), patience: Duration::from_secs(10) };
+    let other = Remote::open(options).await.expect("another node");
+    // Hints may be lost, so they are repeated; the clock stands, so nothing but a hint can help.
+    loop {
+        other.tell_people_changed();
+        if world.get("/auth/me/", As::Key(&key)).await.status == 200 {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn limits_over_redis_are_those_of_one_process() {
+    let redis = RedisServer::start().await;
+    let world = World::with(|config| {
+        config.redis.url = Some(Hidden(redis.url()));
+        config.redis.timeout_ms = 5000;
+        config.limits.requests_per_minute = 20;
+    })
+    .await;
+    world.clock.stop();
+    let admin = world.admin().await;
+    for n in (0..20).rev() {
+        let reply = world.get("/auth/me/", As::Token(&admin)).await;
+        assert_eq!(reply.is(200, "").header("x-ratelimit-remaining"), n.to_string());
+    }
+    redis.flush().await;
+    assert_eq!(world.get("/auth/me/", As::Token(&admin)).await.is(429, "RATE_LIMITED").retry_after(), 3);
+    redis.signal("STOP");
+    world.get("/auth/me/", As::Token(&admin)).await.is(429, "RATE_LIMITED");
+    for _ in 0..5 {
+        world.login_from("192.0.2.1", "nobody", "wrong password").await.is(401, "INVALID_CREDENTIALS");
+    }
+    world.login_from("192.0.2.1", "nobody", "wrong password").await.is(429, "RATE_LIMITED");
+    redis.kill();
+    world.get("/auth/me/", As::Token(&admin)).await.is(429, "RATE_LIMITED");
+    world.login_from("192.0.2.2", "nobody", "wrong password").await.is(429, "RATE_LIMITED");
 }

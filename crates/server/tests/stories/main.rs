@@ -14,6 +14,9 @@ mod idempotency;
 mod kills;
 mod media;
 mod offline;
+mod redis_away;
+#[path = "../../../store/tests/memory/redis_server.rs"]
+mod redis_server;
 mod restart;
 mod stopping;
 mod walls;

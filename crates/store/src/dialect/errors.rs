@@ -36,6 +36,7 @@ const TABLES: &[&str] = &[
     "webhook_endpoints",
     "webhook_deliveries",
     "webhook_attempts",
+    "api_log",
 ];
 
 /// Writes the table into an error about a column, which knows only the column.

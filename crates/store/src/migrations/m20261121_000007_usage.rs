@@ -49,8 +49,7 @@ fn usage_hourly() -> TableCreateStatement {
 
 /// Requests by hour, first digit of the status, and step of latency (see `model::latency`).
 fn api_hourly() -> TableCreateStatement {
-    let columns =
-        vec![schema::integer("hour"), schema::integer("status_class"), schema::integer("step"), schema::big_integer("requests")];
+    let columns = vec![schema::integer("hour"), schema::integer("status_class"), schema::integer("step"), schema::big_integer("requests")];
     table("api_hourly", columns).primary_key(&mut key(&["hour", "status_class", "step"])).to_owned()
 }
 

@@ -8,6 +8,7 @@ mod m20261121_000003_messages;
 mod m20261121_000004_jobs;
 mod m20261121_000005_webhooks;
 mod m20261121_000006_media;
+mod m20261121_000007_usage;
 mod m20261121_000008_audit;
 mod m20261121_000009_proofs;
 
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_jobs::Migration),
             Box::new(m20261121_000005_webhooks::Migration),
             Box::new(m20261121_000006_media::Migration),
+            Box::new(m20261121_000007_usage::Migration),
             Box::new(m20261121_000008_audit::Migration),
             Box::new(m20261121_000009_proofs::Migration),
         ]

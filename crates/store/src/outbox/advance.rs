@@ -9,7 +9,7 @@ use crate::dialect::{Rows, pieces, query, query_as, refused};
 use crate::events::NewEvent;
 use crate::messages::Message;
 use crate::rows::message::Model;
-use crate::usage::{Usage, day_of};
+use crate::usage::Usage;
 use crate::writer::Tx;
 use sanasend_model::{EventKind, Failure, MessageId, MessageStatus, SessionId, Step, Timestamp, UserId};
 use std::collections::HashMap;
@@ -94,7 +94,7 @@ impl Tx {
         }
         let (step, kind) = told_as(to);
         self.note((message.id, at, step, message.attempts, detail));
-        self.queued.usage.entry((message.user_id, day_of(at))).or_default().add(usage);
+        self.queued.usage.entry((message.user_id, at.day())).or_default().add(usage);
         self.tell(kind, &message, at);
         Ok(Some(Change { message_id: message.id, wa_message_id: message.wa_message_id, from, to }))
     }
@@ -154,13 +154,21 @@ fn difference(message: &Message, to: MessageStatus) -> Usage {
     match to {
         MessageStatus::Failed => usage.failed = 1,
         MessageStatus::Canceled => {}
-        _ if message.sent_at.is_none() => usage.sent = 1,
+        _ if message.sent_at.is_none() => {
+            usage.sent = 1;
+            usage.media_sent = i64::from(is_media(message.content.kind()));
+        }
         _ => {}
     }
     if message.status == MessageStatus::Failed {
         usage.failed -= 1;
     }
     usage
+}
+
+/// Whether messages of this type carry a file.
+fn is_media(kind: &str) -> bool {
+    matches!(kind, "image" | "video" | "audio" | "voice_note" | "document" | "sticker" | "video_note")
 }
 
 /// How a status is called in the timeline and in the event log.

@@ -4,6 +4,7 @@
 //! `Corrupt` with the place, never a panic.
 
 pub(crate) mod api_key;
+pub(crate) mod api_log;
 pub(crate) mod audit;
 pub(crate) mod event;
 pub(crate) mod job;

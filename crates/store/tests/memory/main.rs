@@ -7,6 +7,7 @@
 mod accepting;
 mod account_state;
 mod accounts;
+mod api_log;
 mod audit;
 mod back;
 mod backend;
@@ -19,6 +20,7 @@ mod out;
 mod people;
 mod redis_server;
 mod sweeps;
+mod usage;
 mod webhooks;
 mod world;
 mod writing;
@@ -151,6 +153,19 @@ macro_rules! on {
                     what_the_owner_wrote_elsewhere_is_outbound,
                     the_original_of_an_incoming_message_is_sealed,
                     a_crash_between_commit_and_acknowledgement_doubles_nothing,
+                ],
+                usage: [
+                    a_day_is_counted_by_what_happened_on_it,
+                    reports_are_by_day_or_month_and_user,
+                    two_stores_on_one_database_keep_the_daily_limit_together,
+                    the_daily_limit_holds_through_a_restart,
+                ],
+                api_log: [
+                    rows_and_counts_are_written_together,
+                    requests_are_filtered_by_everything_an_admin_would_want,
+                    a_cursor_goes_through_the_log_while_it_grows,
+                    long_lists_are_counted_up_to_a_bound_and_say_so,
+                    old_requests_go_and_counts_stay,
                 ],
                 crash: [
                     what_was_answered_survives_a_killed_process,

@@ -1,5 +1,6 @@
 //! Version 1 of the API: its table of contents.
 
+pub mod analytics;
 pub mod api_keys;
 pub mod audit;
 pub mod auth;
@@ -9,6 +10,7 @@ pub mod jobs;
 pub mod messages;
 pub mod sessions;
 pub mod streams;
+pub mod usage;
 pub mod users;
 pub mod webhooks;
 
@@ -29,6 +31,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(jobs::routes())
         .merge(audit::routes())
         .merge(webhooks::routes())
+        .merge(analytics::routes())
+        .merge(usage::routes())
         .merge(health::routes());
     OpenApiRouter::default().merge(health::probes()).nest("/api/v1", v1)
 }

@@ -19,7 +19,8 @@ pub struct World {
     pub clock: Arc<MovableClock>,
     pub node: Node,
     http: reqwest::Client,
-    _folder: tempfile::TempDir,
+    config: Config,
+    folder: tempfile::TempDir,
 }
 
 /// Whose credentials a request carries.
@@ -60,10 +61,27 @@ impl World {
         config.auth.password_passes = 1;
         set(&mut config);
         let clock = Arc::new(MovableClock::default());
-        let node = Node::start(config, clock.clone()).await.expect("the product starts");
+        let node = Node::start(config.clone(), clock.clone()).await.expect("the product starts");
         let base = format!("http://{}", node.api);
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-        Self { base, clock, node, http, _folder: folder }
+        Self { base, clock, node, http, config, folder }
+    }
+
+    /// Stops the product in order and starts it again on the same folder.
+    pub async fn restart(self) -> Self {
+        let Self { clock, node, http, config, folder, .. } = self;
+        node.stop().await;
+        let node = Node::start(config.clone(), clock.clone()).await.expect("the product starts again");
+        Self { base: format!("http://{}", node.api), clock, node, http, config, folder }
+    }
+
+    /// Runs a statement on the database as another process would.
+    pub async fn tamper(&self, sql: &'static str) {
+        use sqlx::ConnectOptions;
+        let path = sanasend::data_dir::database(&self.folder.path().join("data"));
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).busy_timeout(std::time::Duration::from_secs(10));
+        let mut connection = options.connect().await.expect("a second connection");
+        sqlx::query(sql).execute(&mut connection).await.expect("done");
     }
 
     /// A request that nothing was added to.

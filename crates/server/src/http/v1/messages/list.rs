@@ -3,19 +3,19 @@
 use super::choose::choose;
 use super::view::MessageView;
 use crate::app::App;
-use crate::http::{Answer, ApiError, Caller, Origin, Path, Query, Success, page, paged};
+use crate::http::{Answer, ApiError, Caller, LongPage, Origin, Path, Query, Success, long};
 use axum::extract::State;
 use sanasend_model::{Direction, FieldErrors, Invalid, MessageId, MessageStatus, Recipient, Scope, Timestamp};
-use sanasend_store::{Cursor, MessageFilter, MessageOrder};
-use serde::{Deserialize, Serialize};
+use sanasend_store::{MessageFilter, MessageOrder};
+use serde::Deserialize;
 use std::sync::Arc;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListMessages {
-    /// Number of the page, from 1.
+    /// Number of the page, from 1; pages reach as far as `count` does.
     #[param(minimum = 1)]
     page: Option<u64>,
     /// Entries per page, at most 100.
@@ -53,55 +53,32 @@ pub(super) struct ListMessages {
     ordering: Option<String>,
 }
 
-/// One page of messages.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct MessagePage {
-    /// How many there are on all pages; null when a cursor was used.
-    count: Option<u64>,
-    /// Full URL of the next page.
-    next: Option<String>,
-    /// Full URL of the page before.
-    previous: Option<String>,
-    /// What to send as `cursor` to go on; null at the end, and when a page was asked for.
-    next_cursor: Option<String>,
-    /// This page's messages.
-    results: Vec<MessageView>,
-}
-
 /// List messages
 ///
 /// Outbound and inbound, newest first. Use pages for people, `cursor` for programs that read everything.
 #[utoipa::path(get, path = "/messages/list/", tag = "messages", params(ListMessages),
-    responses((status = 200, description = "One page.", body = Success<MessagePage>)),
+    responses((status = 200, description = "One page.", body = Success<LongPage<MessageView>>)),
     extensions(("x-scope" = json!("messages:read")), ("x-error-codes" = json!(["NOT_FOUND"]))))]
 pub(super) async fn list_messages(
     State(app): State<Arc<App>>,
     caller: Caller,
     origin: Origin,
     Query(asked): Query<ListMessages>,
-) -> Result<Answer<MessagePage>, ApiError> {
+) -> Result<Answer<LongPage<MessageView>>, ApiError> {
     caller.require(Scope::MessagesRead)?;
-    let page = page(asked.page, asked.page_size)?;
+    let page = long::page(asked.page, asked.page_size)?;
     let mut filter = filter(&asked)?;
     filter.user_id = Some(caller.id());
     if let Some(session) = &asked.session {
         filter.session_id = Some(choose(&app, caller.id(), Some(session)).await?.id);
     }
     let found = if let Some(text) = asked.cursor.as_deref() {
-        let cursor = read_cursor(text)?;
-        let (messages, next) = app.store.list_messages_after(&filter, cursor, page.page_size).await?;
-        let next_cursor = next.map(|cursor| cursor.to_string());
-        MessagePage {
-            count: None,
-            next: next_cursor.as_deref().map(|cursor| origin.with_param("cursor", cursor)),
-            previous: None,
-            next_cursor,
-            results: messages.into_iter().map(MessageView::from).collect(),
-        }
+        let (messages, next) = app.store.list_messages_after(&filter, long::cursor(text)?, page.page_size).await?;
+        LongPage::behind_cursor(messages.into_iter().map(MessageView::from).collect(), next, &origin)
     } else {
         let listed = app.store.list_messages(&filter, page).await?;
-        let paged = paged(listed, &page, &origin, MessageView::from);
-        MessagePage { count: Some(paged.count), next: paged.next, previous: paged.previous, next_cursor: None, results: paged.results }
+        let messages = listed.results.into_iter().map(MessageView::from).collect();
+        LongPage::of(messages, (listed.count, listed.is_exact), listed.next, &page, &origin)
     };
     Ok(Answer::ok("Messages.", found))
 }
@@ -164,11 +141,4 @@ fn read<T>(errors: &mut FieldErrors, field: &str, text: Option<&str>, parse: imp
 
 fn names<'a>(all: impl Iterator<Item = &'a MessageStatus>) -> String {
     all.map(|status| status.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-fn read_cursor(text: &str) -> Result<Option<Cursor>, ApiError> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    text.parse().map(Some).map_err(|()| ApiError::field("cursor", "must be a `next_cursor` of an earlier answer, or empty"))
 }
