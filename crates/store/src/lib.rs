@@ -21,6 +21,7 @@ mod logins;
 mod media;
 mod messages;
 mod migrations;
+mod nodes;
 mod outbox;
 mod overview;
 mod page;
@@ -54,6 +55,7 @@ pub use jobs::{
 pub use logins::{Login, NewLogin, Rotation};
 pub use media::{Bucket, FileStore, IncomingMedia, LocalFile, MediaPart, NewMedia, Opened};
 pub use messages::{Cursor, Message, MessageFilter, MessageOrder, Peer, Quoted, Settled, TimelineEntry};
+pub use nodes::NodeCall;
 pub use outbox::{Accepted, Backlog, Change, Claimed, Idempotency, NewMessage, News};
 pub use overview::UserCounts;
 pub use page::{COUNTED, Listed, LongList, Ordering, Page};
@@ -74,7 +76,7 @@ use migrations::Migrator;
 use sanasend_model::Clock;
 use sea_orm_migration::MigratorTrait;
 use seal::Sealer;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use teller::Teller;
 use tokio::sync::{broadcast, watch};
@@ -131,6 +133,8 @@ struct Inner {
     teller: Arc<Teller>,
     hints: Arc<jobs::Hints>,
     commits: commits::Watch,
+    /// The node in whose name accounts are taken, where there may be several.
+    node: OnceLock<uuid::Uuid>,
 }
 
 impl Store {
@@ -153,7 +157,7 @@ impl Store {
             commits: commits.clone(),
         };
         let writer = writer::start(conn, parts);
-        let store = Self { inner: Arc::new(Inner { source, readers, writer, sealer, clock, teller, hints, commits }) };
+        let store = Self { inner: Arc::new(Inner { source, readers, writer, sealer, clock, teller, hints, commits, node: OnceLock::new() }) };
         // A first start may have been killed between two migrations: then there is no log yet.
         if store.pending_migrations().await?.is_empty() {
             store.inner.teller.begin(store.last_event().await?).await;

@@ -52,6 +52,8 @@ pub struct Session {
     pub created_at: Timestamp,
     /// When anything of it was last changed.
     pub updated_at: Timestamp,
+    /// The node that runs it, or ran it last, where several nodes share the database.
+    pub owner: Option<uuid::Uuid>,
 }
 
 /// A session to make.
@@ -302,10 +304,18 @@ impl Store {
     }
 
     /// Takes a session over: answers the new generation, and fences every owner before. `Conflict` on `session` when it is gone.
+    /// Where several nodes share the database: `Fenced` while another living node has it.
     pub async fn take_session(&self, id: SessionId) -> Result<i64, StoreError> {
+        let node = self.node();
         self.write(move |tx| {
             Box::pin(async move {
                 tx.generations.remove(&id);
+                if let Some(node) = node {
+                    return match tx.take_for_node(id, node).await? {
+                        Some(generation) => Ok(generation),
+                        None => Err(find(&mut tx.conn, id).await?.map_or_else(gone, |_| StoreError::Fenced)),
+                    };
+                }
                 let update = query_scalar("UPDATE sessions SET generation = generation + 1 WHERE id = ? RETURNING generation");
                 update.bind(id.0).fetch_optional(&mut tx.conn).await.map_err(refused)?.ok_or_else(gone)
             })

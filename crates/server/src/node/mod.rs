@@ -5,6 +5,7 @@
 pub mod client_version;
 pub mod first_run;
 pub mod ground;
+pub mod identity;
 pub mod limits;
 pub mod listen;
 pub mod outside_sandbox;
@@ -61,6 +62,7 @@ impl Node {
             tracing::info!(migrations = applied.len(), "the database was brought up to date");
         }
         ground::prove(&ground.store, &ground.secrets).await?;
+        identity::join(&ground, &*clock).await?;
         let shutdown = CancellationToken::new();
         let counted = crate::metrics::start();
         crate::metrics::commits::watch(&ground.store);
@@ -111,6 +113,7 @@ impl Node {
         app.outbox.start();
         app.jobs.start();
         chores.push(tokio::spawn(app.sessions.clone().watch_health()));
+        chores.push(tokio::spawn(app.sessions.clone().keep_lease()));
         chores.push(tokio::spawn(crate::auth::keep_house(app.clone())));
         chores.push(tokio::spawn(crate::auth::follow_changes(app.clone())));
         chores.push(tokio::spawn(api_log.run(shutdown)));
@@ -143,6 +146,11 @@ impl Node {
             sandbox.stop().await;
         }
         self.app.api_log.finish().await;
+        if let Some(node) = self.ground.store.node()
+            && let Err(error) = self.ground.store.leave_node(node).await
+        {
+            tracing::warn!(%error, "this node could not say goodbye; others take its accounts over when its lease ends");
+        }
         self.ground.store.close().await;
     }
 

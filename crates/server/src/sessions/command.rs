@@ -55,4 +55,6 @@ pub(super) enum Command {
     },
     /// The server stops: close the link, keep everything.
     Stop,
+    /// The account may belong to another node at any moment: close the link at once, write nothing.
+    Yield,
 }

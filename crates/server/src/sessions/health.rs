@@ -55,6 +55,9 @@ impl Sessions {
             return Ok(false);
         }
         let Some(row) = self.shared().store.session(place.id).await? else { return Ok(false) };
+        if self.is_elsewhere(&row) {
+            return Ok(false);
+        }
         if let Some(task) = place.take_task() {
             task.abort();
         }

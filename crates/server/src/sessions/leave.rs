@@ -1,6 +1,7 @@
 //! Going: offline, unlinked, deleted; one account, or all of a user's, or all of the server's.
 
 use super::command::Command;
+use super::elsewhere::Leaving;
 use super::registry::{Place, Sessions};
 use sanasend_model::{Failure, SessionStatus, UserId};
 use sanasend_store::{Page, Session, SessionFilter, SessionPatch, StoreError};
@@ -30,6 +31,9 @@ impl Sessions {
     /// # Errors
     /// When the store is down: nothing changed then.
     pub async fn leave(&self, row: &Session, logout: bool) -> Result<Left, StoreError> {
+        if let Some(node) = self.node_of(row).await? {
+            return self.leave_elsewhere(node, row, Leaving::of(logout)).await;
+        }
         let place = self.place(row);
         let _gate = Self::at_the_gate(&place).await;
         self.leave_at(&place, row, logout).await
@@ -67,6 +71,11 @@ impl Sessions {
     /// # Errors
     /// When the store is down.
     pub async fn delete(&self, row: &Session) -> Result<Left, StoreError> {
+        if let Some(node) = self.node_of(row).await? {
+            let left = self.leave_elsewhere(node, row, Leaving::Delete).await?;
+            self.forget(row);
+            return Ok(left);
+        }
         let place = self.place(row);
         let _gate = Self::at_the_gate(&place).await;
         let left = self.leave_at(&place, row, true).await?;

@@ -63,6 +63,11 @@ impl Live {
         }
     }
 
+    /// What the row says of an account that another node runs: that node keeps the row true, but for codes.
+    pub fn elsewhere(row: &Session) -> Self {
+        Self { status: row.status, reason: row.reason.clone(), ..Self::at_rest(row) }
+    }
+
     /// Forgets every code and passkey: none of them can be used any more.
     pub fn drop_codes(&mut self) {
         self.qr = None;

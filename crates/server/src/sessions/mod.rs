@@ -9,8 +9,10 @@ mod book;
 pub mod bridge;
 mod command;
 mod driver;
+mod elsewhere;
 mod flights;
 mod health;
+mod lease;
 mod leave;
 mod live;
 pub mod qr;
@@ -20,6 +22,7 @@ mod shared;
 mod start;
 mod supervise;
 
+pub use lease::LEASE;
 pub use leave::Left;
 pub use live::{Code, Live};
 pub use registry::{Begin, Known, Parts, Sessions};

@@ -11,8 +11,9 @@ use sanasend_engine::{Engine, EngineError, FetchError};
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{Clock, Jid, Network, PhoneNumber, SessionId, SessionStatus, UserId};
 use sanasend_store::{Message, Session, Store, StoreError};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -68,6 +69,8 @@ pub(super) struct Place {
     pub seat: Arc<Seat>,
     /// Held while a driver is started or stopped, so that there is never more than one.
     gate: tokio::sync::Mutex<()>,
+    /// Whether the truth is being fetched from the node that runs the account.
+    pub(super) mirrored: AtomicBool,
     running: Mutex<Option<Running>>,
 }
 
@@ -131,7 +134,9 @@ impl Sessions {
 
     /// Follows the truth of a session.
     pub fn watch(&self, row: &Session) -> watch::Receiver<Live> {
-        self.place(row).seat.watch()
+        let watch = self.place(row).seat.watch();
+        self.mirror(row);
+        watch
     }
 
     /// A session of a user by name, if this node knows it already.
@@ -171,6 +176,9 @@ impl Sessions {
     /// # Errors
     /// When the store is down.
     pub async fn begin(&self, row: &Session, phone: Option<PhoneNumber>) -> Result<Begin, StoreError> {
+        if let Some(node) = self.node_of(row).await? {
+            return self.begin_elsewhere(node, row, phone).await;
+        }
         let place = self.place(row);
         let _gate = place.gate.lock().await;
         self.let_go(&place).await;
@@ -207,6 +215,9 @@ impl Sessions {
     /// # Errors
     /// When the store is down.
     pub async fn reconnect(&self, row: &Session) -> Result<bool, StoreError> {
+        if let Some(node) = self.node_of(row).await? {
+            return self.reconnect_elsewhere(node, row).await;
+        }
         let place = self.place(row);
         let _gate = place.gate.lock().await;
         if !place.seat.is_linked() || row.network != self.network() {
@@ -228,7 +239,14 @@ impl Sessions {
     ///
     /// # Errors
     /// `Offline` when the account is not running, else what the engine says.
-    pub async fn passkey(&self, id: SessionId, credential: Value) -> Result<(), EngineError> {
+    pub async fn passkey(&self, row: &Session, credential: Value) -> Result<(), EngineError> {
+        match self.node_of(row).await {
+            Ok(Some(node)) => self.told(node, row, json!({"do": "passkey", "credential": credential})).await.ok_or(EngineError::Offline),
+            _ => self.passkey_here(row.id, credential).await,
+        }
+    }
+
+    pub(super) async fn passkey_here(&self, id: SessionId, credential: Value) -> Result<(), EngineError> {
         self.ask(id, |done| Command::Passkey { credential, done }).await.unwrap_or(Err(EngineError::Offline))
     }
 
@@ -236,7 +254,14 @@ impl Sessions {
     ///
     /// # Errors
     /// `Offline` when the account is not running, else what the engine says.
-    pub async fn passkey_confirmed(&self, id: SessionId) -> Result<(), EngineError> {
+    pub async fn passkey_confirmed(&self, row: &Session) -> Result<(), EngineError> {
+        match self.node_of(row).await {
+            Ok(Some(node)) => self.told(node, row, json!({"do": "passkey_confirmed"})).await.ok_or(EngineError::Offline),
+            _ => self.passkey_confirmed_here(row.id).await,
+        }
+    }
+
+    pub(super) async fn passkey_confirmed_here(&self, id: SessionId) -> Result<(), EngineError> {
         self.ask(id, |done| Command::PasskeyConfirmed { done }).await.unwrap_or(Err(EngineError::Offline))
     }
 
@@ -244,7 +269,19 @@ impl Sessions {
     ///
     /// # Errors
     /// `Offline` when the account is not running, else what the engine says.
-    pub async fn mark_read(&self, id: SessionId, chat: Jid, sender: Option<Jid>, wa_message_ids: Vec<String>) -> Result<(), AttemptError> {
+    pub async fn mark_read(&self, row: &Session, chat: Jid, sender: Option<Jid>, wa_message_ids: Vec<String>) -> Result<(), AttemptError> {
+        let Ok(Some(node)) = self.node_of(row).await else { return self.mark_read_here(row.id, chat, sender, wa_message_ids).await };
+        let asked = json!({"do": "mark_read", "chat": chat, "sender": sender, "ids": wa_message_ids});
+        self.told(node, row, asked).await.ok_or(AttemptError::Offline)
+    }
+
+    pub(super) async fn mark_read_here(
+        &self,
+        id: SessionId,
+        chat: Jid,
+        sender: Option<Jid>,
+        wa_message_ids: Vec<String>,
+    ) -> Result<(), AttemptError> {
         let command = |done| Command::MarkRead { chat, sender, wa_message_ids, done };
         self.ask(id, command).await.unwrap_or(Err(AttemptError::Offline))
     }
@@ -300,7 +337,8 @@ impl Sessions {
             return place;
         }
         let seat = Arc::new(Seat::new(self.resting(row), row.last_active_at, self.shared().clock.clone()));
-        let fresh = Place { id: row.id, seat, gate: tokio::sync::Mutex::default(), running: Mutex::default() };
+        let fresh =
+            Place { id: row.id, seat, gate: tokio::sync::Mutex::default(), mirrored: AtomicBool::new(false), running: Mutex::default() };
         let place = self.places().entry(row.id).or_insert_with(|| Arc::new(fresh)).clone();
         let known = Known { id: row.id, seat: place.seat.clone() };
         let mut names = self.inner.names.write().unwrap_or_else(PoisonError::into_inner);
@@ -324,7 +362,7 @@ impl Sessions {
         self.places().values().cloned().collect()
     }
 
-    fn find_place(&self, id: SessionId) -> Option<Arc<Place>> {
+    pub(super) fn find_place(&self, id: SessionId) -> Option<Arc<Place>> {
         self.places().get(&id).cloned()
     }
 
@@ -334,7 +372,7 @@ impl Sessions {
 
     /// What a session is while nothing runs for it.
     pub(super) fn resting(&self, row: &Session) -> Live {
-        let mut live = Live::at_rest(row);
+        let mut live = if self.is_elsewhere(row) { Live::elsewhere(row) } else { Live::at_rest(row) };
         if let Some(sentence) = self.wrong_network(row) {
             live.status = SessionStatus::Failed;
             live.reason = Some(sentence.into());

@@ -61,6 +61,11 @@ impl Seat {
         self.live.subscribe()
     }
 
+    /// Whether anybody follows the truth.
+    pub fn is_watched(&self) -> bool {
+        self.live.receiver_count() > 0
+    }
+
     /// Changes the truth; watchers hear of it only when something is different.
     pub fn show(&self, change: impl FnOnce(&mut Live)) {
         self.live.send_if_modified(|live| {

@@ -26,7 +26,7 @@ impl Sessions {
         let sessions = self.clone();
         let stop = self.shutdown().clone();
         // The truth is shown before the first request is answered, when the store can be read at once.
-        let wanted = match self.shared().store.wanted_sessions().await {
+        let wanted = match self.wanted().await {
             Ok(wanted) => Some(self.show_connecting(wanted)),
             Err(error) => {
                 tracing::warn!(%error, "linked accounts can't be read yet");
@@ -41,7 +41,7 @@ impl Sessions {
             Some(wanted) => wanted,
             None => loop {
                 tokio::time::sleep(TRY_AGAIN).await;
-                if let Ok(wanted) = self.shared().store.wanted_sessions().await {
+                if let Ok(wanted) = self.wanted().await {
                     break self.show_connecting(wanted);
                 }
             },
@@ -59,7 +59,15 @@ impl Sessions {
         self.mend_rows().await;
     }
 
-    async fn bring_one_back(self, row: Session, delay: Duration) {
+    /// The accounts to bring back: all, or, where several nodes share the database, those that no other one runs.
+    async fn wanted(&self) -> Result<Vec<Session>, StoreError> {
+        match self.shared().store.node() {
+            Some(node) => self.shared().store.free_sessions(node, true).await,
+            None => self.shared().store.wanted_sessions().await,
+        }
+    }
+
+    pub(super) async fn bring_one_back(self, row: Session, delay: Duration) {
         tokio::time::sleep(delay).await;
         match self.shared().store.send_again(row.id, self.now().minus(UNPROVEN)).await {
             Ok(0) => {}
@@ -70,6 +78,8 @@ impl Sessions {
             match self.reconnect(&row).await {
                 // Brought back, or gone meanwhile.
                 Ok(_) | Err(StoreError::Conflict { .. }) => return,
+                // Another node was faster.
+                Err(StoreError::Fenced) => return self.show_elsewhere(row.id).await,
                 Err(error) => tracing::warn!(session = %row.id, %error, "account can't be started yet"),
             }
             tokio::time::sleep(TRY_AGAIN).await;
@@ -77,7 +87,7 @@ impl Sessions {
     }
 
     /// Shows what is about to happen, and returns the accounts that this server may open.
-    fn show_connecting(&self, wanted: Vec<Session>) -> Vec<Session> {
+    pub(super) fn show_connecting(&self, wanted: Vec<Session>) -> Vec<Session> {
         let (ours, others): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|row| row.network == self.network());
         for row in &others {
             tracing::warn!(session = %row.id, network = row.network.as_str(), "account of another network stays closed");
@@ -97,7 +107,7 @@ impl Sessions {
             let filter = SessionFilter { status: Some(status), ..SessionFilter::default() };
             let Ok(listed) = self.shared().store.list_sessions(&filter, Page { page: 1, page_size: PAGE }).await else { return };
             for row in listed.results {
-                if row.wanted && row.linked && row.network == self.network() {
+                if (row.wanted && row.linked && row.network == self.network()) || self.is_elsewhere(&row) {
                     continue;
                 }
                 if let Err(error) = self.mend_at_rest(&row).await {
@@ -126,7 +136,7 @@ impl Sessions {
     }
 
     /// A random number from 0 to 1.
-    fn fraction(&self) -> f64 {
+    pub(super) fn fraction(&self) -> f64 {
         let mut random = [0_u8; 2];
         self.shared().clock.fill(&mut random);
         f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX)

@@ -142,3 +142,5 @@ async fn order_in_a_chat_is_the_order_of_acceptance() {
     crate::world::shown_once_in_order(&texts, &friend.shows());
     world.stop().await;
 }
+
+crate::world::also_on_postgres! { a_text_goes_there_and_an_answer_comes_back, order_in_a_chat_is_the_order_of_acceptance }

@@ -46,3 +46,5 @@ async fn a_key_is_remembered_over_a_restart_and_refuses_another_body() {
     assert_eq!(friend.shows(), ["invoice 4", "the next"]);
     world.stop().await;
 }
+
+crate::world::also_on_postgres! { fifty_requests_at_once_with_one_key_are_one_message, a_key_is_remembered_over_a_restart_and_refuses_another_body }

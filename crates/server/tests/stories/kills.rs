@@ -232,3 +232,5 @@ fn written_in_order(split: &Split, number: &str, texts: &[String], accepted: &[V
     let written: Vec<&str> = written.iter().map(String::as_str).filter(|id| ids.contains(id)).collect();
     assert_eq!(written, ids, "written out of order");
 }
+
+crate::world::also_on_postgres! { killed_between_accept_and_send, killed_between_send_and_ack, killed_between_receive_and_commit }

@@ -8,11 +8,13 @@ mod backup;
 mod bad_input;
 mod cli;
 mod codes;
+mod database_down;
 mod disk_full;
 mod first_message;
 mod idempotency;
 mod kills;
 mod media;
+mod nodes;
 mod offline;
 mod redis_away;
 #[path = "../../../store/tests/memory/redis_server.rs"]

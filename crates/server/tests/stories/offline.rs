@@ -67,3 +67,5 @@ async fn a_stanza_that_comes_twice_changes_nothing() {
     assert_eq!(shop.events().await.iter().filter(|event| event["type"] == "message.received").count(), 6);
     world.stop().await;
 }
+
+crate::world::also_on_postgres! { what_was_sent_to_an_absent_friend_is_delivered_when_he_is_back, a_cut_connection_loses_nothing_in_either_direction }

@@ -80,3 +80,5 @@ async fn a_link_in_the_making_survives_nothing_and_leaves_nothing() {
     shop.link().await;
     world.stop().await;
 }
+
+crate::world::also_on_postgres! { linked_accounts_come_back_by_themselves, logging_out_unlinks_the_device_at_whatsapp_too, going_offline_keeps_the_link }

@@ -11,6 +11,7 @@ mod m20261121_000006_media;
 mod m20261121_000007_usage;
 mod m20261121_000008_audit;
 mod m20261121_000009_proofs;
+mod m20261121_000010_nodes;
 
 use sea_orm_migration::prelude::*;
 
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000007_usage::Migration),
             Box::new(m20261121_000008_audit::Migration),
             Box::new(m20261121_000009_proofs::Migration),
+            Box::new(m20261121_000010_nodes::Migration),
         ]
     }
 }

@@ -29,6 +29,7 @@ pub struct Model {
     pub generation: i64,
     pub created_at: i64,
     pub updated_at: i64,
+    pub owner: Option<Uuid>,
 }
 
 from_row!("sessions": Model {
@@ -50,7 +51,8 @@ from_row!("sessions": Model {
     limited_until,
     generation,
     created_at,
-    updated_at
+    updated_at,
+    owner
 });
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -82,6 +84,7 @@ impl Model {
             generation: self.generation,
             created_at: Timestamp(self.created_at),
             updated_at: Timestamp(self.updated_at),
+            owner: self.owner,
         })
     }
 }

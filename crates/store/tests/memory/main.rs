@@ -16,6 +16,7 @@ mod jobs;
 mod limits;
 mod lists;
 mod media;
+mod nodes;
 mod out;
 mod people;
 mod redis_server;
@@ -166,6 +167,10 @@ macro_rules! on {
                     a_cursor_goes_through_the_log_while_it_grows,
                     long_lists_are_counted_up_to_a_bound_and_say_so,
                     old_requests_go_and_counts_stay,
+                ],
+                nodes: [
+                    an_account_has_one_living_owner,
+                    a_node_is_asked_once_and_answers_sealed,
                 ],
                 crash: [
                     what_was_answered_survives_a_killed_process,

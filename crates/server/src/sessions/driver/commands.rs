@@ -64,6 +64,10 @@ impl Driver<'_> {
                 self.close_soon(None);
                 Ok(())
             }
+            Command::Yield => {
+                link.close().await;
+                Err(Turn::Exit(Exit::Fenced))
+            }
         }
     }
 
@@ -96,6 +100,7 @@ impl Driver<'_> {
                 Ok(false)
             }
             Command::Stop => Err(Exit::Done),
+            Command::Yield => Err(Exit::Fenced),
         }
     }
 

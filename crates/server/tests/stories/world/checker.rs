@@ -78,6 +78,18 @@ impl Transcript {
         told.filter_map(|record| record.node["attrs"]["id"].as_str().map(str::to_owned)).collect()
     }
 
+    /// Invariant 6: never two live connections. A connection that was heard is not heard again once another one was.
+    #[track_caller]
+    pub fn one_connection_at_a_time(&self) {
+        let mut heard: Vec<u64> = Vec::new();
+        for record in self.0.iter().filter(|record| record.direction == Direction::In) {
+            if heard.last() != Some(&record.connection) {
+                assert!(!heard.contains(&record.connection), "connection {} lives beside another", record.connection);
+                heard.push(record.connection);
+            }
+        }
+    }
+
     /// How often the companion was let in.
     pub fn logins(&self) -> usize {
         self.0.iter().filter(|record| record.direction == Direction::Out && record.node["tag"] == "success").count()

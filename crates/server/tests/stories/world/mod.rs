@@ -4,6 +4,7 @@
 mod api;
 mod checker;
 mod customer;
+mod database;
 mod friend;
 mod process;
 mod shop;
@@ -11,6 +12,8 @@ mod shop;
 pub use api::{Answer, Api};
 pub use checker::{Transcript, history_of, shown_once, shown_once_in_order};
 pub use customer::{Customer, Heard, Manner};
+pub(crate) use database::also_on_postgres;
+pub use database::{Database, Servers, on_postgres};
 pub use friend::Friend;
 pub use process::{Process, Split};
 pub use shop::{Shop, qr_text, text_of};
@@ -59,6 +62,7 @@ pub async fn settled<T, F: Future<Output = (bool, T)>>(mut probe: impl FnMut() -
 /// A server with the sandbox inside, as `serve --sandbox` starts it.
 pub struct World {
     node: Option<Node>,
+    database: Database,
     folder: TempDir,
     /// The demo user's key, shown at the first start.
     key: String,
@@ -75,19 +79,23 @@ impl World {
     /// The same, with settings of its own.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::of_this_story().await;
         let mut config = settings(folder.path());
+        config.general.database_url = database.setting();
         change(&mut config);
         let node = Node::start(config, Arc::new(SystemClock)).await.expect("the server starts");
         let secret = |shown: &Option<sanasend::node::ShownOnce>| shown.as_ref().and_then(|shown| shown.secret.clone());
         let key = secret(&node.first_run.demo).unwrap_or_default();
         let admin_password = secret(&node.first_run.admin).expect("an admin at the first start");
-        Self { node: Some(node), folder, key, admin_password }
+        Self { node: Some(node), database, folder, key, admin_password }
     }
 
     /// Stops the server in order and starts it again on the same folder.
     pub async fn restart(&mut self) {
         self.node.take().expect("running").stop().await;
-        self.node = Some(Node::start(settings(self.folder.path()), Arc::new(SystemClock)).await.expect("the server starts again"));
+        let mut config = settings(self.folder.path());
+        config.general.database_url = self.database.setting();
+        self.node = Some(Node::start(config, Arc::new(SystemClock)).await.expect("the server starts again"));
     }
 
     /// Stops the server in order.

@@ -1,6 +1,6 @@
 //! The product as a process that can be killed, while the simulated network lives on in the test.
 
-use super::{Api, Friend, Shop};
+use super::{Api, Database, Friend, Shop};
 use sanasend_sandbox::{Control, Sandbox};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -112,6 +112,7 @@ impl Process {
 /// The network here, the product in a process of its own.
 pub struct Split {
     sandbox: Sandbox,
+    database: Database,
     folder: TempDir,
     key_file: PathBuf,
     /// The demo user's key, told at the first start only.
@@ -121,22 +122,27 @@ pub struct Split {
 }
 
 impl Split {
-    /// A network, and the product connected to it.
-    pub async fn start() -> Self {
+    /// A network, and the product connected to it, on this database.
+    pub async fn start_on(database: Database) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let free = "127.0.0.1:0".parse().expect("an address");
         let config = sanasend_sandbox::Config { data_dir: folder.path().join("network"), listen: Some(free), tls_listen: None };
         let sandbox = Sandbox::start(config).await.expect("the network starts");
         let key_file = folder.path().join("network.key");
         std::fs::write(&key_file, hex::encode(sandbox.static_key())).expect("the key file");
-        let mut split = Self { sandbox, folder, key_file, key: None, process: None, number: String::new() };
+        let mut split = Self { sandbox, database, folder, key_file, key: None, process: None, number: String::new() };
         split.run().await;
         split
     }
 
     /// The same with the account linked.
     pub async fn linked() -> Self {
-        let mut split = Self::start().await;
+        Self::linked_on(Database::of_this_story().await).await
+    }
+
+    /// The same on a database of its own.
+    pub async fn linked_on(database: Database) -> Self {
+        let mut split = Self::start_on(database).await;
         let mut shop = split.shop();
         shop.link().await;
         split.number = shop.number;
@@ -151,11 +157,27 @@ impl Split {
 
     /// Starts the product on its folder, led to the network at this address; it expects the key of ours there.
     pub async fn run_against(&mut self, address: &str) {
-        let process = Process::start(self.folder.path(), &self.connected_to(address)).await;
+        let process = Process::start_in(self.folder.path(), &self.connected_to(address), &self.database.environment()).await;
         if let Some(key) = process.ready["demo"]["api_key"].as_str() {
             self.key = Some(key.to_owned());
         }
         self.process = Some(process);
+    }
+
+    /// Starts another node: a folder of its own with the first one's secrets, the same database, the same network.
+    pub async fn another_node(&self) -> (Process, Shop) {
+        let folder = self.folder.path().join("another");
+        let data = folder.join("data");
+        let copied = std::process::Command::new("sh")
+            .args(["-c", "mkdir -p \"$1\" && chmod 700 \"$1\" && cp -a \"$0/secrets\" \"$1/\""])
+            .args([self.data_dir(), data])
+            .status();
+        assert!(copied.expect("sh").success());
+        let address = self.sandbox.addresses().ws.clone().expect("a plain port");
+        let process = Process::start_in(&folder, &self.connected_to(&address), &self.database.environment()).await;
+        let mut shop = Shop::new(process.api().with_key(&self.key()), self.control());
+        shop.number.clone_from(&self.number);
+        (process, shop)
     }
 
     /// `kill -9` of the product; the network stays.

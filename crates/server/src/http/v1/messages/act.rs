@@ -71,7 +71,7 @@ pub(super) async fn read_message(
         return Err(ErrorCode::SessionNotLinked.into());
     }
     let sender: Option<Jid> = if message.chat.is_group() { message.peer.lid.clone().or_else(|| message.peer.jid.clone()) } else { None };
-    let told = app.sessions.mark_read(session.id, message.chat.clone(), sender, vec![message.wa_message_id.clone()]).await;
+    let told = app.sessions.mark_read(&session, message.chat.clone(), sender, vec![message.wa_message_id.clone()]).await;
     told.map_err(|error| match error {
         AttemptError::Offline => ApiError::because(ErrorCode::WrongState, "The account is not connected; try again when it is."),
         other => ApiError::unavailable(format!("{other:?}")),

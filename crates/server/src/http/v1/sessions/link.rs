@@ -109,7 +109,7 @@ pub(super) async fn answer_passkey(
     if app.sessions.live(&row).passkey.is_none() {
         return Err(nothing_waits());
     }
-    app.sessions.passkey(row.id, asked.credential).await.map_err(refused)?;
+    app.sessions.passkey(&row, asked.credential).await.map_err(refused)?;
     Ok(Answer::ok("WhatsApp has the passkey.", view(&app, row)))
 }
 
@@ -129,7 +129,7 @@ pub(super) async fn confirm_passkey(
     if app.sessions.live(&row).passkey_code.is_none() {
         return Err(nothing_waits());
     }
-    app.sessions.passkey_confirmed(row.id).await.map_err(refused)?;
+    app.sessions.passkey_confirmed(&row).await.map_err(refused)?;
     Ok(Answer::ok("Confirmed.", view(&app, row)))
 }
 

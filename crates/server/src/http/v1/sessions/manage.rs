@@ -157,6 +157,7 @@ pub(super) async fn get_session(
 ) -> Result<Answer<SessionView>, ApiError> {
     require_reading(&caller)?;
     let row = own(&app, caller.id(), id).await?;
+    app.sessions.look(&row).await;
     Ok(Answer::ok("The session.", view(&app, row)))
 }
 
@@ -239,7 +240,9 @@ pub(super) async fn note(app: &App, caller: &Caller, action: &'static str, row: 
 
 /// The row of the caller's session that is meant.
 pub(super) async fn find(app: &App, caller: &Caller, which: &Which) -> Result<Session, ApiError> {
-    choose(app, caller.id(), which.session.as_deref()).await
+    let row = choose(app, caller.id(), which.session.as_deref()).await?;
+    app.sessions.look(&row).await;
+    Ok(row)
 }
 
 /// A session as it is now.

@@ -1,0 +1,247 @@
+//! Accounts that another node runs: what is asked of them here is asked there.
+//!
+//! The question and its answer are sealed rows of the database, which all nodes reach already; no node needs an address of
+//! another. An answer carries the truth as the other node sees it, codes included, so that a caller sees the same whichever
+//! node it asks.
+
+use super::leave::Left;
+use super::live::{Code, Live};
+use super::registry::{Begin, Sessions};
+use sanasend_model::{Jid, PhoneNumber, Timestamp};
+use sanasend_store::{NodeCall, Session, StoreError};
+use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+/// How long the other node may take; as long as a question to a driver here.
+const ANSWER_WAIT: Duration = Duration::from_secs(25);
+/// How often an answer is looked for.
+const LOOK: Duration = Duration::from_millis(40);
+/// How often questions of other nodes are looked for.
+const LISTEN: Duration = Duration::from_millis(150);
+/// How often the truth is fetched while somebody follows it.
+const MIRROR: Duration = Duration::from_millis(300);
+
+/// How an account is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaving {
+    Offline,
+    Logout,
+    Delete,
+}
+
+impl Leaving {
+    pub(super) const fn of(logout: bool) -> Self {
+        if logout { Self::Logout } else { Self::Offline }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Logout => "logout",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+impl Sessions {
+    /// Whether another node runs an account, or ran it last.
+    pub(super) fn is_elsewhere(&self, row: &Session) -> bool {
+        let node = self.shared().store.node();
+        node.is_some() && row.owner.is_some() && row.owner != node && !self.is_running(row.id)
+    }
+
+    /// The other, living node that runs an account.
+    pub(super) async fn node_of(&self, row: &Session) -> Result<Option<Uuid>, StoreError> {
+        match row.owner.filter(|_| self.is_elsewhere(row)) {
+            Some(owner) if self.shared().store.node_is_alive(owner).await? => Ok(Some(owner)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Fetches the truth of an account that another node runs; when that does not answer, what the row says is shown.
+    pub async fn look(&self, row: &Session) {
+        if let Ok(Some(node)) = self.node_of(row).await {
+            let _ = self.call(node, row, json!({"do": "look"})).await;
+        }
+    }
+
+    /// Fetches the truth again and again while somebody follows it.
+    pub(super) fn mirror(&self, row: &Session) {
+        let place = self.place(row);
+        if !self.is_elsewhere(row) || place.mirrored.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let (sessions, row) = (self.clone(), row.clone());
+        tokio::spawn(async move {
+            while place.seat.is_watched() && !sessions.shutdown().is_cancelled() && sessions.is_elsewhere(&row) {
+                sessions.look(&row).await;
+                sleep(MIRROR).await;
+            }
+            place.mirrored.store(false, Ordering::SeqCst);
+        });
+    }
+
+    pub(super) async fn begin_elsewhere(&self, node: Uuid, row: &Session, phone: Option<PhoneNumber>) -> Result<Begin, StoreError> {
+        let phone = phone.map(|phone| phone.to_string());
+        let answer = self.call(node, row, json!({"do": "begin", "phone": phone})).await?;
+        Ok(match answer["result"].as_str() {
+            Some("linked") => Begin::Linked,
+            Some("full") => Begin::ServerFull,
+            Some("network") => Begin::OtherNetwork,
+            _ => Begin::UnderWay,
+        })
+    }
+
+    pub(super) async fn reconnect_elsewhere(&self, node: Uuid, row: &Session) -> Result<bool, StoreError> {
+        Ok(self.call(node, row, json!({"do": "reconnect"})).await?["result"] == true)
+    }
+
+    pub(super) async fn leave_elsewhere(&self, node: Uuid, row: &Session, how: Leaving) -> Result<Left, StoreError> {
+        let answer = self.call(node, row, json!({"do": how.as_str()})).await?;
+        Ok(match answer["result"].as_str() {
+            Some("offline") => Left::Offline,
+            Some("unlinked") => Left::Unlinked,
+            Some("here_only") => Left::UnlinkedHereOnly,
+            _ => Left::Nothing,
+        })
+    }
+
+    /// Tells another node something; `None` when it did not take it.
+    pub(super) async fn told(&self, node: Uuid, row: &Session, what: Value) -> Option<()> {
+        let answer = self.call(node, row, what).await.ok()?;
+        (answer["result"] == true).then_some(())
+    }
+
+    /// Asks another node and shows the truth that comes with its answer.
+    pub(super) async fn call(&self, node: Uuid, row: &Session, asked: Value) -> Result<Value, StoreError> {
+        let store = &self.shared().store;
+        let id = store.call_node(node, row.id, asked).await?;
+        let until = Instant::now() + ANSWER_WAIT;
+        while Instant::now() < until {
+            if let Some(answer) = store.node_answer(id).await? {
+                if let Some(why) = answer["failed"].as_str() {
+                    return Err(StoreError::Unavailable(why.to_owned()));
+                }
+                if let Some(live) = read(&answer["live"]) {
+                    self.place(row).seat.show(|shown| *shown = live);
+                }
+                return Ok(answer);
+            }
+            sleep(LOOK).await;
+        }
+        Err(StoreError::Unavailable("the node that runs the account does not answer".into()))
+    }
+
+    /// Answers what other nodes ask.
+    pub(super) async fn answer_calls(&self, node: Uuid) {
+        loop {
+            match self.shared().store.take_node_calls(node).await {
+                Ok(calls) => {
+                    for call in calls {
+                        let sessions = self.clone();
+                        tokio::spawn(async move { sessions.answer(call).await });
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "what other nodes ask can't be read"),
+            }
+            sleep(LISTEN).await;
+        }
+    }
+
+    async fn answer(&self, call: NodeCall) {
+        let answer = match self.carry_out(&call).await {
+            Ok(answer) => answer,
+            Err(error) => json!({"failed": error.to_string()}),
+        };
+        if let Err(error) = self.shared().store.answer_node_call(call.id, answer).await {
+            tracing::warn!(%error, "another node could not be answered");
+        }
+    }
+
+    async fn carry_out(&self, call: &NodeCall) -> Result<Value, StoreError> {
+        let gone = || StoreError::Unavailable("the session is gone".into());
+        let row = self.shared().store.session(call.session_id).await?.ok_or_else(gone)?;
+        if self.is_elsewhere(&row) {
+            return Err(StoreError::Unavailable("the account has moved to another node".into()));
+        }
+        let said = |left: Left| match left {
+            Left::Offline => "offline",
+            Left::Unlinked => "unlinked",
+            Left::UnlinkedHereOnly => "here_only",
+            Left::Nothing => "nothing",
+        };
+        let result = match call.asked["do"].as_str() {
+            Some("begin") => {
+                let phone = call.asked["phone"].as_str().and_then(|phone| PhoneNumber::parse(phone).ok());
+                json!(match self.begin(&row, phone).await? {
+                    Begin::UnderWay => "under_way",
+                    Begin::Linked => "linked",
+                    Begin::ServerFull => "full",
+                    Begin::OtherNetwork => "network",
+                })
+            }
+            Some("reconnect") => json!(self.reconnect(&row).await?),
+            Some("offline") => json!(said(self.leave(&row, false).await?)),
+            Some("logout") => json!(said(self.leave(&row, true).await?)),
+            Some("delete") => json!(said(self.delete(&row).await?)),
+            Some("passkey") => json!(self.passkey_here(row.id, call.asked["credential"].clone()).await.is_ok()),
+            Some("passkey_confirmed") => json!(self.passkey_confirmed_here(row.id).await.is_ok()),
+            Some("mark_read") => json!(self.mark_read_as_asked(&row, &call.asked).await),
+            _ => Value::Null,
+        };
+        Ok(json!({"result": result, "live": write(&self.live(&row))}))
+    }
+
+    async fn mark_read_as_asked(&self, row: &Session, asked: &Value) -> bool {
+        let jid = |name: &str| asked[name].as_str().and_then(Jid::parse);
+        let ids = asked["ids"].as_array().into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect();
+        match jid("chat") {
+            Some(chat) => self.mark_read_here(row.id, chat, jid("sender"), ids).await.is_ok(),
+            None => false,
+        }
+    }
+}
+
+fn write(live: &Live) -> Value {
+    let code = |code: &Option<Code>| code.as_ref().map(|code| json!({"text": code.text, "until": code.expires_at.0}));
+    json!({
+        "status": live.status.as_str(),
+        "reason": live.reason,
+        "linked": live.linked,
+        "qr": code(&live.qr),
+        "pair_code": code(&live.pair_code),
+        "passkey": live.passkey,
+        "passkey_code": live.passkey_code,
+        "phone": live.phone.as_ref().map(ToString::to_string),
+        "jid": live.jid,
+        "lid": live.lid,
+        "push_name": live.push_name,
+        "connected_at": live.connected_at.map(|at| at.0),
+        "limited_until": live.limited_until.map(|at| at.0),
+    })
+}
+
+/// The other node's truth.
+fn read(told: &Value) -> Option<Live> {
+    let code = |told: &Value| Some(Code { text: told["text"].as_str()?.to_owned(), expires_at: Timestamp(told["until"].as_i64()?) });
+    let text = |name: &str| told[name].as_str().map(str::to_owned);
+    let jid = |name: &str| told[name].as_str().and_then(Jid::parse);
+    Some(Live {
+        status: told["status"].as_str()?.parse().ok()?,
+        reason: text("reason"),
+        linked: told["linked"].as_bool()?,
+        qr: code(&told["qr"]),
+        pair_code: code(&told["pair_code"]),
+        passkey: Some(told["passkey"].clone()).filter(|passkey| !passkey.is_null()),
+        passkey_code: text("passkey_code"),
+        phone: told["phone"].as_str().and_then(|phone| PhoneNumber::parse(phone).ok()),
+        jid: jid("jid"),
+        lid: jid("lid"),
+        push_name: text("push_name"),
+        connected_at: told["connected_at"].as_i64().map(Timestamp),
+        limited_until: told["limited_until"].as_i64().map(Timestamp),
+    })
+}

@@ -1,0 +1,59 @@
+//! Two nodes on one database: either answers for all accounts, and when one dies the other takes over.
+
+use crate::world::{Database, Split, Transcript, eventually, qr_text, shown_once_in_order};
+use serde_json::json;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// From the death of a node until its accounts are connected again.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(15);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_killed_is_taken_over() {
+    let mut split = Split::linked_on(Database::postgres().await).await;
+    let (shop, friend) = (split.shop(), split.friend("Friend").await);
+    let (_other, there) = split.another_node().await;
+    assert_eq!(there.status_becomes("connected").await["phone_number"], shop.session().await["phone_number"]);
+    let asked_there = there.send_text(&friend, "asked of the node that does not run it").await;
+    friend.sees("asked of the node that does not run it").await;
+    there.message_becomes(&asked_there, "delivered").await;
+    split.kill().await;
+    let dead = Instant::now();
+    let texts: Vec<String> = (0..10).map(|number| format!("accepted while nobody ran it {number}")).collect();
+    for text in &texts {
+        there.send_text(&friend, text).await;
+    }
+    friend.shows_at_least(texts.len() + 1).await;
+    assert!(dead.elapsed() <= TAKEN_OVER_WITHIN, "taken over after {:?}", dead.elapsed());
+    there.status_becomes("connected").await;
+    shown_once_in_order(&texts, &friend.shows());
+    let transcript = Transcript::of(&split.control(), &there.number);
+    transcript.one_connection_at_a_time();
+    transcript.no_counter_is_reused();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn either_node_links_shows_and_logs_out() {
+    let split = Split::start_on(Database::postgres().await).await;
+    let here = split.shop();
+    let (_other, there) = split.another_node().await;
+    let begun = here.api.post("/sessions/init/", &json!({})).await;
+    let code = qr_text(&begun.body["data"]);
+    let seen = eventually("the code on the other node", || async {
+        let session = there.session().await;
+        (!session["qr_code"].is_null()).then_some(session)
+    });
+    assert_eq!(qr_text(&seen.await), code, "the same code on either node");
+    split.control().scan(&code, None).await.expect("the phone scans");
+    there.status_becomes("connected").await;
+    here.status_becomes("connected").await;
+    let offline = there.api.post("/sessions/disconnect/", &json!({"logout": false})).await;
+    offline.expect(200);
+    here.status_becomes("disconnected").await;
+    there.api.post("/sessions/reconnect/", &json!({})).await.expect(200);
+    here.status_becomes("connected").await;
+    let left = there.api.post("/sessions/disconnect/", &json!({"logout": true})).await;
+    assert_eq!(left.expect(200)["unlinked_at_whatsapp"], true);
+    here.status_becomes("logged_out").await;
+    there.status_becomes("logged_out").await;
+}
