@@ -157,7 +157,8 @@ impl Store {
             commits: commits.clone(),
         };
         let writer = writer::start(conn, parts);
-        let store = Self { inner: Arc::new(Inner { source, readers, writer, sealer, clock, teller, hints, commits, node: OnceLock::new() }) };
+        let store =
+            Self { inner: Arc::new(Inner { source, readers, writer, sealer, clock, teller, hints, commits, node: OnceLock::new() }) };
         // A first start may have been killed between two migrations: then there is no log yet.
         if store.pending_migrations().await?.is_empty() {
             store.inner.teller.begin(store.last_event().await?).await;

@@ -122,7 +122,12 @@ pub struct Split {
 }
 
 impl Split {
-    /// A network, and the product connected to it, on this database.
+    /// A network, and the product connected to it.
+    pub async fn start() -> Self {
+        Self::start_on(Database::of_this_story().await).await
+    }
+
+    /// The same on a database of its own.
     pub async fn start_on(database: Database) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let free = "127.0.0.1:0".parse().expect("an address");
