@@ -139,7 +139,7 @@ async fn ask(world: &World, operation: &Operation, who: As<'_>, asked: &Request)
     let status = response.status().as_u16();
     let mut text = String::new();
     let is_stream = response.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-    let patience = if is_stream { Duration::from_millis(150) } else { Duration::from_secs(60) };
+    let patience = if is_stream { Duration::from_millis(150) } else { Duration::from_mins(1) };
     while let Ok(Ok(Some(chunk))) = tokio::time::timeout(patience, response.chunk()).await {
         text.push_str(&String::from_utf8_lossy(&chunk));
     }
@@ -206,7 +206,7 @@ async fn victim() -> Victim {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_users_things_do_not_exist() {
-    let victim = victim().await;
+    let victim = Box::pin(victim()).await;
     let world = &victim.account.world;
     let admin = world.admin().await;
     let (_, stranger) = world.user(&admin, "stranger").await;
@@ -260,7 +260,7 @@ async fn another_users_things_do_not_exist() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_is_answered_where_others_are_not() {
-    let victim = victim().await;
+    let victim = Box::pin(victim()).await;
     let world = &victim.account.world;
     for operation in matrix().iter().filter(|operation| ["get_message", "get_session", "get_api_key"].contains(&operation.name.as_str())) {
         let mut found = 0;

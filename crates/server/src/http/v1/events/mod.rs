@@ -22,7 +22,7 @@ const DEFAULT_LIMIT: u64 = 100;
 const MAX_LIMIT: u64 = 1000;
 
 /// What every server takes as `wait`; one that is set to less waits less.
-const MOST_WAIT: Duration = Duration::from_secs(60);
+const MOST_WAIT: Duration = Duration::from_mins(1);
 
 /// Everything under `/events/`.
 pub fn routes() -> OpenApiRouter<Arc<App>> {

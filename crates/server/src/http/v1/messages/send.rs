@@ -21,7 +21,7 @@ const PATH: &str = "POST /api/v1/messages/send-text/";
 /// Most bytes of a caller's `metadata`, as JSON.
 const MAX_METADATA: usize = 16 * 1024;
 /// What every server takes as `wait`; one that is set to less waits less.
-const MOST_WAIT: Duration = Duration::from_secs(60);
+const MOST_WAIT: Duration = Duration::from_mins(1);
 const DAY_MS: i64 = 24 * 3600 * 1000;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
