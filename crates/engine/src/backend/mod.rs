@@ -11,6 +11,7 @@
 
 mod app_sync;
 mod device;
+mod inbound;
 mod missed;
 mod msg_secret;
 mod protocol;

@@ -189,7 +189,8 @@ impl ProtocolStore for Backend {
     }
 
     async fn store_pending_inbound(&self, chat: &str, sender: &str, id: &str, message: &[u8]) -> Result<()> {
-        self.put(SignalKind::PendingInbound, key(&[chat, sender, id]), message.to_vec()).await
+        let key = key(&[chat, sender, id]);
+        self.keep_inbound(vec![SignalChange::Put { kind: SignalKind::PendingInbound, key, value: message.to_vec() }]).await
     }
 
     async fn get_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>> {
@@ -215,7 +216,7 @@ impl ProtocolStore for Backend {
             key: key(&[row.chat, row.sender, row.id]),
             value: row.message.to_vec(),
         };
-        self.apply(rows.iter().map(put).collect()).await
+        self.keep_inbound(rows.iter().map(put).collect()).await
     }
 
     async fn delete_pending_inbound_batch(&self, keys: &[PendingInboundKey<'_>]) -> Result<()> {
