@@ -30,11 +30,12 @@ await story('schemathesis', 420_000, async start => {
     })
     const { access } = (await answer.json()).data
     const folder = mkdtempSync(join(tmpdir(), 'sanasend-schemathesis-'))
+    // One worker: with two, Python's compiler now and then fails inside schemathesis ("AST constructor recursion depth mismatch").
     // Not `spawnSync`: somebody has to read the server's log meanwhile, or it stops writing.
     const run = async (name, header, more) => {
         const child = spawn(program, [
             '--config-file', new URL('schemathesis.toml', import.meta.url).pathname, 'run', `${api}/api/schema/`,
-            '--checks', 'all', '--phases', 'examples,coverage,fuzzing', '--max-examples', examples, '--seed', '1700', '--workers', '2',
+            '--checks', 'all', '--phases', 'examples,coverage,fuzzing', '--max-examples', examples, '--seed', '1700', '--workers', '1',
             '--request-timeout', '20', '--generation-database', 'none', '--suppress-health-check', 'all', '--no-color',
             '--exclude-path-regex', '^/api/docs|^/api/redoc', '-H', header, ...more
         ], { stdio: 'inherit', cwd: folder })
@@ -44,7 +45,9 @@ await story('schemathesis', 420_000, async start => {
     const but = names => names.flatMap(name => ['--exclude-operation-id', name])
     try {
         await run('an admin', `Authorization: Bearer ${access}`, but([...streams, 'delete_login']))
-        await run('an API key', `X-API-Key: ${demo.api_key}`, but(streams))
+        // Operations for logins alone refuse a key with 403. That check takes their `Authorization` header away and wants 401,
+        // but the key is still there.
+        await run('an API key', `X-API-Key: ${demo.api_key}`, ['--exclude-checks', 'missing_required_header', ...but(streams)])
         await run('an admin who leaves', `Authorization: Bearer ${access}`, ['--include-operation-id', 'delete_login'])
     } finally {
         rmSync(folder, { recursive: true, force: true })
