@@ -187,6 +187,12 @@ impl Store {
         Ok(all.filter(|name| !applied.contains(name)).collect())
     }
 
+    /// Names of what was applied and this program does not know: a newer one has worked on the database.
+    pub async fn newer_migrations(&self) -> Result<Vec<String>, StoreError> {
+        let known: Vec<String> = Migrator::migrations().into_iter().map(|migration| migration.name().to_owned()).collect();
+        Ok(self.applied_migrations().await?.into_iter().filter(|name| !known.contains(name)).collect())
+    }
+
     /// The list that SeaORM keeps; read by hand because asking SeaORM would make its table.
     async fn applied_migrations(&self) -> Result<Vec<String>, StoreError> {
         if !self.inner.readers.has_table("seaql_migrations").await? {

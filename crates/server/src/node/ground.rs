@@ -48,6 +48,8 @@ pub async fn is_fresh(config: &Config) -> anyhow::Result<bool> {
 
 /// Opens the database without taking the data folder's lock: for commands that may run beside a server.
 ///
+/// A database that a newer program has changed is refused: what this one does not know it could only break.
+///
 /// # Errors
 /// A sentence when it can't be opened.
 pub async fn open_store(config: &Config, secrets: &Secrets, clock: Arc<dyn Clock>) -> anyhow::Result<Store> {
@@ -59,7 +61,16 @@ pub async fn open_store(config: &Config, secrets: &Secrets, clock: Arc<dyn Clock
         readers: config.store.readers,
         timeout: timeout(config),
     };
-    Store::open(options, clock).await.with_context(|| format!("can't open the database {database}"))
+    let store = Store::open(options, clock).await.with_context(|| format!("can't open the database {database}"))?;
+    let newer = store.newer_migrations().await.with_context(|| format!("can't open the database {database}"))?;
+    if let Some(name) = newer.last() {
+        store.close().await;
+        bail!(
+            "the database {database} was changed by a newer program (it has the migration {name}): run that program, or put back a \
+             backup from before the upgrade"
+        );
+    }
+    Ok(store)
 }
 
 /// Refuses to work on a database with secrets that are not those that it was written with: of another data folder, or of a

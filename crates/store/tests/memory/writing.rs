@@ -95,7 +95,10 @@ pub async fn a_closed_store_answers_unavailable<B: Backend>(w: World<B>) {
 
 pub async fn migrations_are_named_and_applied_once<B: Backend>(w: World<B>) {
     assert_eq!(w.store.pending_migrations().await, Ok(Vec::new()));
+    assert_eq!(w.store.newer_migrations().await, Ok(Vec::new()));
     assert_eq!(w.store.migrate().await, Ok(Vec::new()));
+    w.tamper("INSERT INTO seaql_migrations VALUES ('m2999_of_a_newer_program', 1)").await;
+    assert_eq!(w.store.newer_migrations().await, Ok(vec!["m2999_of_a_newer_program".to_owned()]));
     let folder = tempfile::tempdir().expect("a folder");
     let (_backend, database) = B::fresh(folder.path()).await;
     let fresh = w.open_at(&database).await;
