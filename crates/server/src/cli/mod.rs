@@ -10,6 +10,7 @@ pub mod client;
 pub mod config;
 pub mod data;
 pub mod doctor;
+pub mod health;
 pub mod migrate;
 pub mod out;
 pub mod restore;
@@ -80,6 +81,8 @@ pub enum Command {
     Restore(restore::RestoreArgs),
     /// Check this installation and say what is wrong with it.
     Doctor(doctor::DoctorArgs),
+    /// Ask a running server whether it can work; exit code 0 when it can.
+    Health(health::HealthArgs),
     /// Print the OpenAPI document.
     Openapi,
     /// Print the completions of a shell.
@@ -125,6 +128,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Restore(args) => restore::run(args, &places).await?,
         Command::Config(args) => config::run(&args, &places)?,
         Command::Doctor(args) => return doctor::run(&args, &places).await,
+        Command::Health(args) => return health::run(&args, &places).await,
         Command::Openapi => out::line(&crate::http::openapi_document()),
         Command::Completions { shell } => {
             let mut text = Vec::new();

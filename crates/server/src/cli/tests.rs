@@ -62,6 +62,7 @@ fn every_command_of_the_issue_is_there() {
         "sanasend send +12025550123 hello --wait",
         "sanasend config --check",
         "sanasend doctor",
+        "sanasend health --wait 5",
         "sanasend openapi",
         "sanasend completions bash",
         "sanasend loadtest --seconds 1 --accounts 2 --clients 3 --json",

@@ -134,3 +134,38 @@ fn texts_made_from_the_code_are_printed() {
     assert!(answer(folder.path(), &["config"]).contains("--data-dir"), "the source of the data folder is told");
     assert!(answer(folder.path(), &["config", "--docs"]).starts_with("# Configuration"));
 }
+
+#[test]
+fn health_says_by_its_exit_code_whether_a_server_can_work() {
+    let folder = folder();
+    assert!(complaint(folder.path(), &["health", "--url", "http://127.0.0.1:9"]).contains("does not answer"));
+    assert!(complaint(folder.path(), &["health", "--url", "nowhere"]).contains("is no URL"));
+    let mut server = Server::start(folder.path(), &["--json"]);
+    let ready = server.ready();
+    let url = ready["api"].as_str().expect("url");
+    assert_eq!(answer(folder.path(), &["health", "--url", url]), "Ready.\n");
+    assert_eq!(answer(folder.path(), &["health", "--live", "--url", url]), "Alive.\n");
+    let by_setting = sanasend(folder.path()).arg("health").env("SANASEND_LISTEN", url.trim_start_matches("http://")).output().expect("runs");
+    assert!(by_setting.status.success(), "{}", String::from_utf8_lossy(&by_setting.stderr));
+    // Another server than ours answers something, and that is no good news.
+    let strange = complaint(folder.path(), &["health", "--url", &format!("{url}/api/v1/users")]);
+    assert!(strange.contains("404"), "{strange}");
+}
+
+#[test]
+fn health_waits_for_a_server_that_starts() {
+    let (folder, port) = (folder(), std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let address = port.local_addr().expect("address").to_string();
+    let waiting = sanasend(folder.path())
+        .args(["health", "--wait", "60", "--url", &format!("http://{address}")])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("starts");
+    // It has asked once, and nobody answered it, before there is a server.
+    drop(port.accept().expect("a question"));
+    drop(port);
+    let _server = Server::spawn(sanasend(folder.path()).args(["serve", "--json", "--listen", &address]));
+    let output = waiting.wait_with_output().expect("ends");
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "Ready.\n");
+}
