@@ -23,6 +23,13 @@ fn the_papers_are_there() {
         "docs/configuration.md",
         "docs/errors.md",
         "docs/sandbox.md",
+        "docs/installation.md",
+        "docs/deployment.md",
+        "docs/hardening.md",
+        "docs/monitoring.md",
+        "docs/backup.md",
+        "docs/upgrade.md",
+        "docs/troubleshooting.md",
         "interop/package-lock.json",
     ] {
         assert!(top().join(path).is_file(), "{path} is missing");

@@ -6,6 +6,7 @@
 
 mod dependencies;
 mod documents;
+mod guides;
 mod shape;
 mod source;
 mod walls;

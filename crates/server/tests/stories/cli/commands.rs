@@ -145,7 +145,8 @@ fn health_says_by_its_exit_code_whether_a_server_can_work() {
     let url = ready["api"].as_str().expect("url");
     assert_eq!(answer(folder.path(), &["health", "--url", url]), "Ready.\n");
     assert_eq!(answer(folder.path(), &["health", "--live", "--url", url]), "Alive.\n");
-    let by_setting = sanasend(folder.path()).arg("health").env("SANASEND_LISTEN", url.trim_start_matches("http://")).output().expect("runs");
+    let by_setting =
+        sanasend(folder.path()).arg("health").env("SANASEND_LISTEN", url.trim_start_matches("http://")).output().expect("runs");
     assert!(by_setting.status.success(), "{}", String::from_utf8_lossy(&by_setting.stderr));
     // Another server than ours answers something, and that is no good news.
     let strange = complaint(folder.path(), &["health", "--url", &format!("{url}/api/v1/users")]);
