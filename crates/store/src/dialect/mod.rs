@@ -6,10 +6,12 @@
 //! [`query`], [`query_as`] and [`query_scalar`] look like sqlx's own. sqlx's `Any` driver is not used: it knows no UUIDs,
 //! no typed NULLs, and copies every row.
 
+mod cell;
 mod errors;
 mod lists;
 mod postgres;
 mod query;
+mod readers;
 mod rows;
 mod sqlite;
 mod value;
@@ -25,9 +27,10 @@ pub(crate) use value::{DbRow, FromRow};
 use crate::migrations::Migrator;
 use crate::{Database, StoreError};
 use postgres::{PgConn, Readers};
+use readers::FileReaders;
 use sea_orm::{SqlxPostgresConnector, SqlxSqliteConnector};
 use sea_orm_migration::MigratorTrait;
-use sqlx::{Connection, SqliteConnection, SqlitePool};
+use sqlx::{Connection, SqliteConnection};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +44,7 @@ pub(crate) enum Conn {
 /// Several connections, for reading.
 #[derive(Clone)]
 pub(crate) enum Pool {
-    Sqlite(SqlitePool),
+    Sqlite(Arc<FileReaders>),
     Postgres(Arc<Readers>),
 }
 
@@ -78,7 +81,7 @@ impl Source {
     /// The connections that read.
     pub(crate) async fn connect_readers(&self, count: u32) -> Result<Pool, StoreError> {
         match self {
-            Self::Sqlite(path) => sqlite::connect_readers(path, count).await,
+            Self::Sqlite(path) => sqlite::connect_readers(path, count),
             Self::Postgres(address) => Ok(Pool::Postgres(Arc::new(address.readers(count)))),
         }
     }
@@ -150,7 +153,7 @@ impl Pool {
     /// Ends the connections in good order.
     pub(crate) async fn close(&self) {
         match self {
-            Self::Sqlite(pool) => pool.close().await,
+            Self::Sqlite(readers) => readers.close().await,
             Self::Postgres(readers) => readers.close().await,
         }
     }
