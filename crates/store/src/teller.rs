@@ -3,6 +3,7 @@
 //! This node's own commits are told by its writer. What other nodes of a PostgreSQL database commit is heard by
 //! `LISTEN`, and looked for once a second in case that failed; the log itself is then read from where this node stopped.
 
+use crate::counts::Counts;
 use crate::dialect::{Address, Pool};
 use crate::events::Event;
 use crate::{Store, StoreError};
@@ -26,11 +27,14 @@ pub(crate) struct Teller {
     cursor: Mutex<i64>,
     written: watch::Sender<i64>,
     changes: broadcast::Sender<Arc<Event>>,
+    counts: Arc<Counts>,
 }
 
 impl Teller {
-    pub(crate) fn new(readers: Pool) -> Self {
-        Self { readers, cursor: Mutex::new(NO_LOG), written: watch::Sender::new(NO_LOG), changes: broadcast::Sender::new(TOLD) }
+    /// Nobody is told anything before `counts` has forgotten what it made wrong.
+    pub(crate) fn new(readers: Pool, counts: Arc<Counts>) -> Self {
+        let (written, changes) = (watch::Sender::new(NO_LOG), broadcast::Sender::new(TOLD));
+        Self { readers, cursor: Mutex::new(NO_LOG), written, changes, counts }
     }
 
     /// Starts behind this cursor: what is in the log was told before.
@@ -97,6 +101,7 @@ impl Teller {
     }
 
     fn tell_one(&self, cursor: &mut i64, event: Arc<Event>) {
+        self.counts.forget(event.user_id);
         if event.seq > *cursor {
             *cursor = event.seq;
             self.written.send_replace(event.seq);

@@ -154,12 +154,18 @@ impl Store {
     /// THE way back: news moves messages forward, writes timeline, events and usage, and removes outbox rows of what is
     /// settled. The same news again changes nothing.
     pub async fn apply(&self, session_id: SessionId, generation: i64, news: Vec<News>) -> Result<Vec<Change>, StoreError> {
-        self.write(move |tx| {
+        // It moves messages to another chat, which is no news to anybody outside.
+        let moved = news.iter().any(|news| matches!(news, News::Resolved { .. }));
+        let changes = self.write(move |tx| {
             Box::pin(async move {
                 tx.fence(session_id, generation).await?;
                 apply(tx, session_id, news).await
             })
-        })
-        .await
+        });
+        let changes = changes.await;
+        if moved {
+            self.inner.counts.forget_all();
+        }
+        changes
     }
 }

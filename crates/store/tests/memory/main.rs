@@ -211,6 +211,7 @@ macro_rules! on {
                 lists: [
                     messages_are_filtered_by_everything_a_person_would_want,
                     pages_count_all_and_show_some,
+                    a_remembered_count_is_never_behind_what_was_answered,
                     a_cursor_misses_and_repeats_nothing_while_messages_arrive,
                     another_users_message_is_not_there,
                     events_follow_a_cursor_without_gaps,
