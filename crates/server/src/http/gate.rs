@@ -14,6 +14,7 @@ use sanasend_model::Scope;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
+use utoipa::openapi::path::{Operation, PathItem, Paths};
 
 /// What one operation asks for, everything of it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,6 +24,15 @@ struct Needs {
     admin: bool,
 }
 
+impl Needs {
+    fn of(operation: &Operation) -> Self {
+        let said = |name: &str| operation.extensions.as_ref().and_then(|extensions| extensions.get(name));
+        let is_true = |name| said(name).and_then(Value::as_bool) == Some(true);
+        let scope = said("x-scope").and_then(Value::as_str).and_then(|text| text.parse().ok());
+        Self { scope, login: is_true("x-login"), admin: is_true("x-admin") }
+    }
+}
+
 /// The needs of every operation. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Gate {
@@ -30,19 +40,24 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// The gate of a document.
+    /// The gate of a document's paths, as the handlers wrote them.
     #[must_use]
-    pub fn of(document: &Value) -> Self {
-        let mut needs: HashMap<String, Vec<(Method, Needs)>> = HashMap::new();
-        for (path, item) in document["paths"].as_object().into_iter().flatten() {
-            for (method, operation) in item.as_object().into_iter().flatten() {
-                let Ok(method) = method.to_uppercase().parse() else { continue };
-                let scope = operation["x-scope"].as_str().and_then(|text| text.parse().ok());
-                let (login, admin) = (operation["x-login"] == true, operation["x-admin"] == true);
-                needs.entry(path.clone()).or_default().push((method, Needs { scope, login, admin }));
-            }
-        }
-        Self { needs: Arc::new(needs) }
+    pub fn of(paths: &Paths) -> Self {
+        let of_item = |(path, item): (&String, &PathItem)| {
+            let operations = [
+                (Method::GET, &item.get),
+                (Method::PUT, &item.put),
+                (Method::POST, &item.post),
+                (Method::DELETE, &item.delete),
+                (Method::OPTIONS, &item.options),
+                (Method::HEAD, &item.head),
+                (Method::PATCH, &item.patch),
+                (Method::TRACE, &item.trace),
+            ];
+            let needs = operations.into_iter().filter_map(|(method, operation)| Some((method, Needs::of(operation.as_ref()?))));
+            (path.clone(), needs.collect())
+        };
+        Self { needs: Arc::new(paths.paths.iter().map(of_item).collect()) }
     }
 
     /// Lets a caller through to the operation that a request is for.
