@@ -61,26 +61,21 @@ pub async fn prepare(config: &Config, store: &Store, auth: &Auth, clock: &dyn Cl
         return Ok(FirstRun { admin, demo });
     }
     let password = config.first_admin.password.as_ref().map_or_else(|| make_password(clock), |password| password.0.clone());
-    // Nobody logs in as the demo user: its password is made and forgotten. Both are hashed at once, since a first
-    // start waits for little else.
-    let hash_for_demo = async { if in_sandbox { auth.passwords.hash(make_password(clock)).await.map(Some) } else { Ok(None) } };
-    let (hash, demo_hash) = tokio::try_join!(auth.passwords.hash(password.clone()), hash_for_demo)?;
     // The demo user comes first: an admin in the database means that all of this was done, whenever a start was cut off.
-    let demo = match demo_hash {
-        Some(hash) => Some(make_demo(store, auth, hash).await?),
-        None => None,
-    };
+    let demo = if in_sandbox { Some(make_demo(store, auth).await?) } else { None };
+    let hash = auth.passwords.hash(password.clone()).await?;
     let username = sanasend_model::user::username(&config.first_admin.username)?;
     store.create_user(new_user(&username, true, hash)).await.context("the first admin could not be made")?;
     Ok(FirstRun { admin: Some(ShownOnce { username, secret: Some(password) }), demo })
 }
 
-async fn make_demo(store: &Store, auth: &Auth, hash: String) -> anyhow::Result<ShownOnce> {
+async fn make_demo(store: &Store, auth: &Auth) -> anyhow::Result<ShownOnce> {
+    // Nobody logs in as the demo user: it has no password.
     let new = NewUser {
         max_messages_per_day: DEMO_MESSAGES,
         max_messages_per_minute: DEMO_MESSAGES,
         max_sessions: DEMO_SESSIONS,
-        ..new_user(DEMO_USER, false, hash)
+        ..new_user(DEMO_USER, false, auth.passwords.of_nobody())
     };
     let user = match store.create_user(new).await {
         // A start that was cut off made it and showed its key to nobody: it gets another.
