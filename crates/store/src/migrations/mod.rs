@@ -12,6 +12,7 @@ mod m20261121_000007_usage;
 mod m20261121_000008_audit;
 mod m20261121_000009_proofs;
 mod m20261121_000010_nodes;
+mod m20261127_000011_message_status;
 
 use sea_orm_migration::prelude::*;
 
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000008_audit::Migration),
             Box::new(m20261121_000009_proofs::Migration),
             Box::new(m20261121_000010_nodes::Migration),
+            Box::new(m20261127_000011_message_status::Migration),
         ]
     }
 }
