@@ -11,6 +11,7 @@ mod child;
 mod customer;
 mod disk;
 mod fire;
+mod long;
 mod places;
 mod report;
 mod sends;
@@ -49,13 +50,17 @@ pub struct LoadtestArgs {
     /// Clients of the accept measurement with many.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub clients: u64,
-    /// Measure accepts on this empty PostgreSQL database (`postgres://...`). [default: SQLite in a temporary folder]
+    /// Measure accepts (or, with --rows, lists) on this empty PostgreSQL database (`postgres://...`). [default: SQLite in a temporary folder]
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
     /// Requests in a second, instead of clients that each wait for their answer: for latency. Times then run from the moment a
     /// request was due.
     #[arg(long)]
     pub rate: Option<f64>,
+    /// Measure lists in a database of so many messages, events and lines of the API log, and nothing else. Five million take
+    /// some minutes and about 8 GB of disk.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1000..=100_000_000), conflicts_with = "url")]
+    pub rows: Option<u64>,
     #[command(flatten)]
     against: against::Against,
     /// Print the figures as one JSON object.
@@ -76,6 +81,14 @@ pub async fn run(args: LoadtestArgs) -> anyhow::Result<()> {
     }
     let place = Temporary::make(args.on.as_deref())?;
     let progress = progress();
+    if let Some(rows) = args.rows {
+        let asked = tokio::select! {
+            asked = long::measure(&args, rows, &place, &progress) => asked,
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        };
+        progress.finish_and_clear();
+        return long::print(&asked?, args.json);
+    }
     let measured = tokio::select! {
         measured = measure(&args, &place, &progress) => measured,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
