@@ -205,7 +205,9 @@ async fn audit_log(app: &App) -> Part {
     let (status, text) = match succeeded {
         None => (Condition::Ok, "It was not checked yet."),
         Some(true) => (Condition::Ok, "The last check found it whole."),
-        Some(false) => (Condition::Degraded, "The last check did not find it whole; admins see why, and `sanasend audit verify` tells more."),
+        Some(false) => {
+            (Condition::Degraded, "The last check did not find it whole; admins see why, and `sanasend audit verify` tells more.")
+        }
     };
     part(name, status, text).with(json!({"checked_at": last_run, "found": detail}))
 }

@@ -3,10 +3,11 @@
 //! Handlers take their parts in order, and the body or the query may be refused before their first line runs: a key
 //! without the scope would learn the shape of what it may not use. So the extractor of the caller asks here. The table
 //! is made from the OpenAPI document (`x-scope`, `x-admin`, `x-login`), which thereby can't promise another rule than
-//! the one that holds.
+//! the one that holds, and no handler asks again. A handler that takes no `Caller` is open to everybody; the tests ask
+//! every operation of the document as somebody who may not.
 
 use super::caller::Caller;
-use super::error::ApiError;
+use super::error::{ApiError, ErrorCode};
 use axum::extract::MatchedPath;
 use axum::http::Method;
 use axum::http::request::Parts;
@@ -60,12 +61,26 @@ impl Gate {
                 path.unwrap_or("?")
             )));
         };
-        if needs.admin {
-            caller.require_admin()?;
+        needs.ask(caller)
+    }
+}
+
+impl Needs {
+    /// Asks for all of it. A person's login has every scope. A key is never enough where a login is asked for, so that a
+    /// leaked one can't make more keys or change users; keys never act as admin.
+    fn ask(self, caller: &Caller) -> Result<(), ApiError> {
+        if self.admin && !caller.user.is_admin {
+            return Err(ErrorCode::AdminRequired.into());
         }
-        if needs.login {
+        if self.admin || self.login {
             caller.require_login()?;
         }
-        needs.scope.map_or(Ok(()), |scope| caller.require(scope))
+        match (self.scope, &caller.key) {
+            (Some(scope), Some(key)) if !key.scopes.iter().any(|held| held.covers(scope)) => Err(ApiError::because(
+                ErrorCode::InsufficientScope,
+                format!("The API key lacks the scope `{scope}`; make one that has it."),
+            )),
+            _ => Ok(()),
+        }
     }
 }

@@ -4,10 +4,10 @@
 //! Whoever adds something that grows adds its sweep here.
 
 use super::{Schedule, ScheduleAct};
-use anyhow::Context;
 use crate::config::Config;
 use crate::media::Files;
 use crate::sessions::Sessions;
+use anyhow::Context;
 use futures::future::BoxFuture;
 use sanasend_model::{Clock, Timestamp};
 use sanasend_store::{AuditBreak, AuditCheck, AuditStep, SignalKind, Store, StoreError};

@@ -217,7 +217,6 @@ async fn change_password(
     headers: HeaderMap,
     Json(change): Json<PasswordChange>,
 ) -> Result<Answer<LoggedIn>, ApiError> {
-    caller.require_login()?;
     let name = &caller.user.username;
     user::password(&change.new_password, name).map_err(|refused| ApiError::field("new_password", refused.message))?;
     let attempt = app.limits.begin_guess(name, caller.ip).await.map_err(too_many)?;

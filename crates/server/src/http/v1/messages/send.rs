@@ -7,7 +7,7 @@ use crate::http::{Answer, ApiError, Caller, ErrorCode, JsonBytes, Query, Success
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sanasend_model::{Content, FieldErrors, Jid, MessageId, Recipient, Scope, SessionId, Timestamp, UserId};
+use sanasend_model::{Content, FieldErrors, Jid, MessageId, Recipient, SessionId, Timestamp, UserId};
 use sanasend_store::{Accepted, Idempotency, Message, NewMedia, NewMessage, Quoted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -108,7 +108,6 @@ pub(super) async fn send_text(
     headers: HeaderMap,
     body: JsonBytes<SendText>,
 ) -> Result<Response, ApiError> {
-    caller.require(Scope::MessagesSend)?;
     let wait = patience(&app, query.wait)?;
     let SendText { recipient, content, session, reply_to, metadata } = body.value;
     let checked = Checked { reply_to, ..check(&recipient, content, metadata)? };
