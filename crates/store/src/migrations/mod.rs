@@ -36,6 +36,17 @@ impl MigratorTrait for Migrator {
     }
 }
 
+/// Makes tables and then runs statements, in the order given.
+async fn make(manager: &SchemaManager<'_>, tables: Vec<TableCreateStatement>, statements: &[&str]) -> Result<(), DbErr> {
+    for table in tables {
+        manager.create_table(table).await?;
+    }
+    for sql in statements {
+        manager.get_connection().execute_unprepared(sql).await?;
+    }
+    Ok(())
+}
+
 /// A table that is to be made.
 fn table(name: &'static str, columns: Vec<ColumnDef>) -> TableCreateStatement {
     let mut table = Table::create();
