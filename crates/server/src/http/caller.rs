@@ -19,6 +19,7 @@ use sanasend_store::limits::{Ask, Counted};
 use sanasend_store::{ApiKey, User};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An active user whose credentials were checked, and how it authenticated.
 #[derive(Debug, Clone)]
@@ -61,6 +62,14 @@ impl Caller {
             Some(wait) => Err(ApiError::because(ErrorCode::RateLimited, "The limit of messages per minute is reached.").retry_after(wait)),
             None => Ok(()),
         }
+    }
+
+    /// The refusal of a message when those of the day are used up, which start anew after `left`.
+    #[must_use]
+    pub fn day_is_over(&self, left: Duration) -> ApiError {
+        let limit = u32::try_from(self.user.max_messages_per_day).unwrap_or(u32::MAX);
+        self.exchange.note_day(Standing { limit, remaining: 0, reset: left, wait: Some(left) });
+        ApiError::new(ErrorCode::DailyLimitReached).retry_after(left)
     }
 
     /// The person's login.

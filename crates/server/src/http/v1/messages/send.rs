@@ -140,7 +140,7 @@ pub(super) async fn take_in(app: &App, caller: &Caller, session: SessionId, chec
     let id = message.id;
     match app.outbox.accept(message).await? {
         Accepted::Created { .. } => outcome(app, caller.id(), key.as_deref(), id, wait, body).await,
-        Accepted::DailyLimitReached => Err(over_daily_limit(app)),
+        Accepted::DailyLimitReached => Err(caller.day_is_over(rest_of_day(app))),
         other => settled(other),
     }
 }
@@ -276,10 +276,9 @@ fn settled(accepted: Accepted) -> Result<Response, ApiError> {
     }
 }
 
-fn over_daily_limit(app: &App) -> ApiError {
-    let now = app.clock.now().0;
-    let left = DAY_MS - now.rem_euclid(DAY_MS);
-    ApiError::new(ErrorCode::DailyLimitReached).retry_after(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
+fn rest_of_day(app: &App) -> Duration {
+    let left = DAY_MS - app.clock.now().0.rem_euclid(DAY_MS);
+    Duration::from_millis(u64::try_from(left).unwrap_or(0))
 }
 
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
