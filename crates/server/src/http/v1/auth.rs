@@ -120,8 +120,9 @@ async fn create_login(
     // Longer than any password can be: not worth hashing, but it takes as long as any other wrong one.
     let sound = credentials.password.chars().count() <= user::MAX_PASSWORD_CHARS;
     let is_right = app.auth.passwords.verify(credentials.password, hash.filter(|_| sound)).await?;
+    // People type passwords into the wrong field: a name that nobody has is not written down.
+    let shown = user.as_ref().map_or_else(|| "that nobody has".to_owned(), |user| user.username.clone());
     let Some(user) = user.filter(|_| is_right) else {
-        let shown: String = username.chars().take(64).collect();
         audit::note_as(&app, None, ip, "login.refused", format!("username {shown}"), json!({})).await;
         note_lock(&app, &attempt, None, ip, &shown).await;
         return Err(ErrorCode::InvalidCredentials.into());
