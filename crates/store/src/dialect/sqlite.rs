@@ -53,3 +53,24 @@ pub(super) async fn connect_readers(path: &Path, count: u32) -> Result<Pool, Sto
         .test_before_acquire(false);
     pool.connect_with(options(path).read_only(true)).await.map(Pool::Sqlite).map_err(unavailable)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::query_scalar;
+
+    /// What a commit promises stands and falls with these; no other test can see an fsync that was left out.
+    #[tokio::test]
+    async fn what_is_committed_is_on_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("test.db");
+        create_file(&path).expect("a file");
+        let mut writer = connect_writer(&path).await.expect("connected");
+        let full: i64 = query_scalar("PRAGMA synchronous").fetch_one(&mut writer).await.expect("answered");
+        assert_eq!(full, 2, "FULL: the log is synced before a commit is answered");
+        let journal: String = query_scalar("PRAGMA journal_mode").fetch_one(&mut writer).await.expect("answered");
+        assert_eq!(journal, "wal");
+        let keys: i64 = query_scalar("PRAGMA foreign_keys").fetch_one(&mut writer).await.expect("answered");
+        assert_eq!(keys, 1);
+    }
+}
