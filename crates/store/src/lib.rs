@@ -34,6 +34,7 @@ mod sessions;
 mod signal;
 mod sweep;
 mod teller;
+mod together;
 mod usage;
 mod users;
 mod webhooks;
@@ -164,7 +165,7 @@ impl Store {
             store.inner.teller.begin(store.last_event().await?).await;
         }
         if let Source::Postgres(address) = &store.inner.source {
-            tokio::spawn(teller::listen((**address).clone(), Arc::downgrade(&store.inner.teller)));
+            tokio::spawn(teller::listen((**address).clone(), Arc::downgrade(&store.inner.teller), store.inner.hints.clone()));
         }
         Ok(store)
     }

@@ -3,8 +3,9 @@
 //! This node's own commits are told by its writer. What other nodes of a PostgreSQL database commit is heard by
 //! `LISTEN`, and looked for once a second in case that failed; the log itself is then read from where this node stopped.
 
-use crate::dialect::{Address, Pool};
+use crate::dialect::{Address, Heard, Pool};
 use crate::events::Event;
+use crate::jobs::Hints;
 use crate::{Store, StoreError};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -106,7 +107,7 @@ impl Teller {
 }
 
 /// Listens to other nodes until the store is gone.
-pub(crate) async fn listen(address: Address, teller: Weak<Teller>) {
+pub(crate) async fn listen(address: Address, teller: Weak<Teller>, hints: Arc<Hints>) {
     let mut listener = None;
     while let Some(teller) = teller.upgrade() {
         if listener.is_none() {
@@ -123,8 +124,13 @@ pub(crate) async fn listen(address: Address, teller: Weak<Teller>) {
         };
         // Own commits are heard as well: they were told before.
         let news = async {
-            while hearing.next().await? <= told {}
-            Some(())
+            loop {
+                match hearing.next().await? {
+                    Heard::Events(seq) if seq <= told => {}
+                    Heard::Events(_) => return Some(()),
+                    Heard::Jobs => hints.elsewhere(),
+                }
+            }
         };
         if let Ok(None) = tokio::time::timeout(LOOK, news).await {
             listener = None;

@@ -16,7 +16,7 @@ mod value;
 
 pub(crate) use errors::{named, refused, refused_orm, unavailable};
 pub(crate) use lists::{count, fetch};
-pub(crate) use postgres::Address;
+pub(crate) use postgres::{Address, Heard, Looked};
 pub(crate) use query::{On, query, query_as, query_scalar};
 pub(crate) use rows::{Rows, pieces};
 pub(crate) use sqlx::AssertSqlSafe;
@@ -104,19 +104,20 @@ impl Source {
 
 impl Conn {
     /// Opens a transaction that writes: nobody else writes until it ends. With `look`, on a database that others write
-    /// too, answers the cursor of the last event.
-    pub(crate) async fn begin(&mut self, look: bool) -> Result<Option<i64>, sqlx::Error> {
+    /// too, answers what they may have changed.
+    pub(crate) async fn begin(&mut self, look: bool) -> Result<Option<Looked>, sqlx::Error> {
         match self {
             Self::Sqlite(_) => self.command(sqlite::BEGIN).await.map(|()| None),
             Self::Postgres(conn) => conn.begin(look).await,
         }
     }
 
-    /// Ends the transaction; what was written is on disk then. With a cursor other nodes are told of events up to there.
-    pub(crate) async fn commit(&mut self, told: Option<i64>) -> Result<(), sqlx::Error> {
+    /// Ends the transaction; what was written is on disk then. With a cursor other nodes are told of events up to there, and
+    /// with `jobs` that there may be something to do.
+    pub(crate) async fn commit(&mut self, told: Option<i64>, jobs: bool) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(_) => self.command("COMMIT").await,
-            Self::Postgres(conn) => conn.commit(told).await,
+            Self::Postgres(conn) => conn.commit(told, jobs).await,
         }
     }
 
