@@ -11,7 +11,9 @@ mod child;
 mod customer;
 mod disk;
 mod fire;
+mod hooks;
 mod places;
+mod receiver;
 mod report;
 mod sends;
 mod wire;
@@ -35,7 +37,7 @@ const SETTINGS: &[(&str, &str)] = &[("SANASEND_LIMITS__REQUESTS_PER_MINUTE", "0"
 const SERVE: &[&str] =
     &["serve", "--sandbox", "--listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0", "--sandbox-tls-listen", "127.0.0.1:0"];
 /// Stages of the progress bar.
-const STAGES: u64 = 9;
+const STAGES: u64 = 14;
 
 /// Flags of `loadtest`.
 #[derive(Debug, Clone, Args)]
@@ -128,6 +130,7 @@ async fn measure(args: &LoadtestArgs, place: &Temporary, progress: &ProgressBar)
     let twenty_accounts = sends::through(&customer, &twenty, time).await?;
     server.stop().await?;
 
+    let webhooks = hooks::measure(place, time, &stage).await?;
     stage("memory: linking accounts");
     let accounts = usize::try_from(args.accounts)?;
     let (memory, mut linked) = accounts::measure(place, accounts, progress).await?;
@@ -140,7 +143,7 @@ async fn measure(args: &LoadtestArgs, place: &Temporary, progress: &ProgressBar)
         ack_p50_ms: quantile(&mut acks, 0.5),
         ack_p99_ms: quantile(&mut acks, 0.99),
     };
-    Ok(Report { accept, list, raw, memory, latency, sends_per_s: Sends { one_account, twenty_accounts } })
+    Ok(Report { accept, list, raw, memory, latency, sends_per_s: Sends { one_account, twenty_accounts }, webhooks })
 }
 
 /// Accepts with one client and with many, with the machine's limits measured between them.
