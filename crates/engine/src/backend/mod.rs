@@ -39,13 +39,14 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    /// Storage over the rows of one account.
+    /// Storage over the rows of one account, without a link.
+    #[cfg(test)]
     pub(crate) fn new(rows: SignalState) -> Self {
         let keep = Keep::new(rows.session_id(), None);
         Self::with(rows, keep)
     }
 
-    /// The same for a link, which has to end when what came in can't be kept.
+    /// Storage over the rows of one account, for a link, which has to end when what came in can't be kept.
     pub(crate) fn with(rows: SignalState, keep: Keep) -> Self {
         Self { rows, changing: Mutex::new(()), tc_tokens: tc_token::Cache::default(), keep }
     }
