@@ -4,7 +4,7 @@
 use crate::LinkEvent;
 use async_trait::async_trait;
 use sanasend_model::{Network, SessionId};
-use sanasend_store::{Incoming, SignalState};
+use sanasend_store::{Incoming, SignalState, StoreError};
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -45,6 +45,7 @@ pub trait Inbox: Send + Sync {
     /// `wa_message_id`) tells it. Must not send to anybody in the batch before it returns, or it waits for itself.
     ///
     /// # Errors
-    /// A sentence for the log; the batch is not acknowledged and WhatsApp brings it again.
-    async fn commit(&self, batch: Vec<Incoming>) -> Result<(), String>;
+    /// What the store says; the batch is not acknowledged then. `Unavailable`: it is offered again for some seconds, and later
+    /// the link ends, so that WhatsApp brings it again.
+    async fn commit(&self, batch: Vec<Incoming>) -> Result<(), StoreError>;
 }

@@ -8,7 +8,7 @@ use crate::hook::Hook;
 use crate::live::LiveTransport;
 use crate::sandbox::{self, SandboxHttp, SandboxTransport};
 use crate::version::Versions;
-use crate::{ClientVersion, Inbox, SandboxDoor};
+use crate::{ClientVersion, SandboxDoor};
 use sanasend_model::Network;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +84,7 @@ pub(crate) async fn client(
     way: &Way,
     device: &Arc<PersistenceManager>,
     turn: Arc<Turn>,
-    inbox: Arc<dyn Inbox>,
+    hook: Hook,
     runtime: Arc<dyn Runtime>,
     options: &Options,
 ) -> Result<Arc<Client>, String> {
@@ -98,7 +98,7 @@ pub(crate) async fn client(
         .with_http_client_arc(http)
         .with_version_override((version.0, version.1, version.2))
         .with_cache_config(caches())
-        .with_inbound_durability_hook(Hook(inbox))
+        .with_inbound_durability_hook(hook)
         .with_skip_history_sync(options.skip_history)
         .with_wanted_pre_key_count(options.prekeys)
         .with_resend_rate_limit(RESENDS.0, RESENDS.1)

@@ -1,9 +1,10 @@
 //! The way in of messages: they are handed to the [`Inbox`] and only then acknowledged to WhatsApp.
 
-use crate::{Inbox, content, incoming, jid};
+use crate::keep::Keep;
+use crate::{Inbox, content, incoming as files, jid};
 use async_trait::async_trait;
 use sanasend_model::{Content, Jid, Timestamp};
-use sanasend_store::{Incoming, Peer};
+use sanasend_store::{Incoming, Peer, StoreError};
 use std::sync::Arc;
 use whatsapp_rust::types::durability_hook::{InboundDurabilityHook, InboundMessage};
 use whatsapp_rust::wacore::types::message::{MessageInfo, MessageSource};
@@ -11,22 +12,46 @@ use whatsapp_rust::wacore_binary::{Jid as WireJid, JidExt};
 use whatsapp_rust::{Client, waproto};
 
 /// Called by the client library for every decrypted batch, before it acknowledges it.
-pub(crate) struct Hook(pub(crate) Arc<dyn Inbox>);
+#[derive(Clone)]
+pub(crate) struct Hook {
+    pub(crate) inbox: Arc<dyn Inbox>,
+    pub(crate) keep: Keep,
+}
 
 #[async_trait]
 impl InboundDurabilityHook for Hook {
     async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
-        commit(&client, self.0.as_ref(), batch).await.map_err(anyhow::Error::msg)
+        let incoming = incoming(&client, batch).await;
+        if incoming.is_empty() {
+            return Ok(());
+        }
+        let inbox = self.inbox.clone();
+        let commit = move || {
+            let (inbox, incoming) = (inbox.clone(), incoming.clone());
+            async move { inbox.commit(incoming).await }
+        };
+        Ok(self.keep.or_end(commit).await?)
     }
 }
 
-/// Commits what of a batch is for people. What is not is acknowledged without a trace.
-pub(crate) async fn commit(client: &Client, inbox: &dyn Inbox, batch: &[InboundMessage]) -> Result<(), String> {
+impl Hook {
+    /// Commits messages that WhatsApp was told of already.
+    ///
+    /// # Errors
+    /// What the store said last; the messages are lost then.
+    pub(crate) async fn recover(&self, client: &Client, batch: &[InboundMessage]) -> Result<(), StoreError> {
+        let incoming = incoming(client, batch).await;
+        if incoming.is_empty() { Ok(()) } else { self.keep.offer(|| self.inbox.commit(incoming.clone())).await }
+    }
+}
+
+/// What of a batch is for people. What is not is acknowledged without a trace.
+async fn incoming(client: &Client, batch: &[InboundMessage]) -> Vec<Incoming> {
     let mut incoming = Vec::with_capacity(batch.len());
     for message in batch {
         incoming.extend(read(client, message).await);
     }
-    if incoming.is_empty() { Ok(()) } else { inbox.commit(incoming).await }
+    incoming
 }
 
 async fn read(client: &Client, inbound: &InboundMessage) -> Option<Incoming> {
@@ -36,7 +61,7 @@ async fn read(client: &Client, inbound: &InboundMessage) -> Option<Incoming> {
     if source.chat.is_status_broadcast() || source.chat.is_newsletter() {
         return None;
     }
-    let file = incoming::read(message);
+    let file = files::read(message);
     let (content, media) = match file {
         Some((media, way)) => (Content::Media(Box::new(media)), Some(way)),
         None => (content::read(message)?, None),

@@ -22,6 +22,7 @@ mod events;
 mod hook;
 mod incoming;
 mod jid;
+mod keep;
 mod link;
 mod live;
 mod media;

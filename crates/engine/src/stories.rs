@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use sanasend_model::session::LinkEnd;
 use sanasend_model::{Clock, Content, Jid, MessageStatus, Network, PhoneNumber, SessionId, Timestamp};
 use sanasend_sandbox::{Config, Fault, Sandbox, StanzaFilter};
-use sanasend_store::{Incoming, Quoted};
+use sanasend_store::{Incoming, Quoted, SignalChange, SignalKind, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::timeout;
 
@@ -40,14 +40,14 @@ impl Clock for Counting {
 struct Kept {
     received: UnboundedSender<Incoming>,
     broken: AtomicBool,
-    refused: Notify,
+    refused: Semaphore,
 }
 #[async_trait]
 impl Inbox for Kept {
-    async fn commit(&self, batch: Vec<Incoming>) -> Result<(), String> {
+    async fn commit(&self, batch: Vec<Incoming>) -> Result<(), StoreError> {
         if self.broken.load(Ordering::Acquire) {
-            self.refused.notify_one();
-            return Err("the disk is full".into());
+            self.refused.add_permits(1);
+            return Err(StoreError::Unavailable("the disk is full".into()));
         }
         for message in batch {
             let _ = self.received.send(message);
@@ -89,7 +89,7 @@ impl World {
         let options = Options { prekeys: 30, ..Options::default() };
         let engine = Engine::new(options, Some(door), clock.clone());
         let (sender, received) = mpsc::unbounded_channel();
-        let inbox = Arc::new(Kept { received: sender, broken: AtomicBool::new(false), refused: Notify::new() });
+        let inbox = Arc::new(Kept { received: sender, broken: AtomicBool::new(false), refused: Semaphore::new(0) });
         Self { bench: Bench::new().await, sandbox, engine, clock, inbox, received, _folder: folder }
     }
 
@@ -125,6 +125,11 @@ impl World {
 
     async fn text_from_friend(&self, text: &str) -> String {
         self.sandbox.control().send(FRIEND, SHOP, text, None).await.expect("sent")
+    }
+
+    /// Waits until what came in was refused so often.
+    async fn refuses(&self, times: u32) {
+        timeout(PATIENCE, self.inbox.refused.acquire_many(times)).await.expect("in time").expect("open").forget();
     }
 
     async fn receives(&mut self) -> Incoming {
@@ -245,16 +250,46 @@ async fn what_came_while_the_account_was_away_comes_in_after_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_whose_commit_failed_comes_again() {
     let mut world = World::new().await;
-    let shop = world.linked().await;
+    let mut shop = world.linked().await;
     world.inbox.broken.store(true, Ordering::Release);
     let id = world.text_from_friend("keep me").await;
-    timeout(PATIENCE, world.inbox.refused.notified()).await.expect("handed over and refused");
+    // Handed over, held back, and offered on.
+    world.refuses(10).await;
+    world.inbox.broken.store(false, Ordering::Release);
+    // Nobody but the link itself knows that it has to end: the connection is as good as ever.
+    assert!(matches!(shop.ended().await, LinkEnd::Lost { .. }));
+    assert_eq!(world.receives().await.wa_message_id, id, "offered on until it was taken");
+    let mut shop = world.open(true).await;
+    shop.connected().await;
+    assert_eq!(world.receives().await.wa_message_id, id, "not acknowledged, so it came again");
+    // Acknowledged now: a third connection brings nothing old.
     shop.link.close().await;
+    let mut shop = world.open(true).await;
+    shop.connected().await;
+    let last = world.text_from_friend("and another").await;
+    assert_eq!(world.receives().await.wa_message_id, last);
+    shop.link.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_was_read_and_lost_is_asked_for_anew() {
+    let mut world = World::new().await;
+    let shop = world.linked().await;
+    // What a kill between two writes leaves behind: the ratchet has moved on, and the message is nowhere.
+    world.inbox.broken.store(true, Ordering::Release);
+    let id = world.text_from_friend("lost and found").await;
+    world.refuses(1).await;
+    shop.link.close().await;
+    let rows = world.bench.rows().await;
+    rows.apply(vec![SignalChange::DeletePrefix { kind: SignalKind::PendingInbound, prefix: Vec::new() }]).await.expect("forgotten");
     world.inbox.broken.store(false, Ordering::Release);
     let mut shop = world.open(true).await;
     shop.connected().await;
-    assert_eq!(world.receives().await.wa_message_id, id);
+    let found = world.receives().await;
+    assert_eq!((found.wa_message_id.as_str(), found.content.body()), (id.as_str(), Some("lost and found")));
     shop.link.close().await;
+    let asked = world.bench.rows().await.list_keys(SignalKind::Missed, &[]).await.expect("read");
+    assert_eq!(asked.len(), 1, "noted, so that it is asked for once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -373,5 +408,38 @@ async fn messages_written_on_the_phone_come_in_as_the_accounts_own() {
     assert_eq!(own.chat, PhoneNumber::parse(FRIEND).expect("number").jid());
     assert_eq!(own.sender.phone.expect("own number").as_str(), SHOP);
     assert_eq!(own.content.body(), Some("from my phone"));
+    shop.link.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_for_a_message_is_on_disk_before_it_is_answered() {
+    let world = World::new().await;
+    world.sandbox.control().add_phone(Some("+14155550177"), Some("Other")).await.expect("phone");
+    let mut shop = world.linked().await;
+    let other = PhoneNumber::parse("+14155550177").expect("number").jid();
+    for text in [world.outgoing("hello"), Outgoing { to: other, ..world.outgoing("hello you") }] {
+        shop.link.send_text(text.clone()).await.expect("written");
+        shop.reaches(&text.wa_message_id, MessageStatus::Delivered).await;
+    }
+    shop.link.close().await;
+    // Every conversation gets the keys of another: nobody can read what is written with them.
+    let rows = world.bench.rows().await;
+    let sessions = rows.list(SignalKind::Session, &[]).await.expect("read");
+    let next = sessions.iter().cycle().skip(1);
+    let moved = sessions.iter().zip(next).map(|((key, _), (_, value))| SignalChange::Put {
+        kind: SignalKind::Session,
+        key: key.clone(),
+        value: value.clone(),
+    });
+    rows.apply(moved.collect()).await.expect("moved");
+    let mut shop = world.open(true).await;
+    shop.connected().await;
+    let odd = world.outgoing("can you read this?");
+    shop.link.send_text(odd.clone()).await.expect("written");
+    let asked = |event| if let LinkEvent::RetryAsked { wa_message_ids, .. } = event { Some(wa_message_ids) } else { None };
+    while !shop.hear(asked).await.contains(&odd.wa_message_id) {}
+    let wishes = rows.list_keys(SignalKind::ResendAsked, &[]).await.expect("read");
+    assert!(wishes.iter().any(|wish| wish == odd.wa_message_id.as_bytes()), "written down");
+    assert_eq!(world.friend_sees(&odd.wa_message_id).await.text, "can you read this?", "and answered");
     shop.link.close().await;
 }

@@ -9,9 +9,11 @@ use crate::backend::{Backend, Missed};
 use crate::build::{self, Way};
 use crate::engine::Options;
 use crate::events::{Handler, ReceiptNews, Signal};
+use crate::hook::Hook;
+use crate::keep::Keep;
 use crate::runtime::LinkRuntime;
 use crate::wish::Wishes;
-use crate::{Account, Inbox, LinkEvent, hook, jid};
+use crate::{Account, LinkEvent, hook, jid};
 use sanasend_model::session::LinkEnd;
 use sanasend_model::{Clock, Network, SessionId, Timestamp};
 use sanasend_store::{SignalChange, SignalKind, SignalState};
@@ -91,7 +93,7 @@ pub(crate) struct Supervisor {
     device: Arc<PersistenceManager>,
     runtime: Arc<LinkRuntime>,
     turn: Arc<Turn>,
-    inbox: Arc<dyn Inbox>,
+    hook: Hook,
     tell: mpsc::UnboundedSender<LinkEvent>,
     signals: mpsc::UnboundedReceiver<Signal>,
     handler: Option<Arc<Handler<Now>>>,
@@ -120,7 +122,8 @@ impl Supervisor {
     ) -> Result<Self, StoreError> {
         let (rows, wishes) = (account.signal.clone(), Wishes(account.signal.clone()));
         let (sender, signals) = mpsc::unbounded_channel();
-        let backend = Backend::telling(account.signal, sender.clone());
+        let keep = Keep::new(account.session_id, Some(sender.clone()));
+        let backend = Backend::with(account.signal, keep.clone());
         let device = Arc::new(PersistenceManager::new(Arc::new(backend)).await?);
         let linked = device.get_device_snapshot().account.is_some();
         let turn = admission.turn(sender.clone());
@@ -135,7 +138,7 @@ impl Supervisor {
             device,
             runtime: Arc::new(LinkRuntime::new()),
             turn,
-            inbox: account.inbox,
+            hook: Hook { inbox: account.inbox, keep },
             tell: account.events,
             signals,
             handler: Some(Arc::new(handler)),
@@ -190,8 +193,8 @@ impl Supervisor {
     /// Builds the client and starts it. What is answered has to be kept as long as events are wanted.
     async fn begin(&mut self) -> Result<(Subscription, RawNodeLease), LinkEnd> {
         let lost = |reason| LinkEnd::Lost { reason };
-        let (turn, inbox, runtime) = (Arc::clone(&self.turn), Arc::clone(&self.inbox), self.runtime.clone());
-        let client = build::client(&self.way, &self.device, turn, inbox, runtime, &self.options).await.map_err(lost)?;
+        let (turn, hook, runtime) = (Arc::clone(&self.turn), self.hook.clone(), self.runtime.clone());
+        let client = build::client(&self.way, &self.device, turn, hook, runtime, &self.options).await.map_err(lost)?;
         let handler = self.handler.take().ok_or_else(|| lost("the link was begun twice".into()))?;
         let listening = (client.subscribe_handler(handler), client.acquire_raw_node_forwarding());
         let _ = self.shared.client.set(Arc::clone(&client));
@@ -324,9 +327,9 @@ impl Supervisor {
 
     async fn recovered(&self, batch: &[InboundMessage]) {
         let Some(client) = self.shared.client.get() else { return };
-        if let Err(error) = hook::commit(client, self.inbox.as_ref(), batch).await {
+        if let Err(error) = self.hook.recover(client, batch).await {
             // WhatsApp was told already; the message can't be had again.
-            tracing::error!(session = %self.session_id, error, "a recovered message was lost");
+            tracing::error!(session = %self.session_id, %error, "a recovered message was lost");
         }
     }
 

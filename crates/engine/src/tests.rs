@@ -10,7 +10,7 @@ use bytes::Bytes;
 use sanasend_model::retry::AttemptError;
 use sanasend_model::session::LinkEnd;
 use sanasend_model::{Clock, Network, PhoneNumber, SessionId, Timestamp};
-use sanasend_store::Incoming;
+use sanasend_store::{Incoming, StoreError};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,8 +35,8 @@ impl Clock for Still {
 struct NoInbox;
 #[async_trait]
 impl Inbox for NoInbox {
-    async fn commit(&self, _batch: Vec<Incoming>) -> Result<(), String> {
-        Err("nothing should come in".into())
+    async fn commit(&self, _batch: Vec<Incoming>) -> Result<(), StoreError> {
+        Err(StoreError::Conflict { what: "nothing should come in" })
     }
 }
 

@@ -55,6 +55,13 @@ impl Name {
         let failures = if forgotten { 1 } else { self.failures.saturating_add(1) };
         Ok(Self { failures, last: now.0, locked_until: now.plus(lock_after(failures, bounds)).0 })
     }
+
+    /// How long the name is locked from `now` on; `None` when it is not.
+    #[must_use]
+    pub fn lock(self, now: Timestamp) -> Option<Duration> {
+        let until = Timestamp(self.locked_until);
+        (now < until).then(|| until.since(now))
+    }
 }
 
 /// What is kept of an address.
@@ -103,10 +110,12 @@ mod tests {
     fn a_name_is_locked_after_failures_and_the_lock_doubles_up_to_a_bound() {
         let (mut name, mut now) = (Name::default(), Timestamp(1_000_000));
         for _ in 0..5 {
+            assert_eq!(name.lock(now), None);
             name = name.attempt(now, &BOUNDS).expect("the first five are let through");
         }
         let mut wait = 1;
         for _ in 0..15 {
+            assert_eq!(name.lock(now), Some(Duration::from_secs(wait)));
             assert_eq!(name.attempt(now, &BOUNDS), Err(Wait(Duration::from_secs(wait))));
             now = now.plus(Duration::from_secs(wait));
             name = name.attempt(now, &BOUNDS).expect("one more try after the lock");

@@ -1,8 +1,8 @@
 //! The way back: the only place through which news from WhatsApp reaches messages.
 //!
 //! Two doors. [`apply`] advances messages that went out: written, acknowledged, delivered, read, failed. [`Receiver`]
-//! takes in messages that came in, called by the engine *before* WhatsApp is told that they arrived. Both are
-//! one transaction each in the store, both change nothing when the same news comes twice, and both are fenced by
+//! takes in messages that came in, called by the engine *before* WhatsApp is told that they arrived, and again while
+//! the store is down. Both are one transaction each in the store, both change nothing when the same news comes twice, and both are fenced by
 //! the account's generation.
 
 use crate::sessions::Seat;
@@ -10,12 +10,6 @@ use async_trait::async_trait;
 use sanasend_model::SessionId;
 use sanasend_store::{Change, Incoming, News, Store, StoreError};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How often a batch of incoming messages is offered to a store that is down before the engine is told.
-const TRIES: u32 = 8;
-/// First wait between two of these tries; doubles.
-const TRY_AGAIN: Duration = Duration::from_millis(50);
 
 /// Advances messages by a batch of news, in its order, in one transaction.
 ///
@@ -44,22 +38,10 @@ impl Receiver {
 
 #[async_trait]
 impl sanasend_engine::Inbox for Receiver {
-    async fn commit(&self, mut batch: Vec<Incoming>) -> Result<(), String> {
+    async fn commit(&self, mut batch: Vec<Incoming>) -> Result<(), StoreError> {
         batch.iter_mut().filter_map(|incoming| incoming.media.as_mut()).for_each(|media| media.fetch = self.fetch_files);
-        let mut wait = TRY_AGAIN;
-        for last in (0..TRIES).map(|attempt| attempt + 1 == TRIES) {
-            match self.store.receive(self.session, self.generation, batch.clone()).await {
-                Ok(_) => {
-                    self.seat.touch();
-                    return Ok(());
-                }
-                Err(StoreError::Fenced) => return Err("another owner has taken over the account".into()),
-                Err(error) if last => return Err(error.to_string()),
-                Err(error) => tracing::warn!(session = %self.session, %error, "incoming messages wait for the store"),
-            }
-            tokio::time::sleep(wait).await;
-            wait *= 2;
-        }
-        Err("the store took nothing".into())
+        self.store.receive(self.session, self.generation, batch).await?;
+        self.seat.touch();
+        Ok(())
     }
 }

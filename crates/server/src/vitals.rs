@@ -5,6 +5,7 @@
 
 use crate::app::App;
 use crate::config::Config;
+use crate::jobs::schedules::AUDIT_CHECK;
 use sanasend_model::SessionStatus;
 use sanasend_store::{Backlog, JobCount};
 use serde::Serialize;
@@ -124,6 +125,7 @@ async fn examine(app: &App) -> Seen {
     parts.push(queue(app, backlog));
     let jobs = tokio::time::timeout(PATIENCE, app.store.count_jobs()).await.ok().and_then(Result::ok);
     parts.push(background(app, jobs.as_deref()));
+    parts.push(audit_log(app).await);
     let free_disk = free_bytes(&app.config.general.data_dir);
     parts.push(disk(&app.config, free_disk).vital());
     parts.push(engine(app));
@@ -191,6 +193,23 @@ fn background(app: &App, jobs: Option<&[JobCount]>) -> Part {
         (Condition::Ok, "Background jobs run.")
     };
     part("jobs", status, text).with(details)
+}
+
+/// How the nightly check of the audit log ended, on whichever node it ran.
+async fn audit_log(app: &App) -> Part {
+    let name = "audit_log";
+    let schedules = tokio::time::timeout(PATIENCE, app.jobs.schedules()).await.ok().and_then(Result::ok);
+    let Some(schedules) = schedules else { return part(name, Condition::Degraded, "Its last check can't be looked at.") };
+    let check = schedules.into_iter().map(|state| state.row).find(|row| row.name == AUDIT_CHECK);
+    let (last_run, succeeded, detail) = check.map(|row| (row.last_run, row.succeeded, row.detail)).unwrap_or_default();
+    let (status, text) = match succeeded {
+        None => (Condition::Ok, "It was not checked yet."),
+        Some(true) => (Condition::Ok, "The last check found it whole."),
+        Some(false) => {
+            (Condition::Degraded, "The last check did not find it whole; admins see why, and `sanasend audit verify` tells more.")
+        }
+    };
+    part(name, status, text).with(json!({"checked_at": last_run, "found": detail}))
 }
 
 /// Free space where `folder` lies, for this user.

@@ -1,16 +1,17 @@
 //! The way in for what other people write: remembered before WhatsApp is told that it arrived.
 
-use crate::dialect::{query, query_scalar, refused};
-use crate::events::NewEvent;
+use crate::dialect::{Rows, pieces, query, query_as, query_scalar, refused};
 use crate::media::IncomingMedia;
 use crate::messages::{Message, Peer, Quoted};
 use crate::outbox::{insert_messages, sender_key};
 use crate::rows::Place;
 use crate::seal::address;
+use crate::together::{AnswerTo, Asked, Together};
 use crate::usage::Usage;
 use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::{Content, Direction, EventKind, Jid, MessageId, MessageStatus, SessionId, Timestamp, UserId};
+use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// A message that came in.
@@ -38,13 +39,62 @@ pub struct Incoming {
     pub raw: Option<Vec<u8>>,
 }
 
-/// What is already known of a message: by chat, sender and WhatsApp's id, or as one that this account itself sent.
-async fn known(tx: &mut Tx, message: &Message) -> Result<Option<MessageId>, StoreError> {
-    let sql = "SELECT id FROM messages WHERE session_id = ? AND wa_message_id = ? \
-               AND ((chat = ? AND sender = ?) OR (direction = 'outbound' AND ? = 'outbound')) LIMIT 1";
-    let row = query_scalar::<_, Uuid>(sql).bind(message.session_id.0).bind(&message.wa_message_id).bind(message.chat.as_str());
-    let row = row.bind(sender_key(message)).bind(message.direction.as_str()).fetch_optional(&mut tx.conn);
-    Ok(row.await.map_err(refused)?.map(MessageId))
+static OWNERS: Rows = Rows::new("SELECT id, user_id FROM sessions WHERE id IN (", "?", ")");
+static KNOWN: Rows = Rows::new(
+    "SELECT session_id, wa_message_id, chat, sender, direction, id FROM (VALUES ",
+    "(?, ?)",
+    ") AS wanted JOIN messages ON session_id = wanted.column1 AND wa_message_id = wanted.column2",
+);
+
+/// Messages that came in for an account.
+pub(crate) struct Receiving {
+    session_id: SessionId,
+    generation: i64,
+    batch: Vec<Incoming>,
+}
+
+/// What makes a message the same as another: account, WhatsApp's id, chat, sender, direction.
+type Key = (Uuid, String, String, String, String);
+
+fn key_of(message: &Message) -> Key {
+    let (chat, sender) = (message.chat.to_string(), sender_key(message).to_owned());
+    (message.session_id.0, message.wa_message_id.clone(), chat, sender, message.direction.as_str().to_owned())
+}
+
+/// Messages that are known, by account and WhatsApp's id.
+#[derive(Default)]
+struct Known(HashMap<(Uuid, String), Vec<(Key, MessageId)>>);
+
+impl Known {
+    /// Reads what is known of these.
+    async fn read(tx: &mut Tx, messages: &[Message]) -> Result<Self, StoreError> {
+        let wanted: BTreeSet<(Uuid, &str)> =
+            messages.iter().map(|message| (message.session_id.0, message.wa_message_id.as_str())).collect();
+        let mut known = Self::default();
+        for piece in pieces(&wanted.into_iter().collect::<Vec<_>>()) {
+            let mut select = query_as::<_, (Uuid, String, String, String, String, Uuid)>(KNOWN.sql(piece.len()));
+            for (session, id) in piece {
+                select = select.bind(*session).bind(*id);
+            }
+            for (session, wa_id, chat, sender, direction, id) in select.fetch_all(&mut tx.conn).await.map_err(refused)? {
+                known.add((session, wa_id, chat, sender, direction), MessageId(id));
+            }
+        }
+        Ok(known)
+    }
+
+    fn add(&mut self, key: Key, id: MessageId) {
+        self.0.entry((key.0, key.1.clone())).or_default().push((key, id));
+    }
+
+    /// The same message: by chat, sender and WhatsApp's id, or as one that this account itself sent.
+    fn find(&self, key: &Key) -> Option<MessageId> {
+        let outbound = Direction::Outbound.as_str();
+        let same =
+            |(_, _, chat, sender, direction): &Key| (chat, sender) == (&key.2, &key.3) || (direction == outbound && key.4 == outbound);
+        let found = self.0.get(&(key.0, key.1.clone()))?.iter().find(|(known, _)| same(known));
+        found.map(|(_, id)| *id)
+    }
 }
 
 /// The row of a message that came in. What the owner wrote on the phone is outbound, and was sent already.
@@ -92,46 +142,82 @@ fn address_of(id: MessageId) -> Vec<u8> {
     address("message_raw", &[id.0.as_bytes()])
 }
 
-async fn receive(tx: &mut Tx, session: SessionId, batch: Vec<Incoming>) -> Result<Vec<MessageId>, StoreError> {
-    let owner = crate::sessions::find(&mut tx.conn, session).await?.ok_or(StoreError::Fenced)?.user_id;
-    let now = tx.clock.now();
-    let (mut ids, mut events) = (Vec::with_capacity(batch.len()), Vec::new());
-    let mut received = 0;
-    for incoming in batch {
-        let new = message(&incoming, MessageId::new(&*tx.clock), owner, session, now);
-        if let Some(id) = known(tx, &new).await? {
-            ids.push(id);
-            continue;
+/// The users of accounts.
+async fn owners(tx: &mut Tx, sessions: &[SessionId]) -> Result<HashMap<SessionId, UserId>, StoreError> {
+    let mut owners = HashMap::with_capacity(sessions.len());
+    for piece in pieces(sessions) {
+        let mut select = query_as::<_, (Uuid, Uuid)>(OWNERS.sql(piece.len()));
+        for session in piece {
+            select = select.bind(session.0);
         }
-        insert_messages(tx, std::slice::from_ref(&new)).await?;
+        let rows = select.fetch_all(&mut tx.conn).await.map_err(refused)?;
+        owners.extend(rows.into_iter().map(|(session, user)| (SessionId(session), UserId(user))));
+    }
+    Ok(owners)
+}
+
+/// Writes what is new of these, in their order; the ids of all.
+async fn receive(tx: &mut Tx, incoming: Vec<(&Incoming, Message)>) -> Result<Vec<MessageId>, StoreError> {
+    let (incoming, messages): (Vec<&Incoming>, Vec<Message>) = incoming.into_iter().unzip();
+    let mut known = Known::read(tx, &messages).await?;
+    let (mut ids, mut fresh, mut new) = (Vec::with_capacity(messages.len()), Vec::new(), Vec::new());
+    for (incoming, message) in incoming.into_iter().zip(messages) {
+        let key = key_of(&message);
+        let id = known.find(&key).unwrap_or(message.id);
+        if id == message.id {
+            known.add(key, id);
+            fresh.push(incoming);
+            new.push(message);
+        }
+        ids.push(id);
+    }
+    insert_messages(tx, &new).await?;
+    for (incoming, message) in fresh.into_iter().zip(&new) {
         if let Some(raw) = &incoming.raw {
-            insert_raw(tx, new.id, raw).await?;
+            insert_raw(tx, message.id, raw).await?;
         }
-        received += i64::from(!incoming.from_me);
         if let Some(media) = &incoming.media {
-            tx.carry_remote(&new, now, media).await?;
+            tx.carry_remote(message, message.created_at, media).await?;
         }
-        events.push(NewEvent::of_message(EventKind::MessageReceived, &new, now));
-        ids.push(new.id);
+        let received = i64::from(!incoming.from_me);
+        tx.count(message.user_id, message.created_at, Usage { received, ..Usage::default() });
+        tx.tell(EventKind::MessageReceived, message, message.created_at);
     }
-    if received > 0 {
-        tx.add_usage(&[(owner, now.day(), Usage { received, ..Usage::default() })]).await?;
-    }
-    tx.record(events).await?;
     Ok(ids)
+}
+
+impl Together for Receiving {
+    type Answer = Vec<MessageId>;
+
+    async fn run(tx: &mut Tx, asked: &[Self]) -> Result<Vec<Result<Vec<MessageId>, StoreError>>, StoreError> {
+        let fenced = tx.fence_all(asked.iter().map(|one| (one.session_id, one.generation)).collect()).await?;
+        let open: BTreeSet<SessionId> =
+            asked.iter().zip(&fenced).filter(|(_, fenced)| fenced.is_ok()).map(|(one, _)| one.session_id).collect();
+        let owners = owners(tx, &open.into_iter().collect::<Vec<_>>()).await?;
+        let now = tx.clock.now();
+        let (mut incoming, mut counts) = (Vec::new(), Vec::with_capacity(asked.len()));
+        for (one, fenced) in asked.iter().zip(fenced) {
+            let owner = owners.get(&one.session_id).copied().ok_or(StoreError::Fenced);
+            counts.push(fenced.and(owner).map(|owner| {
+                let row = |new| (new, message(new, MessageId::new(&*tx.clock), owner, one.session_id, now));
+                incoming.extend(one.batch.iter().map(row));
+                one.batch.len()
+            }));
+        }
+        let mut ids = receive(tx, incoming).await?.into_iter();
+        Ok(counts.into_iter().map(|count| count.map(|count| ids.by_ref().take(count).collect())).collect())
+    }
+
+    fn with(self, answer: AnswerTo<Self>) -> Asked {
+        Asked::Receive(self, answer)
+    }
 }
 
 impl Store {
     /// Remembers messages that came in; on disk when this returns. Known ones (by chat, sender and WhatsApp's id) change
     /// nothing. Answers the id of each, in order.
     pub async fn receive(&self, session_id: SessionId, generation: i64, batch: Vec<Incoming>) -> Result<Vec<MessageId>, StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                tx.fence(session_id, generation).await?;
-                receive(tx, session_id, batch).await
-            })
-        })
-        .await
+        self.inner.writer.together(Receiving { session_id, generation, batch }).await
     }
 
     /// The sealed original of a message that came in, opened.

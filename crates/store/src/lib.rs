@@ -10,6 +10,7 @@ mod api_log;
 mod audit;
 mod backup;
 mod commits;
+mod counts;
 mod database;
 mod dialect;
 mod error;
@@ -34,6 +35,7 @@ mod sessions;
 mod signal;
 mod sweep;
 mod teller;
+mod together;
 mod usage;
 mod users;
 mod webhooks;
@@ -133,6 +135,7 @@ struct Inner {
     teller: Arc<Teller>,
     hints: Arc<jobs::Hints>,
     commits: commits::Watch,
+    counts: Arc<counts::Counts>,
     /// The node in whose name accounts are taken, where there may be several.
     node: OnceLock<uuid::Uuid>,
 }
@@ -145,7 +148,8 @@ impl Store {
         let conn = source.connect_writer().await?;
         let readers = source.connect_readers(readers).await?;
         let sealer = Arc::new(Sealer::new(&seal_key, &older_keys, clock.clone()));
-        let (teller, hints) = (Arc::new(Teller::new(readers.clone())), Arc::<jobs::Hints>::default());
+        let counts = Arc::<counts::Counts>::default();
+        let (teller, hints) = (Arc::new(Teller::new(readers.clone(), counts.clone())), Arc::<jobs::Hints>::default());
         let commits = commits::Watch::default();
         let parts = writer::Parts {
             source: source.clone(),
@@ -157,14 +161,14 @@ impl Store {
             commits: commits.clone(),
         };
         let writer = writer::start(conn, parts);
-        let store =
-            Self { inner: Arc::new(Inner { source, readers, writer, sealer, clock, teller, hints, commits, node: OnceLock::new() }) };
+        let node = OnceLock::new();
+        let store = Self { inner: Arc::new(Inner { source, readers, writer, sealer, clock, teller, hints, commits, counts, node }) };
         // A first start may have been killed between two migrations: then there is no log yet.
         if store.pending_migrations().await?.is_empty() {
             store.inner.teller.begin(store.last_event().await?).await;
         }
         if let Source::Postgres(address) = &store.inner.source {
-            tokio::spawn(teller::listen((**address).clone(), Arc::downgrade(&store.inner.teller)));
+            tokio::spawn(teller::listen((**address).clone(), Arc::downgrade(&store.inner.teller), store.inner.hints.clone()));
         }
         Ok(store)
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here creates or advances a message: that is the business of `outbox` and `inbox` alone.
 
+use crate::counts::Look;
 use crate::dialect::{fetch, query_as, refused};
 use crate::page::{COUNTED, behind, count_up_to, found_in, order_fields};
 use crate::rows::{Place, message};
@@ -114,7 +115,7 @@ order_fields! {
 }
 
 /// Which messages to list.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct MessageFilter {
     /// Only this user's.
     pub user_id: Option<UserId>,
@@ -233,11 +234,24 @@ impl Store {
         let known = page.known_count(rows.len());
         let count = match known {
             Some(count) => count,
-            None => count_up_to(COUNTED + 1, narrow(filter), &self.inner.readers).await?,
+            None => self.count_messages(filter).await?,
         };
         let next = rows.last().filter(|_| known.is_none()).map(|row| Cursor { created_at: row.created_at, seq: row.seq });
         let results = rows.into_iter().map(message::Model::read).collect::<Result<_, _>>()?;
         Ok(LongList { count: count.min(COUNTED), is_exact: count <= COUNTED, results, next })
+    }
+
+    /// How many messages a filter leaves, up to one more than [`COUNTED`].
+    async fn count_messages(&self, filter: &MessageFilter) -> Result<u64, StoreError> {
+        let look = if self.is_shared() { Look::Never } else { self.inner.counts.look(filter) };
+        if let Look::Counted(count) = look {
+            return Ok(count);
+        }
+        let count = count_up_to(COUNTED + 1, narrow(filter), &self.inner.readers).await?;
+        if let Look::Count(ticket) = look {
+            self.inner.counts.keep(ticket, filter, count);
+        }
+        Ok(count)
     }
 
     /// The next `limit` messages behind `cursor` (from the start without one), and the cursor behind them when more follow.

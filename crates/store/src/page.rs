@@ -70,7 +70,7 @@ pub struct LongList<T> {
 }
 
 /// By what a list is sorted: `created_at`, or `-created_at` for the reverse. Newest first when nobody asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ordering<T> {
     /// The sorted field.
     pub by: T,
@@ -142,7 +142,7 @@ pub(crate) fn found_in<C: ColumnTrait>(columns: &[C], text: &str) -> Condition {
 macro_rules! order_fields {
     ($(#[$outer:meta])* $type:ident { $(#[$first_doc:meta])* $first:ident = $first_text:literal $(, $(#[$doc:meta])* $name:ident = $text:literal)* $(,)? }) => {
         $(#[$outer])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
         pub enum $type { $(#[$first_doc])* #[default] $first, $($(#[$doc])* $name,)* }
 
         impl $type {

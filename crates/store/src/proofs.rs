@@ -7,7 +7,8 @@
 use crate::dialect::{Pool, query, query_as, query_scalar, refused};
 use crate::seal::address;
 use crate::writer::Tx;
-use crate::{Store, StoreError};
+use crate::{AuditEntry, Store, StoreError};
+use serde_json::json;
 
 /// Whether secrets fit a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,13 +51,16 @@ async fn prove(tx: &mut Tx, fingerprint: [u8; 32]) -> Result<Proof, StoreError> 
         let proof = tx.sealer.seal(&address_of(current), &fingerprint)?;
         let insert = query("INSERT INTO proofs (key_id, proof) VALUES (?, ?)").bind(current).bind(proof);
         insert.execute(&mut tx.conn).await.map_err(refused)?;
+        let (target, detail) = ("secrets".to_owned(), json!({"seal_key": current}));
+        tx.audit(&AuditEntry { actor: None, action: "secrets.begun", target, ip: None, detail }).await?;
     }
     Ok(Proof::Good)
 }
 
 impl Store {
     /// Compares this process's secrets with those that the database was written with; the first process to ask writes its
-    /// own. `fingerprint` is of those secrets that the store does not know.
+    /// own, and notes in the audit log that the database is written with them from now on. `fingerprint` is of those secrets that
+    /// the store does not know.
     pub async fn prove_secrets(&self, fingerprint: [u8; 32]) -> Result<Proof, StoreError> {
         self.write(move |tx| Box::pin(prove(tx, fingerprint))).await
     }

@@ -1,6 +1,6 @@
 //! Linked accounts: what people see of them, and the generation that fences whoever owned one before.
 
-use crate::dialect::{On, query, query_as, query_scalar, refused};
+use crate::dialect::{On, Rows, pieces, query, query_as, query_scalar, refused};
 use crate::events::NewEvent;
 use crate::page::{found_in, listed, nothing_first, order_fields};
 use crate::rows::session;
@@ -152,7 +152,26 @@ fn gone() -> StoreError {
     StoreError::Conflict { what: "session" }
 }
 
+static GENERATIONS: Rows = Rows::new("SELECT id, generation FROM sessions WHERE id IN (", "?", ")");
+
 impl Tx {
+    /// Says of each (account and generation) whether it is the present owner, with one question for all.
+    pub(crate) async fn fence_all(&mut self, owners: Vec<(SessionId, i64)>) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let mut unread: Vec<SessionId> = owners.iter().map(|(id, _)| *id).filter(|id| !self.generations.contains_key(id)).collect();
+        unread.sort_unstable();
+        unread.dedup();
+        for piece in pieces(&unread) {
+            let mut select = query_as::<_, (uuid::Uuid, i64)>(GENERATIONS.sql(piece.len()));
+            for id in piece {
+                select = select.bind(id.0);
+            }
+            let rows = select.fetch_all(&mut self.conn).await.map_err(refused)?;
+            self.generations.extend(rows.into_iter().map(|(id, now)| (SessionId(id), now)));
+        }
+        let is = |(id, generation): (SessionId, i64)| self.generations.get(&id) == Some(&generation);
+        Ok(owners.into_iter().map(|owner| if is(owner) { Ok(()) } else { Err(StoreError::Fenced) }).collect())
+    }
+
     /// Refuses whoever is not the present owner; inside the transaction, so that nobody can take over between check and write. What
     /// was read once in a transaction holds to its end, unless it is changed in it: nobody else writes meanwhile.
     pub(crate) async fn fence(&mut self, id: SessionId, generation: i64) -> Result<(), StoreError> {

@@ -5,10 +5,11 @@
 
 use crate::dialect::{AssertSqlSafe, Rows, pieces, query, query_as, query_scalar, refused};
 use crate::seal::{Sealer, address};
+use crate::together::{AnswerTo, Asked, Together};
 use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::{SessionId, Timestamp};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What a value is. The number is in the table: never reuse one.
@@ -122,14 +123,17 @@ static PUT: Rows = Rows::new(
     " ON CONFLICT (session_id, kind, key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
 );
 
-type Put = (SignalKind, Vec<u8>, Vec<u8>);
+/// Where a value is.
+type Place = (SessionId, SignalKind, Vec<u8>);
 
-async fn put(tx: &mut Tx, session: SessionId, puts: &[Put]) -> Result<(), StoreError> {
+/// A value that is to be written, sealed; `None` when it is to be removed.
+type Last = HashMap<Place, Option<Vec<u8>>>;
+
+async fn put(tx: &mut Tx, puts: &[(Place, Vec<u8>)]) -> Result<(), StoreError> {
     let now = tx.clock.now();
     for piece in pieces(puts) {
         let mut insert = query(PUT.sql(piece.len()));
-        for (kind, key, value) in piece {
-            let sealed = tx.sealer.seal(&address_of(session, *kind, key), value)?;
+        for ((session, kind, key), sealed) in piece {
             insert = insert.bind(session.0).bind(*kind as u8).bind(key).bind(sealed).bind(now.0);
         }
         insert.execute(&mut tx.conn).await.map_err(refused)?;
@@ -153,35 +157,66 @@ async fn delete_prefix(tx: &mut Tx, session: SessionId, kind: SignalKind, prefix
     done.map(drop).map_err(refused)
 }
 
-/// Makes changes in their order; puts that follow each other are written together.
-async fn apply(tx: &mut Tx, session: SessionId, changes: Vec<SignalChange>) -> Result<(), StoreError> {
-    let mut puts: Vec<Put> = Vec::new();
-    for change in changes {
-        match change {
-            SignalChange::Put { kind, key, value } => puts.push((kind, key, value)),
-            SignalChange::Delete { kind, key } => {
-                flush(tx, session, &mut puts).await?;
-                delete(tx, session, kind, &key).await?;
-            }
-            SignalChange::DeletePrefix { kind, prefix } => {
-                flush(tx, session, &mut puts).await?;
-                delete_prefix(tx, session, kind, &prefix).await?;
-            }
+static DELETE: Rows = Rows::new("DELETE FROM signal WHERE session_id = ? AND kind = ? AND key IN (", "?", ")");
+
+/// Writes what waits: of several changes of one value the last counts.
+async fn flush(tx: &mut Tx, last: &mut Last) -> Result<(), StoreError> {
+    let (mut puts, mut gone) = (Vec::with_capacity(last.len()), HashMap::<_, Vec<Vec<u8>>>::new());
+    for ((session, kind, key), value) in last.drain() {
+        match value {
+            Some(sealed) => puts.push(((session, kind, key), sealed)),
+            None => gone.entry((session, kind)).or_default().push(key),
         }
     }
-    flush(tx, session, &mut puts).await
+    put(tx, &puts).await?;
+    for ((session, kind), keys) in gone {
+        for piece in pieces(&keys) {
+            let mut delete = query(DELETE.sql(piece.len())).bind(session.0).bind(kind as u8);
+            for key in piece {
+                delete = delete.bind(key);
+            }
+            delete.execute(&mut tx.conn).await.map_err(refused)?;
+        }
+    }
+    Ok(())
 }
 
-/// Writes what waits; of two values for one key the last counts (one statement may touch a row only once).
-async fn flush(tx: &mut Tx, session: SessionId, puts: &mut Vec<Put>) -> Result<(), StoreError> {
-    let mut seen = HashSet::with_capacity(puts.len());
-    let mut last: Vec<Put> = Vec::with_capacity(puts.len());
-    for (kind, key, value) in puts.drain(..).rev() {
-        if seen.insert((kind, key.clone())) {
-            last.push((kind, key, value));
+/// Changes that the owner of an account makes, all or none; values are sealed.
+pub(crate) struct Writing {
+    session_id: SessionId,
+    generation: i64,
+    changes: Vec<SignalChange>,
+}
+
+impl Together for Writing {
+    type Answer = ();
+
+    async fn run(tx: &mut Tx, asked: &[Self]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let answers = tx.fence_all(asked.iter().map(|writing| (writing.session_id, writing.generation)).collect()).await?;
+        let mut last = Last::new();
+        for (writing, fenced) in asked.iter().zip(&answers) {
+            if fenced.is_err() {
+                continue;
+            }
+            let session = writing.session_id;
+            for change in &writing.changes {
+                match change {
+                    SignalChange::Put { kind, key, value } => drop(last.insert((session, *kind, key.clone()), Some(value.clone()))),
+                    SignalChange::Delete { kind, key } => drop(last.insert((session, *kind, key.clone()), None)),
+                    SignalChange::DeletePrefix { kind, prefix } => {
+                        flush(tx, &mut last).await?;
+                        delete_prefix(tx, session, *kind, prefix).await?;
+                    }
+                }
+            }
         }
+        flush(tx, &mut last).await?;
+        Ok(answers)
     }
-    put(tx, session, &last).await
+
+    fn with(self, answer: AnswerTo<Self>) -> Asked {
+        Asked::Write(self, answer)
+    }
 }
 
 async fn read(tx: &mut Tx, session: SessionId, kind: SignalKind, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -265,14 +300,17 @@ impl SignalState {
         if changes.is_empty() {
             return Ok(());
         }
-        let (session, generation) = (self.session_id, self.generation);
-        let work = self.store.write(move |tx| {
-            Box::pin(async move {
-                tx.fence(session, generation).await?;
-                apply(tx, session, changes).await
-            })
+        let (session_id, generation, sealer) = (self.session_id, self.generation, &self.store.inner.sealer);
+        // Sealed here and not by the writer: it has enough to do.
+        let sealed = changes.into_iter().map(|change| match change {
+            SignalChange::Put { kind, key, value } => {
+                let value = sealer.seal(&address_of(session_id, kind, &key), &value)?;
+                Ok(SignalChange::Put { kind, key, value })
+            }
+            other => Ok(other),
         });
-        work.await
+        let changes = sealed.collect::<Result<_, StoreError>>()?;
+        self.store.inner.writer.together(Writing { session_id, generation, changes }).await
     }
 
     /// Reads and removes a value in one step.
@@ -301,7 +339,10 @@ impl SignalState {
             Box::pin(async move {
                 tx.fence(session, generation).await?;
                 match change(read(tx, session, kind, &key).await?) {
-                    Some(value) => put(tx, session, &[(kind, key, value)]).await,
+                    Some(value) => {
+                        let sealed = tx.sealer.seal(&address_of(session, kind, &key), &value)?;
+                        put(tx, &[((session, kind, key), sealed)]).await
+                    }
                     None => delete(tx, session, kind, &key).await,
                 }
             })

@@ -85,7 +85,9 @@ impl Store {
                     delete.map(|done| done.rows_affected()).map_err(refused)
                 })
             });
-            gone += piece.await?;
+            let gone_now = piece.await;
+            self.inner.counts.forget_all();
+            gone += gone_now?;
             behind = last;
         }
     }

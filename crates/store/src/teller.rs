@@ -3,8 +3,10 @@
 //! This node's own commits are told by its writer. What other nodes of a PostgreSQL database commit is heard by
 //! `LISTEN`, and looked for once a second in case that failed; the log itself is then read from where this node stopped.
 
-use crate::dialect::{Address, Pool};
+use crate::counts::Counts;
+use crate::dialect::{Address, Heard, Pool};
 use crate::events::Event;
+use crate::jobs::Hints;
 use crate::{Store, StoreError};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -26,11 +28,14 @@ pub(crate) struct Teller {
     cursor: Mutex<i64>,
     written: watch::Sender<i64>,
     changes: broadcast::Sender<Arc<Event>>,
+    counts: Arc<Counts>,
 }
 
 impl Teller {
-    pub(crate) fn new(readers: Pool) -> Self {
-        Self { readers, cursor: Mutex::new(NO_LOG), written: watch::Sender::new(NO_LOG), changes: broadcast::Sender::new(TOLD) }
+    /// Nobody is told anything before `counts` has forgotten what it made wrong.
+    pub(crate) fn new(readers: Pool, counts: Arc<Counts>) -> Self {
+        let (written, changes) = (watch::Sender::new(NO_LOG), broadcast::Sender::new(TOLD));
+        Self { readers, cursor: Mutex::new(NO_LOG), written, changes, counts }
     }
 
     /// Starts behind this cursor: what is in the log was told before.
@@ -97,6 +102,7 @@ impl Teller {
     }
 
     fn tell_one(&self, cursor: &mut i64, event: Arc<Event>) {
+        self.counts.forget(event.user_id);
         if event.seq > *cursor {
             *cursor = event.seq;
             self.written.send_replace(event.seq);
@@ -106,7 +112,7 @@ impl Teller {
 }
 
 /// Listens to other nodes until the store is gone.
-pub(crate) async fn listen(address: Address, teller: Weak<Teller>) {
+pub(crate) async fn listen(address: Address, teller: Weak<Teller>, hints: Arc<Hints>) {
     let mut listener = None;
     while let Some(teller) = teller.upgrade() {
         if listener.is_none() {
@@ -123,8 +129,13 @@ pub(crate) async fn listen(address: Address, teller: Weak<Teller>) {
         };
         // Own commits are heard as well: they were told before.
         let news = async {
-            while hearing.next().await? <= told {}
-            Some(())
+            loop {
+                match hearing.next().await? {
+                    Heard::Events(seq) if seq <= told => {}
+                    Heard::Events(_) => return Some(()),
+                    Heard::Jobs => hints.elsewhere(),
+                }
+            }
         };
         if let Ok(None) = tokio::time::timeout(LOOK, news).await {
             listener = None;

@@ -220,7 +220,8 @@ impl Store {
         Ok(Updated::Done(()))
     }
 
-    /// Repeats a bounded delete, a transaction each, until nothing is left; answers how many rows went.
+    /// Repeats a bounded delete, a transaction each, until nothing is left; answers how many rows went. No event tells of
+    /// them, so counts are thrown away here.
     pub(crate) async fn delete_in_pieces(&self, sql: &'static str, owner: Uuid) -> Result<u64, StoreError> {
         let mut gone = 0;
         loop {
@@ -229,7 +230,9 @@ impl Store {
                     async move { query(sql).bind(owner).execute(&mut tx.conn).await.map(|done| done.rows_affected()).map_err(refused) },
                 )
             });
-            match delete.await? {
+            let gone_now = delete.await;
+            self.inner.counts.forget_all();
+            match gone_now? {
                 0 => return Ok(gone),
                 some => gone += some,
             }

@@ -2,8 +2,8 @@
 //!
 //! One task owns the one connection that writes. It takes everything that is waiting, runs it in one transaction,
 //! commits once (that is the one wait for the disk), and only then answers everybody and tells the events. Each request
-//! runs in its own savepoint, so that one that is refused leaves the others whole; waiting accepts are written by
-//! statements over many rows. If the commit fails, nobody is told that anything was done.
+//! runs in its own savepoint, so that one that is refused leaves the others whole; waiting accepts, and the other busy kinds
+//! (see `together`), are written by statements over many rows. If the commit fails, nobody is told that anything was done.
 //!
 //! On PostgreSQL every node has such a writer, and each transaction begins by taking one lock that all share: writers of
 //! all nodes run one after the other, as the processes on one SQLite file do (decision 0010).
@@ -15,6 +15,7 @@ use crate::jobs::{Hints, JobHint};
 use crate::outbox::{Accepted, NewMessage, Queued};
 use crate::seal::Sealer;
 use crate::teller::Teller;
+use crate::together::{Asked, Piles, Together};
 use crate::{StoreError, outbox};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -35,6 +36,7 @@ type AcceptAnswer = oneshot::Sender<Result<Accepted, StoreError>>;
 
 enum Request {
     Accept(Box<NewMessage>, AcceptAnswer),
+    Together(Box<Asked>),
     Work(Box<dyn Work>),
     Close(oneshot::Sender<()>),
 }
@@ -109,11 +111,7 @@ impl Tx {
         }
         let keep = work.run(self).await;
         if !keep {
-            self.generations.clear();
-            self.events.truncate(told);
-            self.queued = Queued::default();
-            // What was concluded from rows that are undone now no longer holds.
-            self.hookless = false;
+            self.undo(told);
             self.command(if alone { "ROLLBACK" } else { "ROLLBACK TO request" }).await?;
         }
         if !alone {
@@ -122,8 +120,18 @@ impl Tx {
         Ok(keep || !alone)
     }
 
+    /// Forgets what was concluded from rows that are undone now, and the events behind the first `told`.
+    pub(crate) fn undo(&mut self, told: usize) {
+        self.generations.clear();
+        self.events.truncate(told);
+        self.queued = Queued::default();
+        self.hookless = false;
+    }
+
     /// Opens the transaction.
     pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
+        // Not looked again: between two transactions another node may have made a webhook.
+        self.hookless &= !self.is_shared();
         self.conn.begin(false).await.map(drop).map_err(refused)
     }
 
@@ -163,6 +171,13 @@ impl Writer {
         answered.await.map_err(|_| closed())?
     }
 
+    /// Runs a request together with others of its kind; answers when it is on disk.
+    pub(crate) async fn together<T: Together>(&self, asked: T) -> Result<T::Answer, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.send(Request::Together(Box::new(asked.with(answer)))).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
+    }
+
     /// Finishes what was handed in before and closes all connections.
     pub(crate) async fn close(&self) {
         let (done, finished) = oneshot::channel();
@@ -196,6 +211,7 @@ struct Batch {
     accepts: Vec<NewMessage>,
     accept_answers: Vec<AcceptAnswer>,
     accept_results: Vec<Result<Accepted, StoreError>>,
+    together: Piles,
     work: Vec<Box<dyn Work>>,
 }
 
@@ -205,6 +221,7 @@ impl Batch {
         for (answer, result) in self.accept_answers.into_iter().zip(self.accept_results.into_iter().chain(missing)) {
             let _ = answer.send(committed.clone().and(result));
         }
+        self.together.answer(committed);
         self.work.into_iter().for_each(|work| work.answer(committed.clone()));
     }
 }
@@ -221,6 +238,7 @@ async fn run(conn: Conn, parts: Parts, mut requests: mpsc::Receiver<Request>) {
                     batch.accepts.push(*new);
                     batch.accept_answers.push(answer);
                 }
+                Request::Together(asked) => batch.together.add(*asked),
                 Request::Work(work) => batch.work.push(work),
                 Request::Close(done) => closing = Some(done),
             }
@@ -249,7 +267,7 @@ impl Parts {
     /// Writes a batch and answers it; gives the connection back unless it is in doubt.
     async fn commit(&self, tx: Option<Tx>, mut batch: Batch) -> Option<Tx> {
         let (accepts, begun) = (batch.accepts.len(), Instant::now());
-        let requests = accepts + batch.work.len();
+        let requests = accepts + batch.together.len() + batch.work.len();
         let seen = |committed, events: &[Arc<Event>]| {
             if let (Some(watcher), true) = (self.commits.get(), requests > 0) {
                 watcher(&Commit { requests, accepts, took: begun.elapsed(), committed, events });
@@ -281,22 +299,27 @@ impl Parts {
             Some(tx) => tx,
             None => self.transaction(self.source.connect_writer().await?),
         };
-        if batch.accepts.is_empty() && batch.work.is_empty() {
+        let waiting = batch.accepts.len() + batch.together.len();
+        if waiting + batch.work.len() == 0 {
             return Ok((tx, None));
         }
         tx.generations.clear();
-        let before = tx.conn.begin(self.teller.has_begun()).await.map_err(refused)?;
+        let looked = tx.conn.begin(self.teller.has_begun()).await.map_err(refused)?;
+        if let Some(looked) = looked {
+            tx.hookless = !looked.any_webhook;
+        }
         if !batch.accepts.is_empty() {
             batch.accept_results = outbox::accept_all(&mut tx, &batch.accepts).await?;
         }
-        let alone = batch.accepts.is_empty() && batch.work.len() == 1;
+        batch.together.run(&mut tx).await?;
+        let alone = waiting == 0 && batch.work.len() == 1;
         for work in &mut batch.work {
             if !tx.run(work.as_mut(), alone).await? {
                 return Ok((tx, None));
             }
         }
         let told = tx.events.last().map(|event| event.seq);
-        tx.conn.commit(told).await.map_err(refused)?;
-        Ok((tx, before))
+        tx.conn.commit(told, !tx.hints.is_empty()).await.map_err(refused)?;
+        Ok((tx, looked.map(|looked| looked.last_event)))
     }
 }

@@ -38,8 +38,13 @@ impl Backend {
     /// Looks at a message that came again and of which no copy waits. An error holds its acknowledgement back.
     pub(super) async fn look_for(&self, chat: &str, sender: &str, id: &str) -> Result<()> {
         let missed = Missed { chat: chat.to_owned(), sender: sender.to_owned(), id: id.to_owned() };
-        let Some(tell) = self.missed.as_ref().filter(|_| missed.can_be_asked_for()) else { return Ok(()) };
-        if self.rows.has_message(id).await.map_err(storage)? || self.get(SignalKind::Missed, &missed.key()).await?.is_some() {
+        let Some(tell) = self.keep.signals().filter(|_| missed.can_be_asked_for()) else { return Ok(()) };
+        let (rows, id, asked) = (self.rows.clone(), id.to_owned(), missed.key());
+        let read = move || {
+            let (rows, id, asked) = (rows.clone(), id.clone(), asked.clone());
+            async move { Ok(rows.has_message(&id).await? || rows.get(SignalKind::Missed, &asked).await?.is_some()) }
+        };
+        if self.keep.or_end(read).await.map_err(storage)? {
             return Ok(());
         }
         // Nobody hears once the link is over; the message comes again with the next.

@@ -11,7 +11,6 @@
 
 mod app_sync;
 mod device;
-mod inbound;
 mod missed;
 mod msg_secret;
 mod protocol;
@@ -20,13 +19,12 @@ mod tc_token;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use crate::events::Signal;
+use crate::keep::Keep;
 pub(crate) use missed::Missed;
 use sanasend_store::{SignalChange, SignalKind, SignalState};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
-use tokio::sync::mpsc::UnboundedSender;
 use whatsapp_rust::wacore::store::error::{Result, StoreError};
 
 /// Storage of one account. One value per link: its small caches and locks know of no other writer, which
@@ -36,18 +34,21 @@ pub(crate) struct Backend {
     /// Held while a change is worked out from what is stored, so that two of them can't undo each other.
     changing: Mutex<()>,
     tc_tokens: tc_token::Cache,
-    missed: Option<UnboundedSender<Signal>>,
+    /// Offers what came in, and knows who hears of the link.
+    keep: Keep,
 }
 
 impl Backend {
-    /// Storage over the rows of one account.
+    /// Storage over the rows of one account, without a link.
+    #[cfg(test)]
     pub(crate) fn new(rows: SignalState) -> Self {
-        Self { rows, changing: Mutex::new(()), tc_tokens: tc_token::Cache::default(), missed: None }
+        let keep = Keep::new(rows.session_id(), None);
+        Self::with(rows, keep)
     }
 
-    /// The same, with somebody who is told of messages that were read and are not there.
-    pub(crate) fn telling(rows: SignalState, missed: UnboundedSender<Signal>) -> Self {
-        Self { missed: Some(missed), ..Self::new(rows) }
+    /// Storage over the rows of one account, for a link, which has to end when what came in can't be kept.
+    pub(crate) fn with(rows: SignalState, keep: Keep) -> Self {
+        Self { rows, changing: Mutex::new(()), tc_tokens: tc_token::Cache::default(), keep }
     }
 
     async fn get(&self, kind: SignalKind, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -68,6 +69,16 @@ impl Backend {
             return Ok(());
         }
         self.rows.apply(changes).await.map_err(storage)
+    }
+
+    /// Writes messages down that are not handed over yet, or ends the link.
+    async fn keep_inbound(&self, changes: Vec<SignalChange>) -> Result<()> {
+        let rows = self.rows.clone();
+        let write = move || {
+            let (rows, changes) = (rows.clone(), changes.clone());
+            async move { rows.apply(changes).await }
+        };
+        self.keep.or_end(write).await.map_err(storage)
     }
 
     async fn get_as<T: DeserializeOwned>(&self, kind: SignalKind, key: &[u8]) -> Result<Option<T>> {

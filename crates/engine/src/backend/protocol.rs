@@ -194,7 +194,12 @@ impl ProtocolStore for Backend {
     }
 
     async fn get_pending_inbound(&self, chat: &str, sender: &str, id: &str) -> Result<Option<Vec<u8>>> {
-        let waiting = self.get(SignalKind::PendingInbound, &key(&[chat, sender, id])).await?;
+        let (rows, place) = (self.rows.clone(), key(&[chat, sender, id]));
+        let read = move || {
+            let (rows, place) = (rows.clone(), place.clone());
+            async move { rows.get(SignalKind::PendingInbound, &place).await }
+        };
+        let waiting = self.keep.or_end(read).await.map_err(storage)?;
         if waiting.is_none() {
             self.look_for(chat, sender, id).await?;
         }

@@ -6,6 +6,7 @@
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine as _;
 use sanasend_model::Clock;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -64,6 +65,20 @@ impl Passwords {
     pub async fn hash(&self, password: String) -> Result<String, PasswordError> {
         let (cost, clock) = (self.cost, self.clock.clone());
         self.in_turn(move || hash_blocking(&password, cost, &*clock)).await
+    }
+
+    /// A hash that no password is behind, for a user who never logs in. It looks like any other and takes as long to be
+    /// checked, but costs nothing to make.
+    #[must_use]
+    pub fn of_nobody(&self) -> String {
+        let random = || {
+            let mut bytes = [0_u8; 32];
+            self.clock.fill(&mut bytes);
+            bytes
+        };
+        let base64 = base64::engine::general_purpose::STANDARD_NO_PAD;
+        let Cost { memory_kib, passes } = self.cost;
+        format!("$argon2id$v=19$m={memory_kib},t={passes},p=1${}${}", base64.encode(&random()[..16]), base64.encode(random()))
     }
 
     /// Whether `password` is the one behind `hash`; without a hash (no such user) it takes as long and says no.
@@ -130,6 +145,10 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
 
+    async fn hash_len(passwords: &Passwords) -> usize {
+        passwords.hash("any".into()).await.expect("hash").len()
+    }
+
     #[tokio::test]
     async fn a_password_is_known_by_its_hash_alone() {
         let passwords = Passwords::new(Cost { memory_kib: 64, passes: 1 }, 1, Arc::new(SystemClock));
@@ -140,5 +159,8 @@ mod tests {
         assert!(!passwords.verify("correct horsf".into(), Some(hash)).await.expect("verify"));
         assert!(!passwords.verify("nobody's password".into(), None).await.expect("nobody"));
         assert!(passwords.verify("x".into(), Some("damaged".into())).await.is_err());
+        let nobody = passwords.of_nobody();
+        assert!(nobody.starts_with("$argon2id$v=19$m=64,t=1,p=1$") && nobody.len() == hash_len(&passwords).await, "{nobody}");
+        assert!(!passwords.verify("correct horse".into(), Some(nobody)).await.expect("it is a sound hash"));
     }
 }

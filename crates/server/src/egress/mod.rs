@@ -31,7 +31,7 @@ use std::time::Duration;
 /// How long a connection may take to be there, TLS included.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Connections to one host that are kept open for the next request.
-const KEPT_PER_HOST: usize = 8;
+const KEPT_PER_HOST: usize = 64;
 /// How long an idle connection is kept.
 const KEPT_FOR: Duration = Duration::from_mins(1);
 

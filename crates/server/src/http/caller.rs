@@ -1,9 +1,9 @@
-//! Who calls: the extractor that every handler behind a login takes, and the permissions it can ask for.
+//! Who calls: the extractor that every handler behind a login takes, also one that does not look at it.
 //!
 //! One credential per request, in `X-API-Key` or `Authorization: Bearer`; two of them are refused, so that none
-//! can override the other. `Caller` itself is what the specification calls `IsActiveUser`; `require_admin` is
-//! `IsAdminUser`, `require` on a key is `HasValidAPIKey` with a scope. What the operation asks for is asked here, by
-//! the [`Gate`](super::gate::Gate), before anything else of the request is read.
+//! can override the other. `Caller` itself is what the specification calls `IsActiveUser`. What the operation asks of
+//! it (`IsAdminUser`, `HasValidAPIKey` with a scope) is asked here, by the [`Gate`](super::gate::Gate), before anything
+//! else of the request is read; handlers ask nothing of the kind again.
 
 use super::error::{ApiError, ErrorCode};
 use super::middleware::Exchange;
@@ -14,11 +14,12 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use sanasend_model::limit::Standing;
-use sanasend_model::{LoginId, Scope, UserId};
+use sanasend_model::{LoginId, UserId};
 use sanasend_store::limits::{Ask, Counted};
 use sanasend_store::{ApiKey, User};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An active user whose credentials were checked, and how it authenticated.
 #[derive(Debug, Clone)]
@@ -63,37 +64,20 @@ impl Caller {
         }
     }
 
-    /// Asks for a scope; a person's login has all of them.
-    ///
-    /// # Errors
-    /// `INSUFFICIENT_SCOPE`.
-    pub fn require(&self, scope: Scope) -> Result<(), ApiError> {
-        match &self.key {
-            Some(key) if !key.scopes.iter().any(|held| held.covers(scope)) => Err(ApiError::because(
-                ErrorCode::InsufficientScope,
-                format!("The API key lacks the scope `{scope}`; make one that has it."),
-            )),
-            _ => Ok(()),
-        }
+    /// The refusal of a message when those of the day are used up, which start anew after `left`.
+    #[must_use]
+    pub fn day_is_over(&self, left: Duration) -> ApiError {
+        let limit = u32::try_from(self.user.max_messages_per_day).unwrap_or(u32::MAX);
+        self.exchange.note_day(Standing { limit, remaining: 0, reset: left, wait: Some(left) });
+        ApiError::new(ErrorCode::DailyLimitReached).retry_after(left)
     }
 
-    /// Asks for a person's login: a leaked key must not be able to make more keys or change users.
+    /// The person's login.
     ///
     /// # Errors
     /// `LOGIN_REQUIRED`.
     pub fn require_login(&self) -> Result<LoginId, ApiError> {
         self.login.ok_or_else(|| ErrorCode::LoginRequired.into())
-    }
-
-    /// Asks for an admin's login.
-    ///
-    /// # Errors
-    /// `ADMIN_REQUIRED` for users who are none, `LOGIN_REQUIRED` for an admin's key.
-    pub fn require_admin(&self) -> Result<(), ApiError> {
-        if !self.user.is_admin {
-            return Err(ErrorCode::AdminRequired.into());
-        }
-        self.require_login().map(drop)
     }
 }
 

@@ -3,10 +3,11 @@
 //! Handlers take their parts in order, and the body or the query may be refused before their first line runs: a key
 //! without the scope would learn the shape of what it may not use. So the extractor of the caller asks here. The table
 //! is made from the OpenAPI document (`x-scope`, `x-admin`, `x-login`), which thereby can't promise another rule than
-//! the one that holds.
+//! the one that holds, and no handler asks again. A handler that takes no `Caller` is open to everybody; the tests ask
+//! every operation of the document as somebody who may not.
 
 use super::caller::Caller;
-use super::error::ApiError;
+use super::error::{ApiError, ErrorCode};
 use axum::extract::MatchedPath;
 use axum::http::Method;
 use axum::http::request::Parts;
@@ -14,6 +15,7 @@ use sanasend_model::Scope;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
+use utoipa::openapi::path::{Operation, PathItem, Paths};
 
 /// What one operation asks for, everything of it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,6 +25,15 @@ struct Needs {
     admin: bool,
 }
 
+impl Needs {
+    fn of(operation: &Operation) -> Self {
+        let said = |name: &str| operation.extensions.as_ref().and_then(|extensions| extensions.get(name));
+        let is_true = |name| said(name).and_then(Value::as_bool) == Some(true);
+        let scope = said("x-scope").and_then(Value::as_str).and_then(|text| text.parse().ok());
+        Self { scope, login: is_true("x-login"), admin: is_true("x-admin") }
+    }
+}
+
 /// The needs of every operation. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Gate {
@@ -30,19 +41,24 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// The gate of a document.
+    /// The gate of a document's paths, as the handlers wrote them.
     #[must_use]
-    pub fn of(document: &Value) -> Self {
-        let mut needs: HashMap<String, Vec<(Method, Needs)>> = HashMap::new();
-        for (path, item) in document["paths"].as_object().into_iter().flatten() {
-            for (method, operation) in item.as_object().into_iter().flatten() {
-                let Ok(method) = method.to_uppercase().parse() else { continue };
-                let scope = operation["x-scope"].as_str().and_then(|text| text.parse().ok());
-                let (login, admin) = (operation["x-login"] == true, operation["x-admin"] == true);
-                needs.entry(path.clone()).or_default().push((method, Needs { scope, login, admin }));
-            }
-        }
-        Self { needs: Arc::new(needs) }
+    pub fn of(paths: &Paths) -> Self {
+        let of_item = |(path, item): (&String, &PathItem)| {
+            let operations = [
+                (Method::GET, &item.get),
+                (Method::PUT, &item.put),
+                (Method::POST, &item.post),
+                (Method::DELETE, &item.delete),
+                (Method::OPTIONS, &item.options),
+                (Method::HEAD, &item.head),
+                (Method::PATCH, &item.patch),
+                (Method::TRACE, &item.trace),
+            ];
+            let needs = operations.into_iter().filter_map(|(method, operation)| Some((method, Needs::of(operation.as_ref()?))));
+            (path.clone(), needs.collect())
+        };
+        Self { needs: Arc::new(paths.paths.iter().map(of_item).collect()) }
     }
 
     /// Lets a caller through to the operation that a request is for.
@@ -60,12 +76,26 @@ impl Gate {
                 path.unwrap_or("?")
             )));
         };
-        if needs.admin {
-            caller.require_admin()?;
+        needs.ask(caller)
+    }
+}
+
+impl Needs {
+    /// Asks for all of it. A person's login has every scope. A key is never enough where a login is asked for, so that a
+    /// leaked one can't make more keys or change users; keys never act as admin.
+    fn ask(self, caller: &Caller) -> Result<(), ApiError> {
+        if self.admin && !caller.user.is_admin {
+            return Err(ErrorCode::AdminRequired.into());
         }
-        if needs.login {
+        if self.admin || self.login {
             caller.require_login()?;
         }
-        needs.scope.map_or(Ok(()), |scope| caller.require(scope))
+        match (self.scope, &caller.key) {
+            (Some(scope), Some(key)) if !key.scopes.iter().any(|held| held.covers(scope)) => Err(ApiError::because(
+                ErrorCode::InsufficientScope,
+                format!("The API key lacks the scope `{scope}`; make one that has it."),
+            )),
+            _ => Ok(()),
+        }
     }
 }

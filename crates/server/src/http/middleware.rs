@@ -108,6 +108,11 @@ impl Exchange {
         self.standings.note_messages(standing);
     }
 
+    /// Notes that the caller's messages of this day are used up.
+    pub fn note_day(&self, standing: Standing) {
+        self.standings.note_day(standing);
+    }
+
     /// Remembers which route it took: only those inside the router know.
     pub fn note_route(&self, parts: &Parts) {
         if let Some(route) = parts.extensions.get::<MatchedPath>() {

@@ -8,16 +8,17 @@
 mod examples;
 
 use super::envelope::Refusal;
-use super::error::ErrorCode;
+use super::error::{ApiError, ErrorCode};
 use super::page;
 use crate::app::App;
 use axum::Router;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -81,10 +82,14 @@ pub fn document() -> String {
     text(&complete(&collected))
 }
 
-/// `/api/schema/`.
-pub fn routes(document: &Value) -> Router<Arc<App>> {
-    let text: Arc<str> = text(document).into();
-    let serve = async move || ([(header::CONTENT_TYPE, "application/json")], text.to_string()).into_response();
+/// `/api/schema/`. Written at the first request and kept: it is the most expensive thing that a start could do, and few servers
+/// are ever asked for it.
+pub fn routes() -> Router<Arc<App>> {
+    static TEXT: OnceLock<Bytes> = OnceLock::new();
+    let serve = async || match tokio::task::spawn_blocking(|| TEXT.get_or_init(|| document().into()).clone()).await {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Err(_) => ApiError::internal("the OpenAPI document could not be written").into_response(),
+    };
     Router::new().route("/api/schema/", get(serve))
 }
 
@@ -93,7 +98,7 @@ fn text(document: &Value) -> String {
 }
 
 /// What was collected from the handlers, with everything that follows from it.
-pub fn complete(collected: &utoipa::openapi::OpenApi) -> Value {
+fn complete(collected: &utoipa::openapi::OpenApi) -> Value {
     // A document of strings and maps has no way not to be JSON.
     let mut document = serde_json::to_value(collected).unwrap_or_default();
     document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));

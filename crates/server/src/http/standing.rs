@@ -1,5 +1,6 @@
 //! How a caller stands against its limits, as every answer tells it: `RateLimit`, `RateLimit-Policy` (the IETF's draft,
-//! one entry per limit) and `X-RateLimit-*` (what most clients know: the limit of requests that is nearest).
+//! one entry per limit) and `X-RateLimit-*` (what most clients know: the limit that refuses, else the limit of requests that is
+//! nearest).
 //!
 //! Apart from the middleware, which decides nothing about the form.
 
@@ -8,12 +9,16 @@ use sanasend_model::limit::Standing;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+/// Name of the limit of messages per UTC day.
+const DAY: &str = "messages-per-day";
+
 /// The limits that one request was counted against; each is known once it was asked.
 #[derive(Debug, Default)]
 pub struct Standings {
     requests: OnceLock<Standing>,
     key: OnceLock<Standing>,
     messages: OnceLock<Standing>,
+    day: OnceLock<Standing>,
 }
 
 impl Standings {
@@ -29,6 +34,11 @@ impl Standings {
         let _ = self.messages.set(standing);
     }
 
+    /// Messages per day of the user; told only by the answer that refuses one, since nobody counts them before that.
+    pub fn note_day(&self, standing: Standing) {
+        let _ = self.day.set(standing);
+    }
+
     /// Whether requests were counted at all.
     pub fn are_known(&self) -> bool {
         self.requests.get().is_some()
@@ -36,16 +46,20 @@ impl Standings {
 
     /// Writes the headers. What is not limited is not told.
     pub fn write(&self, headers: &mut HeaderMap) {
-        let known = [("requests", &self.requests), ("key", &self.key), ("messages", &self.messages)];
+        let known = [("requests", &self.requests), ("key", &self.key), ("messages", &self.messages), (DAY, &self.day)];
         let limited = known.into_iter().filter_map(|(name, standing)| Some((name, *standing.get()?))).filter(|(_, how)| how.limit > 0);
         let limited: Vec<(&str, Standing)> = limited.collect();
         let list = |entry: &dyn Fn(&(&str, Standing)) -> String| limited.iter().map(entry).collect::<Vec<_>>().join(", ");
         if limited.is_empty() {
             return;
         }
-        put(headers, "ratelimit-policy", &list(&|(name, how)| format!("\"{name}\";q={};w=60", how.limit)));
+        let window = |name: &str| if name == DAY { 86_400 } else { 60 };
+        put(headers, "ratelimit-policy", &list(&|(name, how)| format!("\"{name}\";q={};w={}", how.limit, window(name))));
         put(headers, "ratelimit", &list(&|(name, how)| format!("\"{name}\";r={};t={}", how.remaining, seconds(how.reset))));
-        let nearest = limited.iter().filter(|(name, _)| *name != "messages").min_by_key(|(_, how)| how.remaining);
+        // The limit that refuses is what a caller must know of, whichever it is.
+        let refusing = limited.iter().filter(|(_, how)| how.wait.is_some()).max_by_key(|(_, how)| how.wait);
+        let of_requests = |(name, _): &&(&str, Standing)| matches!(*name, "requests" | "key");
+        let nearest = refusing.or_else(|| limited.iter().filter(of_requests).min_by_key(|(_, how)| how.remaining));
         if let Some((_, how)) = nearest {
             put(headers, "x-ratelimit-limit", &how.limit.to_string());
             put(headers, "x-ratelimit-remaining", &how.remaining.to_string());
@@ -83,6 +97,21 @@ mod tests {
             (told("x-ratelimit-limit"), told("x-ratelimit-remaining"), told("x-ratelimit-reset")),
             ("10".into(), "7".into(), "2".into())
         );
+    }
+
+    #[test]
+    fn the_limit_that_refuses_is_the_one_that_is_told() {
+        let (standings, mut headers) = (Standings::default(), HeaderMap::new());
+        standings.note_requests(&[Standing { limit: 100, remaining: 50, reset: Duration::from_secs(2), wait: None }]);
+        standings.note_messages(Standing { limit: 5, remaining: 4, reset: Duration::from_secs(2), wait: None });
+        let hour = Duration::from_hours(1);
+        standings.note_day(Standing { limit: 1000, remaining: 0, reset: hour, wait: Some(hour) });
+        standings.write(&mut headers);
+        let told = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        assert!(told("ratelimit-policy").ends_with("\"messages-per-day\";q=1000;w=86400"), "{headers:?}");
+        assert!(told("ratelimit").ends_with("\"messages-per-day\";r=0;t=3600"), "{headers:?}");
+        let told = (told("x-ratelimit-limit"), told("x-ratelimit-remaining"), told("x-ratelimit-reset"));
+        assert_eq!(told, ("1000".into(), "0".into(), "3600".into()));
     }
 
     #[test]

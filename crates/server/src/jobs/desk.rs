@@ -13,6 +13,7 @@ use std::time::Duration;
 pub(super) struct Caps {
     pub(super) at_once: usize,
     pub(super) per_bundle: usize,
+    pub(super) per_owner: usize,
     pub(super) lease: Duration,
 }
 
@@ -27,6 +28,8 @@ struct Kind {
     caps: Caps,
     running: usize,
     bundles: HashMap<String, Bundle>,
+    /// What runs in the bundles of each owner.
+    owners: HashMap<String, usize>,
 }
 
 /// What is known of all kinds that have a worker.
@@ -35,9 +38,19 @@ pub(super) struct Desk {
     kinds: BTreeMap<&'static str, Kind>,
 }
 
+/// Whose a bundle is: what stands before a slash in its name.
+fn owner(bundle: &str) -> Option<&str> {
+    bundle.split_once('/').map(|(owner, _)| owner)
+}
+
 impl Kind {
-    fn free(&self, bundle: &Bundle) -> usize {
-        self.caps.per_bundle.saturating_sub(bundle.running).min(self.caps.at_once.saturating_sub(self.running))
+    fn free(&self, name: &str, bundle: &Bundle) -> usize {
+        let free = self.caps.per_bundle.saturating_sub(bundle.running).min(self.caps.at_once.saturating_sub(self.running));
+        free.min(self.free_of_owner(name))
+    }
+
+    fn free_of_owner(&self, bundle: &str) -> usize {
+        owner(bundle).map_or(usize::MAX, |owner| self.caps.per_owner.saturating_sub(self.owners.get(owner).copied().unwrap_or(0)))
     }
 
     /// Forgets a bundle of which nothing is known and nothing runs.
@@ -51,7 +64,7 @@ impl Kind {
 impl Desk {
     /// A kind that has a worker.
     pub(super) fn open(&mut self, kind: &'static str, caps: Caps) {
-        self.kinds.insert(kind, Kind { caps, running: 0, bundles: HashMap::new() });
+        self.kinds.insert(kind, Kind { caps, running: 0, bundles: HashMap::new(), owners: HashMap::new() });
     }
 
     /// Something may be due then, if nothing is sooner.
@@ -79,13 +92,22 @@ impl Desk {
             let mut ready: Vec<(Timestamp, String)> =
                 kind.bundles.iter().filter_map(|(name, bundle)| Some((due(bundle)?, name.clone()))).collect();
             ready.sort_unstable();
+            let mut promised: HashMap<String, usize> = HashMap::new();
             for (_, bundle_name) in ready {
-                let Some(bundle) = kind.bundles.get_mut(&bundle_name) else { continue };
-                let places = (kind.caps.per_bundle - bundle.running).min(free);
-                if places == 0 {
+                if free == 0 {
                     break;
                 }
+                let promised = owner(&bundle_name).map(|owner| promised.entry(owner.to_owned()).or_default());
+                let of_owner = kind.free_of_owner(&bundle_name).saturating_sub(promised.as_deref().copied().unwrap_or(0));
+                let Some(bundle) = kind.bundles.get_mut(&bundle_name) else { continue };
+                let places = (kind.caps.per_bundle - bundle.running).min(free).min(of_owner);
+                if places == 0 {
+                    continue;
+                }
                 free -= places;
+                if let Some(promised) = promised {
+                    *promised += places;
+                }
                 bundle.due = None;
                 wants.push(JobPlaces { kind: (*name).to_owned(), bundle: bundle_name, places, lease: kind.caps.lease });
             }
@@ -104,6 +126,9 @@ impl Desk {
     pub(super) fn began(&mut self, kind: &str, bundle: &str) {
         if let Some(kind) = self.kinds.get_mut(kind) {
             kind.running += 1;
+            if let Some(owner) = owner(bundle) {
+                *kind.owners.entry(owner.to_owned()).or_default() += 1;
+            }
             kind.bundles.entry(bundle.to_owned()).or_default().running += 1;
         }
     }
@@ -112,6 +137,14 @@ impl Desk {
     pub(super) fn ended(&mut self, kind: &str, bundle: &str) {
         if let Some(kind) = self.kinds.get_mut(kind) {
             kind.running = kind.running.saturating_sub(1);
+            if let Some(owner) = owner(bundle)
+                && let Some(running) = kind.owners.get_mut(owner)
+            {
+                *running = running.saturating_sub(1);
+                if *running == 0 {
+                    kind.owners.remove(owner);
+                }
+            }
             if let Some(known) = kind.bundles.get_mut(bundle) {
                 known.running = known.running.saturating_sub(1);
             }
@@ -121,7 +154,10 @@ impl Desk {
 
     /// The earliest time at which something may be due that there is a place for.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
-        let of = |kind: &Kind| kind.bundles.values().filter(|bundle| kind.free(bundle) > 0).filter_map(|bundle| bundle.due).min();
+        let of = |kind: &Kind| {
+            let free = kind.bundles.iter().filter(|(name, bundle)| kind.free(name, bundle) > 0);
+            free.filter_map(|(_, bundle)| bundle.due).min()
+        };
         self.kinds.values().filter_map(of).min()
     }
 }
@@ -132,7 +168,7 @@ mod tests {
 
     fn desk() -> Desk {
         let mut desk = Desk::default();
-        desk.open("k", Caps { at_once: 3, per_bundle: 2, lease: Duration::from_secs(1) });
+        desk.open("k", Caps { at_once: 3, per_bundle: 2, per_owner: 2, lease: Duration::from_secs(1) });
         desk
     }
 
@@ -169,6 +205,21 @@ mod tests {
         assert_eq!(wants(&mut desk, 5), [("quick".to_owned(), 1)], "and of the kind one is left");
         desk.ended("k", "slow");
         assert_eq!(wants(&mut desk, 5), [("slow".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn an_owner_with_many_bundles_leaves_places_to_others() {
+        let mut desk = desk();
+        for bundle in ["greedy/a", "greedy/b", "greedy/c"] {
+            desk.hint(hint(bundle, 1));
+        }
+        desk.hint(hint("modest/a", 2));
+        assert_eq!(wants(&mut desk, 5), [("greedy/a".to_owned(), 2), ("modest/a".to_owned(), 1)]);
+        desk.began("k", "greedy/a");
+        desk.began("k", "greedy/a");
+        assert_eq!((wants(&mut desk, 5), desk.next_due()), (vec![], None), "a place is free, but not for this owner: no busy loop");
+        desk.ended("k", "greedy/a");
+        assert_eq!(wants(&mut desk, 5), [("greedy/b".to_owned(), 1)], "and its others wait no longer than for a place");
     }
 
     #[test]

@@ -21,6 +21,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// How often the rows are looked at for what no hint told.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How soon they are looked at after another node said that it wrote some: it takes them itself, unless it can't.
+const LOOK_SOON: Duration = Duration::from_millis(250);
 /// How long the store is left alone after it failed.
 const STORE_REST: Duration = Duration::from_secs(1);
 
@@ -59,7 +61,8 @@ impl Dispatcher {
     pub(super) fn new(jobs: Arc<Inner>) -> Self {
         let mut desk = Desk::default();
         for (kind, worker) in &jobs.workers {
-            desk.open(kind, Caps { at_once: worker.at_once(), per_bundle: worker.at_once_per_bundle(), lease: worker.lease() });
+            let (at_once, per_bundle, per_owner) = (worker.at_once(), worker.at_once_per_bundle(), worker.at_once_per_owner());
+            desk.open(kind, Caps { at_once, per_bundle, per_owner, lease: worker.lease() });
         }
         let (running, tasks, settled, not_begun) = (HashMap::new(), JoinSet::new(), Vec::new(), Vec::new());
         Self { jobs, desk, running, tasks, settled, not_begun, round: None, look: Instant::now(), rests: None }
@@ -81,6 +84,7 @@ impl Dispatcher {
                 () = closing.cancelled(), if open => {}
                 () = cut.cancelled() => return self.give_back().await,
                 hints = store.job_hints(), if open => hints.into_iter().for_each(|hint| self.desk.hint(hint)),
+                () = store.jobs_written_elsewhere(), if open => self.look = self.look.min(Instant::now() + LOOK_SOON),
                 Some(ended) = self.tasks.join_next() => self.on_ended(ended.ok()),
                 round = finish(&mut self.round) => { self.round = None; self.on_round(round); }
                 () = sleep_until(timer) => {}

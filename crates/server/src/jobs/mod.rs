@@ -44,6 +44,11 @@ pub trait Worker: Send + Sync + 'static {
         self.at_once()
     }
 
+    /// Jobs of this kind that run at once on this node in all bundles of one owner (what is before a slash in their names).
+    fn at_once_per_owner(&self) -> usize {
+        self.at_once()
+    }
+
     /// After how long without a word from this node another one may run the job again. Renewed while the job runs.
     fn lease(&self) -> Duration {
         Duration::from_mins(1)

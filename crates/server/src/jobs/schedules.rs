@@ -7,9 +7,10 @@ use super::{Schedule, ScheduleAct};
 use crate::config::Config;
 use crate::media::Files;
 use crate::sessions::Sessions;
+use anyhow::Context;
 use futures::future::BoxFuture;
 use sanasend_model::{Clock, Timestamp};
-use sanasend_store::{SignalKind, Store, StoreError};
+use sanasend_store::{AuditBreak, AuditCheck, AuditStep, SignalKind, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,9 @@ const SIGNAL: [(SignalKind, Duration); 5] = [
 /// Counts by hour are for charts; those by day are kept with each user.
 const HOURS_KEPT: Duration = Duration::from_hours(24 * 400);
 
+/// The check of the audit log; `/health` looks at how its last run ended.
+pub const AUDIT_CHECK: &str = "audit.check";
+
 /// All schedules of the program. Times are UTC, and spread so that they do not meet.
 #[must_use]
 pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
@@ -58,6 +62,7 @@ pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
             Box::pin(async move { removed(p.store.sweep_hours(p.before(HOURS_KEPT)).await, "hours") })
         }),
         make("signal.sweep", "Removes Signal state that is only needed for a while.", "11 * * * *", parts, |p| Box::pin(sweep_signal(p))),
+        make(AUDIT_CHECK, "Checks that the audit log is as it was written.", "7 2 * * *", parts, |p| Box::pin(check_audit(p))),
     ];
     let media = days(keep.media_days);
     all.push(make("media.sweep", "Lets old files of messages go, and those that no message carries.", "47 * * * *", parts, move |p| {
@@ -129,6 +134,25 @@ fn make(
 
 fn removed(count: Result<u64, StoreError>, what: &str) -> anyhow::Result<String> {
     Ok(format!("removed {} {what}", count?))
+}
+
+/// A broken log fails, so that it stays in sight until a run finds it whole. The head is told to the server's log, which
+/// lies elsewhere: against an older database that is put back, it is the only proof.
+async fn check_audit(parts: Parts) -> anyhow::Result<String> {
+    let mut check = AuditCheck::default();
+    loop {
+        match parts.store.check_audit(&mut check).await.context("the audit log can't be read")? {
+            AuditStep::SoFar => {}
+            AuditStep::Whole { entries, head } => {
+                tracing::info!(entries, head, "the audit log is whole");
+                return Ok(format!("{entries} entries, all as they were written"));
+            }
+            AuditStep::Broken(AuditBreak { seq, why }) => {
+                tracing::error!(seq, why, "the audit log was changed");
+                anyhow::bail!("the audit log was changed at entry {seq}: {why}");
+            }
+        }
+    }
 }
 
 async fn sweep_signal(parts: Parts) -> anyhow::Result<String> {

@@ -141,6 +141,52 @@ impl Customer {
         Ok(numbers)
     }
 
+    /// A connection to the virtual phones.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub async fn phones(&self) -> anyhow::Result<Connection> {
+        Connection::open(self.phones).await
+    }
+
+    /// Writes a text from a virtual phone.
+    ///
+    /// # Errors
+    /// When the sandbox refuses.
+    pub async fn write(&self, on: &mut Connection, from: &str, to: &str, text: &str) -> anyhow::Result<()> {
+        let path = format!("/admin/phones/{from}/send");
+        let body = json!({"to": to, "text": text}).to_string();
+        succeeded(&on.ask("POST", &path, JSON, body.as_bytes()).await?, &path).map(drop)
+    }
+
+    /// The number of a linked session.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub async fn phone_of(&self, account: &Account) -> anyhow::Result<String> {
+        let path = format!("/api/v1/sessions/status/?session={}", account.name);
+        json_text(&self.ask(&mut self.api().await?, "GET", &path, &Value::Null).await?, "/data/phone_number")
+    }
+
+    /// Has events of one kind posted to a URL.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn listen(&self, url: &str, event: &str) -> anyhow::Result<()> {
+        let endpoint = json!({"url": url, "events": [event]});
+        self.ask(&mut self.api().await?, "POST", "/api/v1/webhooks/", &endpoint).await.map(drop)
+    }
+
+    /// The same addresses as somebody who logs in.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn logged_in(&self, on: &mut Connection, login: &Value) -> anyhow::Result<Self> {
+        let answer = self.ask(on, "POST", "/api/v1/auth/login/", login).await?;
+        let token = json_text(&answer, "/data/access")?;
+        Ok(Self { headers: format!("Authorization: Bearer {token}\r\nContent-Type: application/json\r\n"), ..self.clone() })
+    }
+
     async fn wait_for(&self, api: &mut Connection, name: &str, status: &str) -> anyhow::Result<()> {
         let path = format!("/api/v1/sessions/status/?session={name}");
         let deadline = Instant::now() + LINK_PATIENCE;

@@ -11,7 +11,10 @@ mod child;
 mod customer;
 mod disk;
 mod fire;
+mod hooks;
+mod long;
 mod places;
+mod receiver;
 mod report;
 mod sends;
 mod wire;
@@ -35,7 +38,7 @@ const SETTINGS: &[(&str, &str)] = &[("SANASEND_LIMITS__REQUESTS_PER_MINUTE", "0"
 const SERVE: &[&str] =
     &["serve", "--sandbox", "--listen", "127.0.0.1:0", "--sandbox-listen", "127.0.0.1:0", "--sandbox-tls-listen", "127.0.0.1:0"];
 /// Stages of the progress bar.
-const STAGES: u64 = 9;
+const STAGES: u64 = 14;
 
 /// Flags of `loadtest`.
 #[derive(Debug, Clone, Args)]
@@ -49,13 +52,17 @@ pub struct LoadtestArgs {
     /// Clients of the accept measurement with many.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub clients: u64,
-    /// Measure accepts on this empty PostgreSQL database (`postgres://...`). [default: SQLite in a temporary folder]
+    /// Measure accepts (or, with --rows, lists) on this empty PostgreSQL database (`postgres://...`). [default: SQLite in a temporary folder]
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
     /// Requests in a second, instead of clients that each wait for their answer: for latency. Times then run from the moment a
     /// request was due.
     #[arg(long)]
     pub rate: Option<f64>,
+    /// Measure lists in a database of so many messages, events and lines of the API log, and nothing else. Five million take
+    /// some minutes and about 8 GB of disk.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1000..=100_000_000), conflicts_with = "url")]
+    pub rows: Option<u64>,
     #[command(flatten)]
     against: against::Against,
     /// Print the figures as one JSON object.
@@ -76,6 +83,14 @@ pub async fn run(args: LoadtestArgs) -> anyhow::Result<()> {
     }
     let place = Temporary::make(args.on.as_deref())?;
     let progress = progress();
+    if let Some(rows) = args.rows {
+        let asked = tokio::select! {
+            asked = long::measure(&args, rows, &place, &progress) => asked,
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        };
+        progress.finish_and_clear();
+        return long::print(&asked?, args.json);
+    }
     let measured = tokio::select! {
         measured = measure(&args, &place, &progress) => measured,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
@@ -128,6 +143,7 @@ async fn measure(args: &LoadtestArgs, place: &Temporary, progress: &ProgressBar)
     let twenty_accounts = sends::through(&customer, &twenty, time).await?;
     server.stop().await?;
 
+    let webhooks = hooks::measure(place, time, &stage).await?;
     stage("memory: linking accounts");
     let accounts = usize::try_from(args.accounts)?;
     let (memory, mut linked) = accounts::measure(place, accounts, progress).await?;
@@ -140,7 +156,7 @@ async fn measure(args: &LoadtestArgs, place: &Temporary, progress: &ProgressBar)
         ack_p50_ms: quantile(&mut acks, 0.5),
         ack_p99_ms: quantile(&mut acks, 0.99),
     };
-    Ok(Report { accept, list, raw, memory, latency, sends_per_s: Sends { one_account, twenty_accounts } })
+    Ok(Report { accept, list, raw, memory, latency, sends_per_s: Sends { one_account, twenty_accounts }, webhooks })
 }
 
 /// Accepts with one client and with many, with the machine's limits measured between them.

@@ -18,6 +18,25 @@ pub struct Report {
     pub latency: Latency,
     /// Texts sent to the end: from accept to WhatsApp's acknowledgement.
     pub sends_per_s: Sends,
+    /// Webhooks.
+    pub webhooks: Hooks,
+}
+
+/// Webhooks, from a virtual phone to the receiver.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Hooks {
+    /// Median time from the phone to the receiver at 200 a second, milliseconds.
+    pub p50_ms: f64,
+    /// The slowest hundredth takes at least this.
+    pub p99_ms: f64,
+    /// Per second, when phones write as fast as they can.
+    pub per_s: f64,
+    /// Per second, when deliveries have piled up.
+    pub drain_per_s: f64,
+    /// The slowest hundredth while another user is told as much, milliseconds.
+    pub beside_alive_p99_ms: f64,
+    /// The same while that user's receiver is dead.
+    pub beside_dead_p99_ms: f64,
 }
 
 /// Durable accepts by number of clients, each waiting for its answer before it sends the next.
@@ -115,7 +134,18 @@ impl Report {
         table.add_row(["accept to acknowledgement", &format!("{:.2} ms", self.latency.ack_p50_ms), &slow]);
         table.add_row(["texts sent, one account", &format!("{:.0} /s", self.sends_per_s.one_account), "accept to acknowledgement"]);
         table.add_row(["texts sent, twenty accounts", &format!("{:.0} /s", self.sends_per_s.twenty_accounts), "accept to acknowledgement"]);
+        self.webhook_rows(&mut table);
         table.to_string()
+    }
+
+    fn webhook_rows(&self, table: &mut comfy_table::Table) {
+        let hooks = &self.webhooks;
+        let slow = format!("p99 {:.2} ms, at 200 /s", hooks.p99_ms);
+        table.add_row(["phone to webhook receiver", &format!("{:.2} ms", hooks.p50_ms), &slow]);
+        table.add_row(["webhooks, phones at full speed", &format!("{:.0} /s", hooks.per_s), "simulated network in the same process"]);
+        table.add_row(["webhooks that have piled up", &format!("{:.0} /s", hooks.drain_per_s), "one receiver"]);
+        let alive = format!("p99; {:.2} ms while it is alive", hooks.beside_alive_p99_ms);
+        table.add_row(["beside another's dead receiver", &format!("{:.2} ms", hooks.beside_dead_p99_ms), &alive]);
     }
 }
 
@@ -158,6 +188,7 @@ mod tests {
             memory: Memory { empty_kib: 1, empty_private_kib: 1, per_account_kib: 1.0, accounts: 100 },
             latency: Latency { start_ms: 1.0, qr_ms: 1.0, link_ms: 1.0, ack_p50_ms: 1.0, ack_p99_ms: 1.0 },
             sends_per_s: Sends { one_account: 1.0, twenty_accounts: 1.0 },
+            webhooks: Hooks { p50_ms: 1.0, p99_ms: 2.0, per_s: 3.0, drain_per_s: 4.0, beside_alive_p99_ms: 5.0, beside_dead_p99_ms: 6.0 },
         };
         let shape = serde_json::json!({
             "accept": {"c1": {"per_s": 1.0, "p50_ms": 2.0, "p99_ms": 3.0}, "c64": {"per_s": 1.0, "p50_ms": 2.0, "p99_ms": 3.0}},
@@ -166,6 +197,8 @@ mod tests {
             "memory": {"empty_kib": 1, "empty_private_kib": 1, "per_account_kib": 1.0, "accounts": 100},
             "latency": {"start_ms": 1.0, "qr_ms": 1.0, "link_ms": 1.0, "ack_p50_ms": 1.0, "ack_p99_ms": 1.0},
             "sends_per_s": {"one_account": 1.0, "twenty_accounts": 1.0},
+            "webhooks": {"p50_ms": 1.0, "p99_ms": 2.0, "per_s": 3.0, "drain_per_s": 4.0, "beside_alive_p99_ms": 5.0,
+                         "beside_dead_p99_ms": 6.0},
         });
         assert_eq!(serde_json::to_value(report).expect("json"), shape);
     }

@@ -9,7 +9,8 @@ use crate::config::Config;
 use anyhow::Context;
 use sanasend_model::{Clock, Scope};
 use sanasend_sandbox::Sandbox;
-use sanasend_store::{NewApiKey, NewUser, Page, Store, StoreError, UserFilter};
+use sanasend_store::{AuditEntry, NewApiKey, NewUser, Page, Store, StoreError, UserFilter};
+use serde_json::{Value, json};
 
 /// Name of the user that the sandbox's examples belong to.
 pub const DEMO_USER: &str = "demo";
@@ -61,26 +62,22 @@ pub async fn prepare(config: &Config, store: &Store, auth: &Auth, clock: &dyn Cl
         return Ok(FirstRun { admin, demo });
     }
     let password = config.first_admin.password.as_ref().map_or_else(|| make_password(clock), |password| password.0.clone());
-    // Nobody logs in as the demo user: its password is made and forgotten. Both are hashed at once, since a first
-    // start waits for little else.
-    let hash_for_demo = async { if in_sandbox { auth.passwords.hash(make_password(clock)).await.map(Some) } else { Ok(None) } };
-    let (hash, demo_hash) = tokio::try_join!(auth.passwords.hash(password.clone()), hash_for_demo)?;
     // The demo user comes first: an admin in the database means that all of this was done, whenever a start was cut off.
-    let demo = match demo_hash {
-        Some(hash) => Some(make_demo(store, auth, hash).await?),
-        None => None,
-    };
+    let demo = if in_sandbox { Some(make_demo(store, auth).await?) } else { None };
+    let hash = auth.passwords.hash(password.clone()).await?;
     let username = sanasend_model::user::username(&config.first_admin.username)?;
-    store.create_user(new_user(&username, true, hash)).await.context("the first admin could not be made")?;
+    let made = store.create_user(new_user(&username, true, hash)).await.context("the first admin could not be made")?;
+    note(store, "user.created", format!("user {}", made.id), json!({"username": made.username, "is_admin": true})).await?;
     Ok(FirstRun { admin: Some(ShownOnce { username, secret: Some(password) }), demo })
 }
 
-async fn make_demo(store: &Store, auth: &Auth, hash: String) -> anyhow::Result<ShownOnce> {
+async fn make_demo(store: &Store, auth: &Auth) -> anyhow::Result<ShownOnce> {
+    // Nobody logs in as the demo user: it has no password.
     let new = NewUser {
         max_messages_per_day: DEMO_MESSAGES,
         max_messages_per_minute: DEMO_MESSAGES,
         max_sessions: DEMO_SESSIONS,
-        ..new_user(DEMO_USER, false, hash)
+        ..new_user(DEMO_USER, false, auth.passwords.of_nobody())
     };
     let user = match store.create_user(new).await {
         // A start that was cut off made it and showed its key to nobody: it gets another.
@@ -88,6 +85,7 @@ async fn make_demo(store: &Store, auth: &Auth, hash: String) -> anyhow::Result<S
         made => Some(made.context("the demo user could not be made")?),
     };
     let user = user.context("the demo user could not be made: its e-mail address is taken")?;
+    note(store, "user.created", format!("user {}", user.id), json!({"username": user.username, "is_admin": false})).await?;
     let NewKey { plain, prefix, digest } = auth.keys.issue();
     let new = NewApiKey {
         user_id: user.id,
@@ -98,8 +96,15 @@ async fn make_demo(store: &Store, auth: &Auth, hash: String) -> anyhow::Result<S
         allowed_ips: Vec::new(),
         expires_at: None,
     };
-    store.create_api_key(new).await.context("the demo user's API key could not be made")?;
+    let key = store.create_api_key(new).await.context("the demo user's API key could not be made")?;
+    note(store, "api_key.created", format!("api_key {}", key.id), json!({"prefix": key.prefix, "user": key.user_id})).await?;
     Ok(ShownOnce { username: user.username, secret: Some(plain) })
+}
+
+/// Notes in the audit log what nobody asked for: it was made because the server was empty.
+async fn note(store: &Store, action: &'static str, target: String, mut detail: Value) -> anyhow::Result<()> {
+    detail["by"] = json!("first start");
+    store.audit(AuditEntry { actor: None, action, target, ip: None, detail }).await.context("the audit log could not be written")
 }
 
 fn new_user(username: &str, is_admin: bool, password_hash: String) -> NewUser {

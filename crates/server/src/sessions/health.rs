@@ -103,3 +103,6 @@ fn fault(place: &Place) -> Option<Fault> {
         Some(_) => (status == Connected && place.seat.silence() > STANDS_STILL).then_some(Fault::StandsStill),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -410,6 +410,16 @@ impl Place {
         self.running().take().map(|running| running.task)
     }
 
+    /// Ends the driver's task in the middle of what it does, as a fault of the runtime would.
+    #[cfg(test)]
+    pub(super) async fn kill(&self) {
+        let Some(commands) = self.commands() else { return };
+        if let Some(running) = &*self.running() {
+            running.task.abort();
+        }
+        commands.closed().await;
+    }
+
     fn running(&self) -> MutexGuard<'_, Option<Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -95,6 +95,12 @@ impl Seat {
         self.beat.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
+    /// As if the driver had not gone through its loop for so long.
+    #[cfg(test)]
+    pub(super) fn fall_silent(&self, since: Duration) {
+        *self.beat.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() - since;
+    }
+
     /// WhatsApp gave a sign of life.
     pub fn touch(&self) {
         self.last_active.store(self.clock.now().0, Ordering::Relaxed);

@@ -10,6 +10,9 @@ use std::time::Duration;
 /// How much longer than an attempt the lease of its job is.
 const MARGIN: Duration = Duration::from_secs(30);
 
+/// At least so many users can be told at once: one with many slow receivers takes its part of the places and no more.
+const USERS: usize = 4;
+
 /// Runs jobs of the kind [`WEBHOOK_JOB`].
 pub struct Deliver(pub Webhooks);
 
@@ -25,6 +28,11 @@ impl Worker for Deliver {
 
     fn at_once_per_bundle(&self) -> usize {
         self.0.inner.options.at_once_per_endpoint
+    }
+
+    fn at_once_per_owner(&self) -> usize {
+        let options = self.0.inner.options;
+        (options.at_once / USERS).max(options.at_once_per_endpoint).max(1)
     }
 
     fn lease(&self) -> Duration {

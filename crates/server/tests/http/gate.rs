@@ -24,6 +24,24 @@ fn every_operation_says_what_it_asks_for() {
     }
 }
 
+/// The document decides, so a slip in it would open a door: these rules are written down a second time on purpose.
+#[test]
+fn reading_changes_nothing_and_what_is_for_admins_is_for_admins() {
+    const FOR_ADMINS: &[&str] = &["/api/v1/users/", "/api/v1/jobs/", "/api/v1/audit/", "/api/v1/analytics/"];
+    for (method, path, operation) in operations() {
+        if method != reqwest::Method::GET {
+            let scope = operation["x-scope"].as_str().unwrap_or_default();
+            assert!(!scope.ends_with(":read"), "{method} {path} asks for {scope} only");
+        }
+        if FOR_ADMINS.iter().any(|place| path.starts_with(place)) {
+            assert_eq!(operation["x-admin"], true, "{method} {path} is not for admins");
+        }
+        if path.starts_with("/api/v1/api-keys/") {
+            assert_eq!(operation["x-login"], true, "{method} {path} lets a key make keys");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_key_without_the_scope_learns_nothing() {
     let world = World::start().await;

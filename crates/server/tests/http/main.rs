@@ -10,6 +10,7 @@ mod api_keys;
 mod audit;
 mod auth;
 mod contract;
+mod daily_limit;
 mod docs;
 mod events;
 mod gate;

@@ -6,6 +6,7 @@
 
 mod backup;
 mod bad_input;
+mod canaries;
 mod cli;
 mod codes;
 mod database_down;

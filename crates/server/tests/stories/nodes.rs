@@ -1,6 +1,7 @@
 //! Two nodes on one database: either answers for all accounts, and when one dies the other takes over.
 
-use crate::world::{Database, Split, Transcript, eventually, qr_text, shown_once_in_order};
+use crate::world::{Answer, Database, Shop, Split, Transcript, eventually, qr_text, shown_once_in_order};
+use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -56,4 +57,30 @@ async fn either_node_links_shows_and_logs_out() {
     assert_eq!(left.expect(200)["unlinked_at_whatsapp"], true);
     here.status_becomes("logged_out").await;
     there.status_becomes("logged_out").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_together_keep_the_daily_limit() {
+    let split = Split::linked_on(Database::postgres().await).await;
+    let (here, friend) = (split.shop(), split.friend("Friend").await);
+    let admin = split.process().admin().await;
+    let id = here.api.get("/auth/me/").await.expect(200)["id"].as_str().expect("an id").to_owned();
+    let limit = json!({"max_messages_per_day": 30});
+    let limited = admin.try_call(Method::PATCH, &format!("/users/{id}/"), Some(&limit), &[]).await.expect("an answer");
+    limited.expect(200);
+    let (_other, there) = split.another_node().await;
+    there.status_becomes("connected").await;
+    let crowd = async |shop: &Shop| -> Vec<Answer> {
+        let send = |number: usize| {
+            let body = json!({"recipient": friend.number, "content": format!("{number}")});
+            async move { shop.api.post("/messages/send-text/", &body).await }
+        };
+        futures::future::join_all((0..40).map(send)).await
+    };
+    let (one, two) = tokio::join!(crowd(&here), crowd(&there));
+    let answers: Vec<Answer> = one.into_iter().chain(two).collect();
+    assert_eq!(answers.iter().filter(|answer| answer.status == 202).count(), 30);
+    let refused = |answer: &&Answer| answer.status == 429 && answer.code() == "DAILY_LIMIT_REACHED";
+    assert_eq!(answers.iter().filter(refused).count(), 50);
+    assert_eq!(here.listed("direction=outbound").await.len(), 30);
 }

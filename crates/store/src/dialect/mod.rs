@@ -6,17 +6,19 @@
 //! [`query`], [`query_as`] and [`query_scalar`] look like sqlx's own. sqlx's `Any` driver is not used: it knows no UUIDs,
 //! no typed NULLs, and copies every row.
 
+mod cell;
 mod errors;
 mod lists;
 mod postgres;
 mod query;
+mod readers;
 mod rows;
 mod sqlite;
 mod value;
 
 pub(crate) use errors::{named, refused, refused_orm, unavailable};
 pub(crate) use lists::{count, fetch};
-pub(crate) use postgres::Address;
+pub(crate) use postgres::{Address, Heard, Looked};
 pub(crate) use query::{On, query, query_as, query_scalar};
 pub(crate) use rows::{Rows, pieces};
 pub(crate) use sqlx::AssertSqlSafe;
@@ -25,9 +27,10 @@ pub(crate) use value::{DbRow, FromRow};
 use crate::migrations::Migrator;
 use crate::{Database, StoreError};
 use postgres::{PgConn, Readers};
+use readers::FileReaders;
 use sea_orm::{SqlxPostgresConnector, SqlxSqliteConnector};
 use sea_orm_migration::MigratorTrait;
-use sqlx::{Connection, SqliteConnection, SqlitePool};
+use sqlx::{Connection, SqliteConnection};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +44,7 @@ pub(crate) enum Conn {
 /// Several connections, for reading.
 #[derive(Clone)]
 pub(crate) enum Pool {
-    Sqlite(SqlitePool),
+    Sqlite(Arc<FileReaders>),
     Postgres(Arc<Readers>),
 }
 
@@ -78,7 +81,7 @@ impl Source {
     /// The connections that read.
     pub(crate) async fn connect_readers(&self, count: u32) -> Result<Pool, StoreError> {
         match self {
-            Self::Sqlite(path) => sqlite::connect_readers(path, count).await,
+            Self::Sqlite(path) => sqlite::connect_readers(path, count),
             Self::Postgres(address) => Ok(Pool::Postgres(Arc::new(address.readers(count)))),
         }
     }
@@ -104,19 +107,20 @@ impl Source {
 
 impl Conn {
     /// Opens a transaction that writes: nobody else writes until it ends. With `look`, on a database that others write
-    /// too, answers the cursor of the last event.
-    pub(crate) async fn begin(&mut self, look: bool) -> Result<Option<i64>, sqlx::Error> {
+    /// too, answers what they may have changed.
+    pub(crate) async fn begin(&mut self, look: bool) -> Result<Option<Looked>, sqlx::Error> {
         match self {
             Self::Sqlite(_) => self.command(sqlite::BEGIN).await.map(|()| None),
             Self::Postgres(conn) => conn.begin(look).await,
         }
     }
 
-    /// Ends the transaction; what was written is on disk then. With a cursor other nodes are told of events up to there.
-    pub(crate) async fn commit(&mut self, told: Option<i64>) -> Result<(), sqlx::Error> {
+    /// Ends the transaction; what was written is on disk then. With a cursor other nodes are told of events up to there, and
+    /// with `jobs` that there may be something to do.
+    pub(crate) async fn commit(&mut self, told: Option<i64>, jobs: bool) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(_) => self.command("COMMIT").await,
-            Self::Postgres(conn) => conn.commit(told).await,
+            Self::Postgres(conn) => conn.commit(told, jobs).await,
         }
     }
 
@@ -150,7 +154,7 @@ impl Pool {
     /// Ends the connections in good order.
     pub(crate) async fn close(&self) {
         match self {
-            Self::Sqlite(pool) => pool.close().await,
+            Self::Sqlite(readers) => readers.close().await,
             Self::Postgres(readers) => readers.close().await,
         }
     }

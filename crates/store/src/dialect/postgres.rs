@@ -9,7 +9,8 @@ use super::{Conn, unavailable};
 use crate::StoreError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions, PgRow};
 use sqlx::{ConnectOptions, Connection, Executor};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -26,6 +27,8 @@ const STATEMENTS: usize = 512;
 pub(crate) struct Address {
     options: PgConnectOptions,
     limit: Duration,
+    /// The server's number for the connection of this process that writes: what it tells is no news here.
+    own: Arc<AtomicI32>,
 }
 
 impl Address {
@@ -38,7 +41,7 @@ impl Address {
             .statement_cache_capacity(STATEMENTS)
             .options([("statement_timeout", &milliseconds), ("idle_in_transaction_session_timeout", &milliseconds)])
             .disable_statement_logging();
-        Self { options, limit }
+        Self { options, limit, own: Arc::default() }
     }
 
     async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
@@ -50,6 +53,9 @@ impl Address {
         let mut conn = PgConn { conn: self.connect().await.map_err(unavailable)?, limit: self.limit, lost: false };
         let durable = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
         conn.command(durable).await.map_err(unavailable)?;
+        let own = conn.raw("SELECT pg_backend_pid()".to_owned()).await.map_err(unavailable)?;
+        let own = own.first().and_then(|row| sqlx::Row::try_get(row, 0).ok());
+        self.own.store(own.unwrap_or_default(), Ordering::Release);
         Ok(Conn::Postgres(conn))
     }
 
@@ -70,8 +76,8 @@ impl Address {
         let listening = async {
             let mut inner = PgListener::connect_with(&pool).await?;
             inner.eager_reconnect(false);
-            inner.listen(CHANNEL).await?;
-            Ok(Listener { inner })
+            inner.listen_all([CHANNEL, JOBS]).await?;
+            Ok(Listener { inner, own: self.own.clone() })
         };
         within(self.limit, listening).await.map_err(unavailable)
     }
@@ -126,24 +132,26 @@ impl PgConn {
         self.raw(sql.to_owned()).await.map(drop)
     }
 
-    /// Opens a transaction that no other writer of any node is in. With `look` answers the cursor of the last event, which
-    /// can't change any more before this transaction ends.
-    pub(super) async fn begin(&mut self, look: bool) -> Result<Option<i64>, sqlx::Error> {
+    /// Opens a transaction that no other writer of any node is in. With `look` answers what can't change any more before
+    /// this transaction ends.
+    pub(super) async fn begin(&mut self, look: bool) -> Result<Option<Looked>, sqlx::Error> {
         // One message, one round trip; the lock is taken before the third statement looks at anything.
         let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({WRITE_LOCK})");
-        let looking = if look { "; SELECT COALESCE(MAX(seq), 0) FROM events" } else { "" };
+        let looking =
+            if look { "; SELECT COALESCE(MAX(seq), 0), EXISTS (SELECT 1 FROM webhook_endpoints WHERE is_active) FROM events" } else { "" };
         let rows = self.raw(format!("{begin}{looking}")).await?;
         match rows.last() {
-            Some(row) if look => sqlx::Row::try_get(row, 0).map(Some),
+            Some(row) if look => Ok(Some(Looked { last_event: sqlx::Row::try_get(row, 0)?, any_webhook: sqlx::Row::try_get(row, 1)? })),
             _ => Ok(None),
         }
     }
 
-    /// Ends the transaction; with a cursor also tells the other nodes of events up to there.
-    pub(super) async fn commit(&mut self, told: Option<i64>) -> Result<(), sqlx::Error> {
+    /// Ends the transaction; with a cursor also tells the other nodes of events up to there, and with `jobs` of those.
+    pub(super) async fn commit(&mut self, told: Option<i64>, jobs: bool) -> Result<(), sqlx::Error> {
         // Something is selected in any case: COMMIT alone ends a transaction that went wrong without saying so.
         let told = told.map_or_else(|| "1".to_owned(), |seq| format!("pg_notify('{CHANNEL}', '{seq}')"));
-        self.raw(format!("SELECT {told}; COMMIT")).await.map(drop)
+        let jobs = if jobs { format!(", pg_notify('{JOBS}', pg_backend_pid()::text)") } else { String::new() };
+        self.raw(format!("SELECT {told}{jobs}; COMMIT")).await.map(drop)
     }
 
     pub(super) async fn close(self) {
@@ -153,19 +161,44 @@ impl PgConn {
 
 /// Where nodes tell each other that events were written.
 const CHANNEL: &str = "sanasend_events";
+/// Where nodes tell each other that jobs were written.
+const JOBS: &str = "sanasend_jobs";
 
-/// A connection that hears when a node, this one too, has written events.
+/// What a transaction finds at its beginning.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Looked {
+    /// The cursor of the last event.
+    pub(crate) last_event: i64,
+    /// Whether anybody listens to events by webhook.
+    pub(crate) any_webhook: bool,
+}
+
+/// What a node told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Events, up to this cursor. Own ones too.
+    Events(i64),
+    /// Jobs of another node.
+    Jobs,
+}
+
+/// A connection that hears what nodes have written.
 pub(crate) struct Listener {
     inner: PgListener,
+    own: Arc<AtomicI32>,
 }
 
 impl Listener {
-    /// Waits for the next word: the cursor of the last event of a commit. `None` when the connection broke.
-    pub(crate) async fn next(&mut self) -> Option<i64> {
+    /// Waits for the next word. `None` when the connection broke.
+    pub(crate) async fn next(&mut self) -> Option<Heard> {
         loop {
             let told = self.inner.try_recv().await.ok()??;
-            if let Ok(seq) = told.payload().parse() {
-                return Some(seq);
+            if told.channel() == JOBS {
+                if told.payload().parse() != Ok(self.own.load(Ordering::Acquire)) {
+                    return Some(Heard::Jobs);
+                }
+            } else if let Ok(seq) = told.payload().parse() {
+                return Some(Heard::Events(seq));
             }
         }
     }

@@ -1,11 +1,13 @@
 //! Statements: the text, its values, and what is read from the answer. They look like sqlx's own and run on either database.
 
+use super::postgres::{PgConn, Readers};
+use super::readers::FileReaders;
 use super::rows::Rows;
 use super::value::{Bind, Column, DbRow, FromRow, Value, for_postgres, for_sqlite};
 use super::{Conn, Pool};
 use futures::future::BoxFuture;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -41,7 +43,7 @@ impl From<AssertSqlSafe<String>> for Sql {
 
 impl Sql {
     /// The text for SQLite: as it was written.
-    fn plain(self) -> SqlStr {
+    pub(super) fn plain(self) -> SqlStr {
         match self {
             Self::Static(sql) => SqlStr::from_static(sql),
             Self::Rows(rows, count) => AssertSqlSafe(rows.plain(count)).into_sql_str(),
@@ -111,6 +113,30 @@ impl<'c> From<&'c mut Conn> for On<'c> {
 impl<'c> From<&'c Pool> for On<'c> {
     fn from(pool: &'c Pool) -> Self {
         Self::Pool(pool)
+    }
+}
+
+/// A statement runs through sqlx, or is read by [`FileReaders`].
+enum Way<'c> {
+    File(&'c FileReaders),
+    Driver(Driver<'c>),
+}
+
+/// Connections of sqlx.
+enum Driver<'c> {
+    Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConn),
+    Readers(&'c Readers),
+}
+
+impl<'c> On<'c> {
+    fn way(self) -> Way<'c> {
+        Way::Driver(match self {
+            Self::Pool(Pool::Sqlite(readers)) => return Way::File(readers),
+            Self::Pool(Pool::Postgres(readers)) => Driver::Readers(readers),
+            Self::Conn(Conn::Sqlite(conn)) => Driver::Sqlite(conn),
+            Self::Conn(Conn::Postgres(conn)) => Driver::Postgres(conn),
+        })
     }
 }
 
@@ -188,26 +214,33 @@ impl Query {
 
     /// Runs it.
     pub(crate) async fn execute<'c>(self, on: impl Into<On<'c>>) -> Result<Done, sqlx::Error> {
-        let rows = match self.run(on, Want::Done).await? {
-            Answer::Done(rows) => rows,
-            Answer::Sqlite(rows) => rows.len() as u64,
-            Answer::Postgres(rows) => rows.len() as u64,
+        let rows = match on.into().way() {
+            Way::File(readers) => readers.count_rows(self).await?,
+            Way::Driver(driver) => match self.run(driver, Want::Done).await? {
+                Answer::Done(rows) => rows,
+                Answer::Sqlite(rows) => rows.len() as u64,
+                Answer::Postgres(rows) => rows.len() as u64,
+            },
         };
         Ok(Done { rows })
     }
 
     /// Boxed, each for itself: PostgreSQL's way is long, and must not make every caller's future as large.
-    fn run<'c>(self, on: impl Into<On<'c>>, want: Want) -> BoxFuture<'c, Result<Answer, sqlx::Error>> {
-        match on.into() {
-            On::Conn(Conn::Sqlite(conn)) => Box::pin(on_sqlite(conn, self, want)),
-            On::Pool(Pool::Sqlite(pool)) => Box::pin(on_sqlite(pool, self, want)),
-            On::Conn(Conn::Postgres(conn)) => Box::pin(async move { conn.run(&self, want).await }),
-            On::Pool(Pool::Postgres(readers)) => Box::pin(async move { readers.run(&self, want).await }),
+    fn run(self, driver: Driver<'_>, want: Want) -> BoxFuture<'_, Result<Answer, sqlx::Error>> {
+        match driver {
+            Driver::Sqlite(conn) => Box::pin(on_sqlite(conn, self, want)),
+            Driver::Postgres(conn) => Box::pin(async move { conn.run(&self, want).await }),
+            Driver::Readers(readers) => Box::pin(async move { readers.run(&self, want).await }),
         }
     }
 }
 
 impl<T: FromRow> QueryAs<T> {
+    #[cfg(test)]
+    pub(super) fn inner(self) -> Query {
+        self.query
+    }
+
     /// Adds the next value.
     pub(crate) fn bind(mut self, value: impl Bind) -> Self {
         self.query = self.query.bind(value);
@@ -216,7 +249,11 @@ impl<T: FromRow> QueryAs<T> {
 
     /// All rows.
     pub(crate) async fn fetch_all<'c>(self, on: impl Into<On<'c>>) -> Result<Vec<T>, sqlx::Error> {
-        match self.query.run(on, Want::All).await? {
+        let driver = match on.into().way() {
+            Way::File(readers) => return readers.all(self.query).await,
+            Way::Driver(driver) => driver,
+        };
+        match self.query.run(driver, Want::All).await? {
             Answer::Done(_) => Ok(Vec::new()),
             Answer::Sqlite(rows) => rows.iter().map(|row| T::from_row(DbRow::Sqlite(row))).collect(),
             Answer::Postgres(rows) => rows.iter().map(|row| T::from_row(DbRow::Postgres(row))).collect(),
@@ -225,7 +262,11 @@ impl<T: FromRow> QueryAs<T> {
 
     /// The first row, where there is one.
     pub(crate) async fn fetch_optional<'c>(self, on: impl Into<On<'c>>) -> Result<Option<T>, sqlx::Error> {
-        match self.query.run(on, Want::First).await? {
+        let driver = match on.into().way() {
+            Way::File(readers) => return readers.first(self.query).await,
+            Way::Driver(driver) => driver,
+        };
+        match self.query.run(driver, Want::First).await? {
             Answer::Done(_) => Ok(None),
             Answer::Sqlite(rows) => rows.first().map(|row| T::from_row(DbRow::Sqlite(row))).transpose(),
             Answer::Postgres(rows) => rows.first().map(|row| T::from_row(DbRow::Postgres(row))).transpose(),
@@ -261,7 +302,7 @@ impl<T: Column> QueryScalar<T> {
     }
 }
 
-async fn on_sqlite<'c>(on: impl sqlx::SqliteExecutor<'c>, query: Query, want: Want) -> Result<Answer, sqlx::Error> {
+async fn on_sqlite(on: &mut SqliteConnection, query: Query, want: Want) -> Result<Answer, sqlx::Error> {
     let arguments = for_sqlite(query.values).map_err(sqlx::Error::Encode)?;
     let statement = sqlx::query_with(query.sql.plain(), arguments);
     Ok(match want {

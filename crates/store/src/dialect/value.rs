@@ -1,5 +1,6 @@
 //! Values on their way into a statement, and columns on their way out, alike for both databases.
 
+use super::cell::{Cell, cell};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, Decode, Postgres, Row, Sqlite, Type};
@@ -134,27 +135,43 @@ fn storable(text: &str) -> Cow<'_, str> {
 /// A row of an answer.
 #[derive(Clone, Copy)]
 pub(crate) enum DbRow<'r> {
+    /// Read by `FileReaders`, with the places of the fields of a struct.
+    File(&'r rusqlite::Row<'r>, &'r [usize]),
     Sqlite(&'r SqliteRow),
     Postgres(&'r PgRow),
 }
 
 /// What a column can be read as: whatever both databases can.
-pub(crate) trait Column: Type<Sqlite> + for<'r> Decode<'r, Sqlite> + Type<Postgres> + for<'r> Decode<'r, Postgres> {}
+pub(crate) trait Column:
+    Cell + Type<Sqlite> + for<'r> Decode<'r, Sqlite> + Type<Postgres> + for<'r> Decode<'r, Postgres> + Send + 'static
+{
+}
 
-impl<T> Column for T where T: Type<Sqlite> + for<'r> Decode<'r, Sqlite> + Type<Postgres> + for<'r> Decode<'r, Postgres> {}
+impl<T> Column for T where
+    T: Cell + Type<Sqlite> + for<'r> Decode<'r, Sqlite> + Type<Postgres> + for<'r> Decode<'r, Postgres> + Send + 'static
+{
+}
 
 impl DbRow<'_> {
     /// The column at this place, from 0.
     pub(crate) fn at<T: Column>(self, index: usize) -> Result<T, sqlx::Error> {
         match self {
+            Self::File(row, _) => cell(row, index),
             Self::Sqlite(row) => row.try_get(index),
             Self::Postgres(row) => row.try_get(index),
         }
     }
 
-    /// The column of this name.
-    pub(crate) fn get<T: Column>(self, name: &str) -> Result<T, sqlx::Error> {
+    /// The column of this name, which is the field of this number of its struct.
+    pub(crate) fn get<T: Column>(self, field: usize, name: &str) -> Result<T, sqlx::Error> {
         match self {
+            Self::File(row, places) => {
+                let index = places.get(field).copied().ok_or_else(|| sqlx::Error::ColumnNotFound(name.to_owned()))?;
+                cell(row, index).map_err(|error| match error {
+                    sqlx::Error::ColumnDecode { source, .. } => sqlx::Error::ColumnDecode { index: name.to_owned(), source },
+                    other => other,
+                })
+            }
             Self::Sqlite(row) => row.try_get(name),
             Self::Postgres(row) => row.try_get(name),
         }
@@ -162,7 +179,10 @@ impl DbRow<'_> {
 }
 
 /// What a row can be read as: a tuple by places, or a struct by names (see `rows::from_row!`).
-pub(crate) trait FromRow: Sized {
+pub(crate) trait FromRow: Sized + Send + 'static {
+    /// Names of a struct's columns, in the order of its fields.
+    const FIELDS: &'static [&'static str] = &[];
+
     fn from_row(row: DbRow<'_>) -> Result<Self, sqlx::Error>;
 }
 

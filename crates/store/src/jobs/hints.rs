@@ -1,6 +1,7 @@
 //! Hints that a job may be due: told to the runner of this process after the commit, so that it does not have to look.
 //!
-//! A hint is a hint: one too many costs a look, and what another node wrote is found by the look that comes anyway. What
+//! A hint is a hint: one too many costs a look, and what another node wrote is found by the look that comes anyway, which a
+//! word from that node brings forward. What
 //! was not taken yet is kept once per kind and bundle.
 
 use crate::Store;
@@ -26,6 +27,8 @@ pub struct JobHint {
 pub(crate) struct Hints {
     waiting: Mutex<HashMap<(String, String), Timestamp>>,
     bell: Notify,
+    /// Another node has written jobs.
+    elsewhere: Notify,
 }
 
 impl Hints {
@@ -46,6 +49,11 @@ impl Hints {
         }
     }
 
+    /// Another node has written jobs.
+    pub(crate) fn elsewhere(&self) {
+        self.elsewhere.notify_one();
+    }
+
     fn take(&self) -> Vec<JobHint> {
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         waiting.into_iter().map(|((kind, bundle), due_at)| JobHint { kind, bundle, due_at }).collect()
@@ -53,6 +61,11 @@ impl Hints {
 }
 
 impl Store {
+    /// Waits until another node says that it has written jobs. For one listener.
+    pub async fn jobs_written_elsewhere(&self) {
+        self.inner.hints.elsewhere.notified().await;
+    }
+
     /// Waits until this process has written jobs that may be due some time, and takes the hints. For one listener. Nothing is
     /// lost when the wait is given up.
     pub async fn job_hints(&self) -> Vec<JobHint> {

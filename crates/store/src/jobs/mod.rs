@@ -6,7 +6,8 @@
 //!
 //! - **Lane**: jobs of one lane run one at a time, in the order of making. Only the first of a lane can be claimed.
 //! - **Bundle**: jobs that share a cap of concurrency, so that one slow receiver takes no places from others. Claims
-//!   name the bundle: what waits in one costs nothing to look for another.
+//!   name the bundle: what waits in one costs nothing to look for another. What stands before a slash in its name is its
+//!   *owner*: bundles of one owner share a second cap, so that nobody takes all places by having many.
 
 mod claim;
 mod enqueue;

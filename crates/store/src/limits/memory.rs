@@ -111,13 +111,18 @@ impl InMemory {
     pub(super) fn begin_here(&self, name: NameKey, address: IpAddr) -> Result<Guess, Wait> {
         let now = self.clock.now();
         self.bad_here(address, now)?;
-        let tried = self.names.change(name, now.0, |kept| Ok((kept.next(kept.value.attempt(now, &self.bounds)?), ())));
-        if let Err(wait) = tried {
-            // It was not tried, so it was no bad one.
-            self.forgive_address(address, now);
-            return Err(wait);
+        let tried = self.names.change(name, now.0, |kept| {
+            let after = kept.value.attempt(now, &self.bounds)?;
+            Ok((kept.next(after), after.lock(now)))
+        });
+        match tried {
+            Ok(lock) => Ok(Guess { name, address, lock }),
+            Err(wait) => {
+                // It was not tried, so it was no bad one.
+                self.forgive_address(address, now);
+                Err(wait)
+            }
         }
-        Ok(Guess { name, address })
     }
 
     pub(super) fn forgive_here(&self, guess: Guess) {

@@ -19,6 +19,7 @@ use sanasend_model::{ApiKeyId, UserId};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Who or what is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,6 +71,15 @@ pub struct Ask {
 pub struct Guess {
     name: NameKey,
     address: IpAddr,
+    lock: Option<Duration>,
+}
+
+impl Guess {
+    /// How long the name is locked by this attempt, unless it is forgiven; `None` when it is not.
+    #[must_use]
+    pub fn lock(&self) -> Option<Duration> {
+        self.lock
+    }
 }
 
 /// A user name as it is counted: a digest, because people type passwords into the wrong field.

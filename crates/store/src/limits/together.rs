@@ -72,13 +72,13 @@ impl Together {
         Some(standings.collect())
     }
 
-    /// Changes a value in Redis by `rule`, from the newer of what is there and what is known here.
+    /// Changes a value in Redis by `rule`, from the newer of what is there and what is known here; answers the new one.
     async fn change<K, V>(
         &self,
         key: String,
         (table, local): (&Table<K, Kept<V>>, K),
         rule: impl Fn(V) -> Result<V, Wait>,
-    ) -> Result<(), Unchanged>
+    ) -> Result<V, Unchanged>
     where
         K: Copy + Eq + Hash,
         V: Copy + Default + Serialize + DeserializeOwned,
@@ -106,7 +106,7 @@ impl Together {
                 let keep: Result<(), ()> =
                     table.change(local, now, |mine| Ok((if mine.changes > after.changes { mine } else { after }, ())));
                 keep.unwrap_or(());
-                return Ok(());
+                return Ok(after.value);
             };
             there = held;
         }
@@ -116,14 +116,14 @@ impl Together {
     async fn bad_there(&self, address: IpAddr) -> Result<(), Unchanged> {
         let (now, bounds) = (self.here.clock.now(), self.here.bounds);
         let place = (&self.here.addresses, address);
-        self.change(format!("{{{address}}}:guesses"), place, |kept| kept.bad(now, &bounds)).await
+        self.change(format!("{{{address}}}:guesses"), place, |kept| kept.bad(now, &bounds)).await.map(drop)
     }
 
     async fn forgive_address(&self, address: IpAddr) -> Result<(), Unchanged> {
-        self.change(format!("{{{address}}}:guesses"), (&self.here.addresses, address), |kept| Ok(kept.forgiven())).await
+        self.change(format!("{{{address}}}:guesses"), (&self.here.addresses, address), |kept| Ok(kept.forgiven())).await.map(drop)
     }
 
-    async fn change_name(&self, name: NameKey, rule: impl Fn(Name) -> Result<Name, Wait>) -> Result<(), Unchanged> {
+    async fn change_name(&self, name: NameKey, rule: impl Fn(Name) -> Result<Name, Wait>) -> Result<Name, Unchanged> {
         self.change(format!("{{{}}}:name", hex::encode(name)), (&self.here.names, name), rule).await
     }
 
@@ -131,7 +131,7 @@ impl Together {
         let (now, bounds) = (self.here.clock.now(), self.here.bounds);
         self.bad_there(address).await?;
         match self.change_name(name, |kept| kept.attempt(now, &bounds)).await {
-            Ok(()) => Ok(Guess { name, address }),
+            Ok(after) => Ok(Guess { name, address, lock: after.lock(now) }),
             Err(unchanged) => {
                 // It was not tried, so it was no bad one.
                 self.forgive_address(address).await?;

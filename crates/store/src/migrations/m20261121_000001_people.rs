@@ -1,6 +1,6 @@
 //! Users, their API keys and logins, and the audit log.
 
-use super::{belongs_to, table};
+use super::{belongs_to, make, table};
 use sea_orm_migration::{prelude::*, schema};
 
 #[derive(DeriveMigrationName)]
@@ -13,12 +13,14 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(users()).await?;
-        manager.create_table(api_keys().foreign_key(&mut belongs_to("user_id", "users")).to_owned()).await?;
-        manager.create_table(logins().foreign_key(&mut belongs_to("user_id", "users")).to_owned()).await?;
-        manager.create_table(refresh_tokens().foreign_key(&mut belongs_to("login_id", "logins")).to_owned()).await?;
-        manager.create_table(audit_log()).await?;
-        for sql in [
+        let tables = vec![
+            users(),
+            api_keys().foreign_key(&mut belongs_to("user_id", "users")).to_owned(),
+            logins().foreign_key(&mut belongs_to("user_id", "users")).to_owned(),
+            refresh_tokens().foreign_key(&mut belongs_to("login_id", "logins")).to_owned(),
+            audit_log(),
+        ];
+        let statements = [
             "CREATE UNIQUE INDEX users_username ON users (username)",
             "CREATE UNIQUE INDEX users_email ON users (lower(email))",
             "CREATE INDEX users_created ON users (created_at)",
@@ -29,10 +31,8 @@ impl MigrationTrait for Migration {
             "CREATE INDEX refresh_tokens_of_login ON refresh_tokens (login_id)",
             "CREATE INDEX refresh_tokens_by_end ON refresh_tokens (expires_at)",
             "CREATE INDEX audit_log_by_time ON audit_log (at)",
-        ] {
-            manager.get_connection().execute_unprepared(sql).await?;
-        }
-        Ok(())
+        ];
+        make(manager, tables, &statements).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Linked accounts and their sealed Signal state.
 
-use super::{belongs_to, key, table};
+use super::{belongs_to, key, make, table};
 use sea_orm_migration::{prelude::*, schema};
 
 #[derive(DeriveMigrationName)]
@@ -13,20 +13,20 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(sessions().foreign_key(&mut belongs_to("user_id", "users")).to_owned()).await?;
-        manager.create_table(signal().foreign_key(&mut belongs_to("session_id", "sessions")).to_owned()).await?;
-        manager.create_table(chat_aliases().foreign_key(&mut belongs_to("session_id", "sessions")).to_owned()).await?;
-        for sql in [
+        let tables = vec![
+            sessions().foreign_key(&mut belongs_to("user_id", "users")).to_owned(),
+            signal().foreign_key(&mut belongs_to("session_id", "sessions")).to_owned(),
+            chat_aliases().foreign_key(&mut belongs_to("session_id", "sessions")).to_owned(),
+        ];
+        let statements = [
             "CREATE UNIQUE INDEX sessions_name ON sessions (user_id, name)",
             "CREATE INDEX sessions_of_user ON sessions (user_id, created_at)",
             "CREATE INDEX sessions_by_time ON sessions (created_at)",
             "CREATE INDEX sessions_wanted ON sessions (id) WHERE linked AND wanted",
             // Only what is swept by age carries this index, so that a ratchet's write costs no second one.
             "CREATE INDEX signal_swept ON signal (kind, updated_at) WHERE kind = 13 OR kind = 16 OR kind = 17 OR kind = 18 OR kind = 19",
-        ] {
-            manager.get_connection().execute_unprepared(sql).await?;
-        }
-        Ok(())
+        ];
+        make(manager, tables, &statements).await
     }
 }
 

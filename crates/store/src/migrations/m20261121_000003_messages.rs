@@ -1,6 +1,6 @@
 //! Messages, their timelines, the outbox, idempotency keys, usage and the event log.
 
-use super::{belongs_to, key, table};
+use super::{belongs_to, key, make, table};
 use sea_orm_migration::{prelude::*, schema};
 
 #[derive(DeriveMigrationName)]
@@ -16,16 +16,22 @@ impl MigrationTrait for Migration {
         let of_user = || belongs_to("user_id", "users");
         let of_session = || belongs_to("session_id", "sessions");
         let of_message = || belongs_to("message_id", "messages");
-        manager.create_table(messages().foreign_key(&mut of_user()).foreign_key(&mut of_session()).to_owned()).await?;
         // Before the tables that point at it: PostgreSQL takes only a unique column as the target of a foreign key.
-        manager.get_connection().execute_unprepared("CREATE UNIQUE INDEX messages_id ON messages (id)").await?;
-        manager.create_table(message_raw().foreign_key(&mut of_message()).to_owned()).await?;
-        manager.create_table(timeline().foreign_key(&mut of_message()).to_owned()).await?;
-        manager.create_table(outbox().foreign_key(&mut of_message()).to_owned()).await?;
-        manager.create_table(idempotency().foreign_key(&mut of_user()).to_owned()).await?;
-        manager.create_table(usage_daily().foreign_key(&mut of_user()).to_owned()).await?;
-        manager.create_table(events().foreign_key(&mut of_user()).to_owned()).await?;
-        for sql in [
+        make(
+            manager,
+            vec![messages().foreign_key(&mut of_user()).foreign_key(&mut of_session()).to_owned()],
+            &["CREATE UNIQUE INDEX messages_id ON messages (id)"],
+        )
+        .await?;
+        let tables = vec![
+            message_raw().foreign_key(&mut of_message()).to_owned(),
+            timeline().foreign_key(&mut of_message()).to_owned(),
+            outbox().foreign_key(&mut of_message()).to_owned(),
+            idempotency().foreign_key(&mut of_user()).to_owned(),
+            usage_daily().foreign_key(&mut of_user()).to_owned(),
+            events().foreign_key(&mut of_user()).to_owned(),
+        ];
+        let statements = [
             "CREATE UNIQUE INDEX messages_wa_id ON messages (session_id, wa_message_id, chat, sender)",
             "CREATE INDEX messages_of_user ON messages (user_id, created_at, seq)",
             "CREATE INDEX timeline_of_message ON timeline (message_id)",
@@ -36,10 +42,8 @@ impl MigrationTrait for Migration {
             "CREATE INDEX outbox_deadline ON outbox (expires_at)",
             "CREATE INDEX idempotency_by_end ON idempotency (expires_at)",
             "CREATE INDEX events_of_user ON events (user_id, seq)",
-        ] {
-            manager.get_connection().execute_unprepared(sql).await?;
-        }
-        Ok(())
+        ];
+        make(manager, tables, &statements).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! The queue of jobs, and the schedules of what is done again and again.
 
-use super::{belongs_to, table};
+use super::{belongs_to, make, table};
 use sea_orm_migration::{prelude::*, schema};
 
 #[derive(DeriveMigrationName)]
@@ -13,19 +13,16 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(jobs().foreign_key(&mut belongs_to("user_id", "users")).to_owned()).await?;
-        manager.create_table(schedules()).await?;
-        for sql in [
+        let tables = vec![jobs().foreign_key(&mut belongs_to("user_id", "users")).to_owned(), schedules()];
+        let statements = [
             "CREATE UNIQUE INDEX jobs_id ON jobs (id)",
             // Claiming looks only at what could run: the first of each lane, and what is in none.
             "CREATE INDEX jobs_due ON jobs (kind, bundle, due_at, seq, state) WHERE head",
             "CREATE INDEX jobs_lane ON jobs (lane, seq) WHERE lane IS NOT NULL AND state <> 2",
             "CREATE INDEX jobs_by_state ON jobs (state, kind, seq)",
             "CREATE INDEX jobs_of_user ON jobs (user_id) WHERE user_id IS NOT NULL",
-        ] {
-            manager.get_connection().execute_unprepared(sql).await?;
-        }
-        Ok(())
+        ];
+        make(manager, tables, &statements).await
     }
 }
 

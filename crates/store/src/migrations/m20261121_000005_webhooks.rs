@@ -1,6 +1,6 @@
 //! Webhook endpoints, the deliveries of events to them, and the log of attempts.
 
-use super::{belongs_to, table};
+use super::{belongs_to, make, table};
 use sea_orm_migration::{prelude::*, schema};
 
 #[derive(DeriveMigrationName)]
@@ -14,12 +14,18 @@ impl MigrationTrait for Migration {
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let of_delivery = || belongs_to("delivery_id", "webhook_deliveries");
-        manager.create_table(endpoints().foreign_key(&mut belongs_to("user_id", "users")).to_owned()).await?;
-        manager.create_table(deliveries().foreign_key(&mut belongs_to("endpoint_id", "webhook_endpoints")).to_owned()).await?;
         // Before the table that points at it: PostgreSQL takes only a unique column as the target of a foreign key.
-        manager.get_connection().execute_unprepared("CREATE UNIQUE INDEX webhook_deliveries_id ON webhook_deliveries (id)").await?;
-        manager.create_table(attempts().foreign_key(&mut of_delivery()).to_owned()).await?;
-        for sql in [
+        make(
+            manager,
+            vec![
+                endpoints().foreign_key(&mut belongs_to("user_id", "users")).to_owned(),
+                deliveries().foreign_key(&mut belongs_to("endpoint_id", "webhook_endpoints")).to_owned(),
+            ],
+            &["CREATE UNIQUE INDEX webhook_deliveries_id ON webhook_deliveries (id)"],
+        )
+        .await?;
+        let tables = vec![attempts().foreign_key(&mut of_delivery()).to_owned()];
+        let statements = [
             "CREATE INDEX webhook_endpoints_of_user ON webhook_endpoints (user_id, created_at)",
             // Asked for every event: who listens?
             "CREATE INDEX webhook_endpoints_active ON webhook_endpoints (user_id) WHERE is_active",
@@ -27,10 +33,8 @@ impl MigrationTrait for Migration {
             "CREATE UNIQUE INDEX webhook_deliveries_event ON webhook_deliveries (endpoint_id, event_seq)",
             "CREATE INDEX webhook_deliveries_by_state ON webhook_deliveries (endpoint_id, state, event_seq)",
             "CREATE INDEX webhook_attempts_of_delivery ON webhook_attempts (delivery_id)",
-        ] {
-            manager.get_connection().execute_unprepared(sql).await?;
-        }
-        Ok(())
+        ];
+        make(manager, tables, &statements).await
     }
 }
 

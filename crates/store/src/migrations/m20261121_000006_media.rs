@@ -1,6 +1,6 @@
 //! Files of messages: what a message carries, what is stored, and where an incoming one can be fetched.
 
-use super::{belongs_to, table};
+use super::{belongs_to, make, table};
 use sea_orm_migration::{prelude::*, schema};
 
 #[derive(DeriveMigrationName)]
@@ -13,20 +13,17 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(files()).await?;
         let mut of_message = belongs_to("message_id", "messages");
-        manager.create_table(message_media().foreign_key(&mut of_message).to_owned()).await?;
-        for sql in [
+        let tables = vec![files(), message_media().foreign_key(&mut of_message).to_owned()];
+        let statements = [
             "ALTER TABLE messages ADD COLUMN media TEXT",
             "ALTER TABLE messages ADD COLUMN media_state TEXT",
             "CREATE UNIQUE INDEX files_of_user ON files (user_id, sha256)",
             "CREATE INDEX files_by_use ON files (used_at)",
             "CREATE INDEX message_media_file ON message_media (file_id)",
             "CREATE INDEX message_media_stored ON message_media (created_at) WHERE file_id IS NOT NULL",
-        ] {
-            manager.get_connection().execute_unprepared(sql).await?;
-        }
-        Ok(())
+        ];
+        make(manager, tables, &statements).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! More figures of each user's day, figures of each hour, and the API log.
 
-use super::{key, table};
+use super::{key, make, table};
 use sea_orm_migration::{prelude::*, schema};
 
 #[derive(DeriveMigrationName)]
@@ -13,10 +13,8 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(usage_hourly()).await?;
-        manager.create_table(api_hourly()).await?;
-        manager.create_table(api_log()).await?;
-        for sql in [
+        let tables = vec![usage_hourly(), api_hourly(), api_log()];
+        let statements = [
             "ALTER TABLE usage_daily ADD COLUMN media_sent BIGINT NOT NULL DEFAULT 0",
             "ALTER TABLE usage_daily ADD COLUMN api_requests BIGINT NOT NULL DEFAULT 0",
             "CREATE INDEX usage_daily_by_day ON usage_daily (day)",
@@ -28,10 +26,8 @@ impl MigrationTrait for Migration {
             "CREATE INDEX api_log_of_address ON api_log (ip, at, seq)",
             "CREATE INDEX api_log_refused ON api_log (at, seq) WHERE status_code >= 400 AND status_code < 500",
             "CREATE INDEX api_log_failed ON api_log (at, seq) WHERE status_code >= 500",
-        ] {
-            manager.get_connection().execute_unprepared(sql).await?;
-        }
-        Ok(())
+        ];
+        make(manager, tables, &statements).await
     }
 }
 

@@ -3,7 +3,7 @@
 //! Rows that are there already have no MAC yet; they are chained when the tables are up to date, since a migration has
 //! no keys. Until then only they may be written again.
 
-use super::table;
+use super::{make, table};
 use sea_orm_migration::{prelude::*, schema, sea_orm::DatabaseBackend};
 
 #[derive(DeriveMigrationName)]
@@ -19,15 +19,11 @@ impl MigrationTrait for Migration {
         for column in [schema::big_integer_null("key_id"), schema::blob_null("mac")] {
             manager.alter_table(Table::alter().table("audit_log").add_column(column).to_owned()).await?;
         }
-        manager.create_table(audit_head()).await?;
         let refusals = match manager.get_database_backend() {
             DatabaseBackend::Postgres => POSTGRES,
             _ => SQLITE,
         };
-        for sql in refusals {
-            manager.get_connection().execute_unprepared(sql).await?;
-        }
-        Ok(())
+        make(manager, vec![audit_head()], refusals).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Nodes that share the database, which accounts each of them runs, and what they ask each other.
 
-use super::table;
+use super::{make, table};
 use sea_orm_migration::{prelude::*, schema};
 
 #[derive(DeriveMigrationName)]
@@ -13,12 +13,9 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(nodes()).await?;
-        manager.create_table(node_calls()).await?;
         let owner = Table::alter().table("sessions").add_column(schema::uuid_null("owner")).to_owned();
         manager.alter_table(owner).await?;
-        manager.get_connection().execute_unprepared("CREATE INDEX node_calls_waiting ON node_calls (node, created_at)").await?;
-        Ok(())
+        make(manager, vec![nodes(), node_calls()], &["CREATE INDEX node_calls_waiting ON node_calls (node, created_at)"]).await
     }
 }
 

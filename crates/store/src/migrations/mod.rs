@@ -12,6 +12,7 @@ mod m20261121_000007_usage;
 mod m20261121_000008_audit;
 mod m20261121_000009_proofs;
 mod m20261121_000010_nodes;
+mod m20261127_000011_message_status;
 
 use sea_orm_migration::prelude::*;
 
@@ -32,8 +33,20 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000008_audit::Migration),
             Box::new(m20261121_000009_proofs::Migration),
             Box::new(m20261121_000010_nodes::Migration),
+            Box::new(m20261127_000011_message_status::Migration),
         ]
     }
+}
+
+/// Makes tables and then runs statements, in the order given.
+async fn make(manager: &SchemaManager<'_>, tables: Vec<TableCreateStatement>, statements: &[&str]) -> Result<(), DbErr> {
+    for table in tables {
+        manager.create_table(table).await?;
+    }
+    for sql in statements {
+        manager.get_connection().execute_unprepared(sql).await?;
+    }
+    Ok(())
 }
 
 /// A table that is to be made.

@@ -223,8 +223,12 @@ fn answer_repeats(news: &[NewMessage], outcomes: &[Option<Accepted>], known: &Kn
     all.map(|(new, outcome)| outcome.clone().or_else(|| repeat(new)).unwrap_or(Accepted::DailyLimitReached)).collect()
 }
 
-static ALIASES: Rows =
-    Rows::new("SELECT session_id, asked, chat, phone, jid, lid FROM chat_aliases WHERE (session_id, asked) IN (VALUES ", "(?, ?)", ")");
+// A join and not `IN (VALUES ..)`: for that SQLite reads the whole table.
+static ALIASES: Rows = Rows::new(
+    "SELECT session_id, asked, chat, phone, jid, lid FROM (VALUES ",
+    "(?, ?)",
+    ") AS wanted JOIN chat_aliases ON session_id = wanted.column1 AND asked = wanted.column2",
+);
 
 type AliasRow = (Uuid, String, String, Option<String>, Option<String>, Option<String>);
 

@@ -36,13 +36,23 @@ impl Tx {
         self.queued.steps.push(entry);
     }
 
+    /// Whether a step of an attempt is queued.
+    pub(super) fn is_noted(&self, id: MessageId, what: Step, attempt: i32) -> bool {
+        self.queued.steps.iter().any(|(message, _, step, number, _)| (*message, *step, *number) == (id, what, attempt))
+    }
+
+    /// Adds to the figures of a user's day, with the rest of the request.
+    pub(crate) fn count(&mut self, user: UserId, at: Timestamp, usage: Usage) {
+        self.queued.usage.entry((user, at.day())).or_default().add(usage);
+    }
+
     /// Writes an event with the rest of the request.
-    pub(super) fn tell(&mut self, kind: EventKind, message: &Message, at: Timestamp) {
+    pub(crate) fn tell(&mut self, kind: EventKind, message: &Message, at: Timestamp) {
         self.queued.events.push(NewEvent::of_message(kind, message, at));
     }
 
-    /// Writes what was queued. Every request of this module ends with it.
-    pub(super) async fn finish(&mut self) -> Result<(), StoreError> {
+    /// Writes what was queued. Every request that queues ends with it.
+    pub(crate) async fn finish(&mut self) -> Result<(), StoreError> {
         let Queued { steps, usage, events } = std::mem::take(&mut self.queued);
         for piece in pieces(&steps) {
             let mut insert = query(NOTE.sql(piece.len()));
@@ -73,30 +83,33 @@ impl Tx {
         at: Timestamp,
         cause: Option<Cause>,
     ) -> Result<Option<Change>, StoreError> {
-        let from = message.status;
-        let Some(to) = from.advance(to) else {
-            if from.is_settled() {
-                // It was sent again after a crash, and its outcome is known: nothing is left to do.
-                self.leave_outbox(message.id).await?;
-            }
-            return Ok(None);
-        };
-        let usage = difference(&message, to);
-        let at = at.max(latest(&message));
-        date(&mut message, to, at);
-        let detail = cause.as_ref().map(|(failure, text)| format!("{}: {text}", failure.as_str()));
-        (message.error_code, message.error_message) = cause.unzip();
-        // Whoever acknowledges it has seen it: it was written, whether or not that was recorded.
-        let written = message.sent_at.is_some();
-        self.save(&message, written).await?;
-        if to.is_settled() {
+        let change = self.forward(&mut message, to, at, cause);
+        if change.is_some() {
+            let written = message.sent_at.is_some();
+            self.save(&message, written).await?;
+        }
+        if message.status.is_settled() {
+            // Without a change it was sent again after a crash, and its outcome is known: nothing is left to do.
             self.leave_outbox(message.id).await?;
         }
+        Ok(change)
+    }
+
+    /// Moves a message in memory if that is a step forward, and queues what is told of it. Its row is the caller's to write.
+    /// Whoever acknowledges a message has seen it: one with `sent_at` was written, whether or not that was recorded.
+    pub(super) fn forward(&mut self, message: &mut Message, to: MessageStatus, at: Timestamp, cause: Option<Cause>) -> Option<Change> {
+        let from = message.status;
+        let to = from.advance(to)?;
+        let usage = difference(message, to);
+        let at = at.max(latest(message));
+        date(message, to, at);
+        let detail = cause.as_ref().map(|(failure, text)| format!("{}: {text}", failure.as_str()));
+        (message.error_code, message.error_message) = cause.unzip();
         let (step, kind) = told_as(to);
         self.note((message.id, at, step, message.attempts, detail));
-        self.queued.usage.entry((message.user_id, at.day())).or_default().add(usage);
-        self.tell(kind, &message, at);
-        Ok(Some(Change { message_id: message.id, wa_message_id: message.wa_message_id, from, to }))
+        self.count(message.user_id, at, usage);
+        self.tell(kind, message, at);
+        Some(Change { message_id: message.id, wa_message_id: message.wa_message_id.clone(), from, to })
     }
 
     /// Writes what can change of a message. `written` is remembered for ever once it was true.

@@ -8,6 +8,7 @@ use super::Claimed;
 use crate::dialect::{Rows, pieces, query, query_as, refused};
 use crate::rows::from_row;
 use crate::rows::message::Model;
+use crate::together::{AnswerTo, Asked, Together};
 use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::{Jid, MessageId, SessionId, Step, Timestamp, retry};
@@ -28,40 +29,98 @@ pub(super) mod phase {
 struct Head {
     seq: i64,
     message_id: Uuid,
+    session_id: Uuid,
     chat: String,
     phase: i16,
     expires_at: i64,
 }
 
-from_row!("outbox": Head { seq, message_id, chat, phase, expires_at });
+from_row!("outbox": Head { seq, message_id, session_id, chat, phase, expires_at });
+
+/// What the owner of an account wants to take up.
+pub(crate) struct Claim {
+    session_id: SessionId,
+    generation: i64,
+    now: Timestamp,
+    /// Chats of which nothing is taken.
+    busy: Vec<Jid>,
+    limit: usize,
+}
+
+impl Claim {
+    fn is_free(&self, head: &Head) -> bool {
+        !self.busy.iter().any(|chat| chat.as_str() == head.chat)
+    }
+
+    /// Heads to read: enough for the limit when all busy chats are among them.
+    fn most(&self) -> i64 {
+        i64::try_from(self.limit.saturating_add(self.busy.len())).unwrap_or(i64::MAX)
+    }
+}
 
 static CLAIM: Rows = Rows::new("UPDATE outbox SET phase = 1 WHERE seq IN (", "?", ")");
 static ATTEMPT: Rows = Rows::new("UPDATE messages SET attempts = attempts + 1 WHERE id IN (", "?", ") RETURNING *");
 
+// No order: who reads sorts, and the limit then bounds the work however many chats wait.
+static DUE: Rows = Rows::new(
+    "SELECT seq, message_id, session_id, chat, phase, expires_at FROM outbox WHERE session_id IN (",
+    "?",
+    ") AND head AND due_at <= ? LIMIT ?",
+);
+
+/// The due heads of several accounts, by one question; without those of accounts that have too many, which are asked for one
+/// by one.
+async fn due_heads_of_all(tx: &mut Tx, claims: &[&Claim]) -> Result<HashMap<SessionId, Vec<Head>>, StoreError> {
+    let mut all: HashMap<SessionId, Vec<Head>> = HashMap::new();
+    for piece in pieces(claims) {
+        if piece.len() == 1 {
+            continue;
+        }
+        let mut select = query_as::<_, Head>(DUE.sql(piece.len()));
+        let (mut most, mut now) = (1_i64, Timestamp(0));
+        for claim in piece {
+            select = select.bind(claim.session_id.0);
+            (most, now) = (most.saturating_add(claim.most()), now.max(claim.now));
+        }
+        let heads = select.bind(now.0).bind(most).fetch_all(&mut tx.conn).await.map_err(refused)?;
+        if i64::try_from(heads.len()).is_ok_and(|found| found < most) {
+            all.extend(piece.iter().map(|claim| (claim.session_id, Vec::new())));
+            for head in heads {
+                all.entry(SessionId(head.session_id)).or_default().push(head);
+            }
+        }
+    }
+    Ok(all)
+}
+
 /// The heads to take, in order. Those past their deadline are given up on the way: they must not hold up their chat.
-async fn due_heads(tx: &mut Tx, session: SessionId, now: Timestamp, busy: &HashSet<&str>, limit: usize) -> Result<Vec<Head>, StoreError> {
-    let sql = "SELECT seq, message_id, chat, phase, expires_at FROM outbox \
+async fn due_heads(tx: &mut Tx, claim: &Claim, mut known: Option<Vec<Head>>) -> Result<Vec<Head>, StoreError> {
+    let sql = "SELECT seq, message_id, session_id, chat, phase, expires_at FROM outbox \
                WHERE session_id = ? AND head AND due_at <= ? ORDER BY seq LIMIT ?";
-    let most = i64::try_from(limit.saturating_add(busy.len())).unwrap_or(i64::MAX);
     loop {
-        let heads = query_as::<_, Head>(sql).bind(session.0).bind(now.0).bind(most).fetch_all(&mut tx.conn);
-        let mut heads = heads.await.map_err(refused)?;
-        heads.retain(|head| !busy.contains(head.chat.as_str()));
+        let mut heads = match known.take() {
+            Some(heads) => heads,
+            None => {
+                let heads = query_as::<_, Head>(sql).bind(claim.session_id.0).bind(claim.now.0).bind(claim.most());
+                heads.fetch_all(&mut tx.conn).await.map_err(refused)?
+            }
+        };
+        heads.sort_unstable_by_key(|head| head.seq);
+        heads.retain(|head| claim.is_free(head));
         let late: Vec<(Uuid, i16)> =
-            heads.iter().filter(|head| head.expires_at <= now.0).map(|head| (head.message_id, head.phase)).collect();
+            heads.iter().filter(|head| head.expires_at <= claim.now.0).map(|head| (head.message_id, head.phase)).collect();
         if late.is_empty() {
-            heads.truncate(limit);
+            heads.truncate(claim.limit);
             return Ok(heads);
         }
-        tx.give_up(late, now, retry::expired).await?;
+        tx.give_up(late, claim.now, retry::expired).await?;
     }
 }
 
-async fn claim(tx: &mut Tx, session: SessionId, now: Timestamp, busy: Vec<Jid>, limit: usize) -> Result<Vec<Claimed>, StoreError> {
-    let busy = busy.iter().map(Jid::as_str).collect();
-    let heads = due_heads(tx, session, now, &busy, limit).await?;
+/// Notes the claim of these heads; their messages.
+async fn take_up(tx: &mut Tx, heads: &[&Head]) -> Result<HashMap<Uuid, Model>, StoreError> {
     let mut rows: HashMap<Uuid, Model> = HashMap::with_capacity(heads.len());
-    for piece in pieces(&heads) {
+    for piece in pieces(heads) {
         let mut update = query(CLAIM.sql(piece.len()));
         let mut attempt = query_as::<_, Model>(ATTEMPT.sql(piece.len()));
         for head in piece {
@@ -72,22 +131,53 @@ async fn claim(tx: &mut Tx, session: SessionId, now: Timestamp, busy: Vec<Jid>, 
         let messages = attempt.fetch_all(&mut tx.conn).await.map_err(refused)?;
         rows.extend(messages.into_iter().map(|row| (row.id, row)));
     }
-    let mut claimed = Vec::with_capacity(heads.len());
-    for head in heads {
-        let Some(row) = rows.remove(&head.message_id) else { continue };
-        let written_before = row.written || head.phase != phase::WAITING;
-        let message = match row.read() {
-            Ok(message) => message,
-            Err(error) => {
-                tx.bury(MessageId(head.message_id), &error).await?;
-                continue;
+    Ok(rows)
+}
+
+impl Together for Claim {
+    type Answer = Vec<Claimed>;
+
+    async fn run(tx: &mut Tx, asked: &[Self]) -> Result<Vec<Result<Vec<Claimed>, StoreError>>, StoreError> {
+        let fenced = tx.fence_all(asked.iter().map(|claim| (claim.session_id, claim.generation)).collect()).await?;
+        let open: Vec<&Self> = asked.iter().zip(&fenced).filter(|(_, fenced)| fenced.is_ok()).map(|(claim, _)| claim).collect();
+        let mut known = due_heads_of_all(tx, &open).await?;
+        let mut heads = Vec::with_capacity(asked.len());
+        for (claim, fenced) in asked.iter().zip(fenced) {
+            heads.push(match fenced {
+                Ok(()) => Ok(due_heads(tx, claim, known.remove(&claim.session_id)).await?),
+                Err(refusal) => Err(refusal),
+            });
+        }
+        let mut rows = take_up(tx, &heads.iter().flatten().flatten().collect::<Vec<_>>()).await?;
+        let mut answers = Vec::with_capacity(asked.len());
+        for (claim, heads) in asked.iter().zip(heads) {
+            let heads = match heads {
+                Ok(heads) => heads,
+                Err(refusal) => {
+                    answers.push(Err(refusal));
+                    continue;
+                }
+            };
+            let mut claimed = Vec::with_capacity(heads.len());
+            for head in heads {
+                let Some(row) = rows.remove(&head.message_id) else { continue };
+                let written_before = row.written || head.phase != phase::WAITING;
+                match row.read() {
+                    Ok(message) => {
+                        tx.note((message.id, claim.now, Step::Claimed, message.attempts, None));
+                        claimed.push(Claimed { attempts: message.attempts, message, written_before });
+                    }
+                    Err(error) => tx.bury(MessageId(head.message_id), &error).await?,
+                }
             }
-        };
-        tx.note((message.id, now, Step::Claimed, message.attempts, None));
-        claimed.push(Claimed { attempts: message.attempts, message, written_before });
+            answers.push(Ok(claimed));
+        }
+        Ok(answers)
     }
-    tx.finish().await?;
-    Ok(claimed)
+
+    fn with(self, answer: AnswerTo<Self>) -> Asked {
+        Asked::Claim(self, answer)
+    }
 }
 
 impl Store {
@@ -100,15 +190,8 @@ impl Store {
         busy_chats: &[Jid],
         limit: u32,
     ) -> Result<Vec<Claimed>, StoreError> {
-        let busy = busy_chats.to_vec();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        self.write(move |tx| {
-            Box::pin(async move {
-                tx.fence(session_id, generation).await?;
-                claim(tx, session_id, now, busy, limit).await
-            })
-        })
-        .await
+        self.inner.writer.together(Claim { session_id, generation, now, busy: busy_chats.to_vec(), limit }).await
     }
 
     /// When the next message of a chat that is not busy is due; `None` when none is or all wait for a connection.

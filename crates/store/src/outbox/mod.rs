@@ -9,9 +9,12 @@ mod again;
 mod apply;
 mod claim;
 mod settle;
+mod working;
 
 pub(crate) use accept::{accept_all, insert_messages, sender_key};
 pub(crate) use advance::Queued;
+pub(crate) use apply::Telling;
+pub(crate) use claim::Claim;
 
 use crate::media::NewMedia;
 use crate::messages::{Message, Peer, Quoted};

@@ -21,8 +21,14 @@ use std::str::FromStr;
 macro_rules! from_row {
     ($table:literal: $type:ty { $($field:ident),* $(,)? }) => {
         impl $crate::dialect::FromRow for $type {
+            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
+
             fn from_row(row: $crate::dialect::DbRow<'_>) -> Result<Self, sqlx::Error> {
-                Ok(Self { $($field: row.get(stringify!($field)).map_err(|error| $crate::dialect::named($table, error))?),* })
+                let mut fields = 0..;
+                Ok(Self {
+                    $($field: row.get(fields.next().unwrap_or(usize::MAX), stringify!($field))
+                        .map_err(|error| $crate::dialect::named($table, error))?),*
+                })
             }
         }
     };

@@ -2,7 +2,7 @@
 
 use super::rows::{AttemptRow, DeliveryRow, EndpointRow, number};
 use super::{Webhook, WebhookSecret};
-use crate::dialect::{AssertSqlSafe, query_as, query_scalar, refused};
+use crate::dialect::{AssertSqlSafe, DbRow, FromRow, query_as, query_scalar, refused};
 use crate::events::Event;
 use crate::rows::event;
 use crate::{Listed, Page, Store, StoreError};
@@ -154,17 +154,57 @@ impl Store {
 
     /// Everything that an attempt needs; `None` when the delivery is gone.
     pub async fn delivering(&self, id: DeliveryId) -> Result<Option<Delivering>, StoreError> {
-        let sql = "SELECT * FROM webhook_deliveries WHERE id = ?";
-        let row = query_as::<_, DeliveryRow>(sql).bind(id.0).fetch_optional(&self.inner.readers).await.map_err(refused)?;
-        let Some(delivery) = row.map(DeliveryRow::read).transpose()? else { return Ok(None) };
-        let sql = "SELECT * FROM webhook_endpoints WHERE id = ?";
-        let row = query_as::<_, EndpointRow>(sql).bind(delivery.webhook_id.0).fetch_optional(&self.inner.readers);
-        let Some(row) = row.await.map_err(refused)? else { return Ok(None) };
-        let (webhook, secrets) = (row.read(), row.secrets(&self.inner.sealer, self.inner.clock.now())?);
-        let sql = "SELECT is_active FROM users WHERE id = ?";
-        let active = query_scalar::<_, bool>(sql).bind(webhook.user_id.0).fetch_optional(&self.inner.readers);
-        let user_is_active = active.await.map_err(refused)?.unwrap_or(false);
-        let event = self.event(delivery.event_seq).await?;
+        let told = query_as::<_, Told>(TOLD).bind(id.0).fetch_optional(&self.inner.readers);
+        let to = query_as::<_, To>(TO).bind(id.0).fetch_optional(&self.inner.readers);
+        let (told, to) = futures::future::try_join(told, to).await.map_err(refused)?;
+        let (Some(Told { delivery, event }), Some(To { endpoint, user_is_active })) = (told, to) else { return Ok(None) };
+        let (delivery, event) = (delivery.read()?, event.map(event::Model::read).transpose()?);
+        let (webhook, secrets) = (endpoint.read(), endpoint.secrets(&self.inner.sealer, self.inner.clock.now())?);
         Ok(Some(Delivering { delivery, webhook, secrets, user_is_active, event }))
+    }
+}
+
+// What the event and the delivery share is read once.
+const TOLD: &str = "SELECT webhook_deliveries.*, events.user_id, events.session_id, events.message_id, events.data, events.at \
+                    FROM webhook_deliveries LEFT JOIN events ON events.seq = webhook_deliveries.event_seq \
+                    WHERE webhook_deliveries.id = ?";
+const TO: &str = "SELECT webhook_endpoints.*, users.is_active AS user_is_active FROM webhook_deliveries \
+                  JOIN webhook_endpoints ON webhook_endpoints.id = webhook_deliveries.endpoint_id \
+                  JOIN users ON users.id = webhook_endpoints.user_id WHERE webhook_deliveries.id = ?";
+
+/// A delivery and its event.
+struct Told {
+    delivery: DeliveryRow,
+    event: Option<event::Model>,
+}
+
+impl FromRow for Told {
+    fn from_row(row: DbRow<'_>) -> Result<Self, sqlx::Error> {
+        let kept = row.get::<Option<String>>("data")?;
+        let event = kept.map(|data| {
+            Ok::<_, sqlx::Error>(event::Model {
+                seq: row.get("event_seq")?,
+                id: row.get("event_id")?,
+                user_id: row.get("user_id")?,
+                session_id: row.get("session_id")?,
+                kind: row.get("kind")?,
+                message_id: row.get("message_id")?,
+                data,
+                at: row.get("at")?,
+            })
+        });
+        Ok(Self { delivery: DeliveryRow::from_row(row)?, event: event.transpose()? })
+    }
+}
+
+/// An endpoint, and whether its user is active.
+struct To {
+    endpoint: EndpointRow,
+    user_is_active: bool,
+}
+
+impl FromRow for To {
+    fn from_row(row: DbRow<'_>) -> Result<Self, sqlx::Error> {
+        Ok(Self { endpoint: EndpointRow::from_row(row)?, user_is_active: row.get("user_is_active")? })
     }
 }

@@ -83,8 +83,8 @@ async fn listening(tx: &mut Tx, events: &[Arc<Event>]) -> Result<Vec<(WebhookId,
     Ok(found)
 }
 
-/// Notes when nobody listens at all, so that the next event costs no question. Holds until an endpoint is made or changed,
-/// which on a database that other processes write to nobody would tell.
+/// Notes when nobody listens at all, so that the next event costs no question. Holds until an endpoint is made or changed; on
+/// a database that other processes write to, every transaction asks that anew as it begins.
 async fn look_for_any(tx: &mut Tx) -> Result<(), StoreError> {
     if tx.is_shared() {
         return Ok(());
@@ -95,7 +95,7 @@ async fn look_for_any(tx: &mut Tx) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The job of a delivery. Its lane keeps the events of one chat (or of one account) in their order.
+/// The job of a delivery. Its bundle belongs to the user. Its lane keeps the events of one chat (or of one account) in their order.
 pub(super) fn job(wanted: &Wanted, round: i32, due_at: Timestamp) -> NewJob {
     let event = &wanted.event;
     let chat = event.data.get("message").and_then(|message| message.get("chat")).and_then(serde_json::Value::as_str);
@@ -104,7 +104,7 @@ pub(super) fn job(wanted: &Wanted, round: i32, due_at: Timestamp) -> NewJob {
     NewJob {
         kind: WEBHOOK_JOB,
         lane: about.map(|about| format!("webhook {} {session} {about}", wanted.endpoint)),
-        bundle: Some(wanted.endpoint.to_string()),
+        bundle: Some(format!("{}/{}", event.user_id, wanted.endpoint)),
         user_id: Some(event.user_id),
         payload: json!({"delivery": wanted.delivery, "round": round}),
         due_at,

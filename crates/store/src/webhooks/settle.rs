@@ -1,14 +1,17 @@
 //! What became of an attempt: the log, the delivery, the endpoint's failures, and the notice when it is switched off.
 
+use super::Delivery;
 use super::endpoints::find;
 use super::rows::{DeliveryRow, number};
-use crate::dialect::{query, query_as, refused};
+use crate::dialect::{Rows, pieces, query, query_as, refused};
 use crate::events::NewEvent;
+use crate::together::{AnswerTo, Asked, Together};
 use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::webhook::{DeliveryState, Streak};
 use sanasend_model::{DeliveryId, EventKind, Timestamp, WebhookId};
 use serde_json::{Map, Value, json};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 /// An attempt for the log.
@@ -61,57 +64,128 @@ pub struct AttemptReport {
 impl Store {
     /// Writes down what became of an attempt. A delivery that was removed meanwhile is no error.
     pub async fn settle_delivery(&self, report: AttemptReport) -> Result<(), StoreError> {
-        self.write(move |tx| Box::pin(settle(tx, report))).await
+        self.inner.writer.together(report).await
     }
 }
 
-async fn settle(tx: &mut Tx, report: AttemptReport) -> Result<(), StoreError> {
-    let sql = "SELECT * FROM webhook_deliveries WHERE id = ?";
-    let row = query_as::<_, DeliveryRow>(sql).bind(report.delivery.0).fetch_optional(&mut tx.conn).await.map_err(refused)?;
-    let Some(delivery) = row.map(DeliveryRow::read).transpose()? else { return Ok(()) };
-    if let Some(attempt) = &report.attempt {
-        log(tx, report.delivery, attempt, report.error.as_deref()).await?;
+static DELIVERIES: Rows = Rows::new("SELECT * FROM webhook_deliveries WHERE id IN (", "?", ")");
+static LOG: Rows = Rows::new(
+    "INSERT INTO webhook_attempts (delivery_id, at, request_headers, response_status, response_headers, response_body, latency_ms, \
+     error) VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?)",
+    "",
+);
+static ADVANCE: Rows = Rows::new(
+    "UPDATE webhook_deliveries SET state = fresh.column2, attempts = attempts + fresh.column3, next_at = fresh.column4, \
+     ended_at = fresh.column5, last_status = fresh.column6, last_latency_ms = fresh.column7, last_error = fresh.column8 FROM (VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?)",
+    ") AS fresh WHERE webhook_deliveries.id = fresh.column1",
+);
+static RECOVERED: Rows = Rows::new(
+    "UPDATE webhook_endpoints SET failing_since = NULL, last_failed_at = NULL WHERE failing_since IS NOT NULL AND id IN (",
+    "?",
+    ")",
+);
+
+impl Together for AttemptReport {
+    type Answer = ();
+
+    async fn run(tx: &mut Tx, asked: &[Self]) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let ids: BTreeSet<DeliveryId> = asked.iter().map(|report| report.delivery).collect();
+        if ids.len() < asked.len() {
+            return Err(StoreError::Unavailable("a delivery is reported twice at once".into()));
+        }
+        let deliveries = deliveries(tx, asked).await?;
+        let known = |report: &&Self| deliveries.contains_key(&report.delivery);
+        let reports: Vec<&Self> = asked.iter().filter(known).collect();
+        log(tx, &reports).await?;
+        // The same attempt may be reported twice after a crash: what was taken stays taken.
+        let is_news = |report: &&&Self| {
+            let delivery = deliveries.get(&report.delivery);
+            delivery.is_some_and(|delivery| delivery.round == report.round && delivery.state != DeliveryState::Succeeded)
+        };
+        advance(tx, &reports.iter().filter(is_news).copied().collect::<Vec<_>>()).await?;
+        let mut good = BTreeSet::new();
+        for report in reports {
+            let Some(delivery) = deliveries.get(&report.delivery) else { continue };
+            if report.outcome == AttemptOutcome::Succeeded {
+                good.insert(delivery.webhook_id);
+                continue;
+            }
+            if good.remove(&delivery.webhook_id) {
+                recovered(tx, &[delivery.webhook_id]).await?;
+            }
+            failed(tx, delivery.webhook_id, report).await?;
+        }
+        recovered(tx, &good.into_iter().collect::<Vec<_>>()).await?;
+        Ok(asked.iter().map(|_| Ok(())).collect())
     }
-    // The same attempt may be reported twice after a crash: what was taken stays taken.
-    if delivery.round == report.round && delivery.state != DeliveryState::Succeeded {
-        advance(tx, &report).await?;
-    }
-    match report.outcome {
-        AttemptOutcome::Succeeded => recovered(tx, delivery.webhook_id).await,
-        _ => failed(tx, delivery.webhook_id, &report).await,
+
+    fn with(self, answer: AnswerTo<Self>) -> Asked {
+        Asked::Settle(Box::new(self), answer)
     }
 }
 
-async fn log(tx: &mut Tx, delivery: DeliveryId, attempt: &NewAttempt, error: Option<&str>) -> Result<(), StoreError> {
-    let sql = "INSERT INTO webhook_attempts (delivery_id, at, request_headers, response_status, response_headers, response_body, \
-               latency_ms, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+async fn deliveries(tx: &mut Tx, asked: &[AttemptReport]) -> Result<HashMap<DeliveryId, Delivery>, StoreError> {
+    let mut found = HashMap::with_capacity(asked.len());
+    for piece in pieces(asked) {
+        let mut select = query_as::<_, DeliveryRow>(DELIVERIES.sql(piece.len()));
+        for report in piece {
+            select = select.bind(report.delivery.0);
+        }
+        for row in select.fetch_all(&mut tx.conn).await.map_err(refused)? {
+            let delivery = row.read()?;
+            found.insert(delivery.id, delivery);
+        }
+    }
+    Ok(found)
+}
+
+async fn log(tx: &mut Tx, reports: &[&AttemptReport]) -> Result<(), StoreError> {
     let text = |headers: &Map<String, Value>| Value::Object(headers.clone()).to_string();
-    let insert = query(sql).bind(delivery.0).bind(attempt.at.0).bind(text(&attempt.request_headers));
-    let insert = insert.bind(attempt.response_status.map(i32::from)).bind(attempt.response_headers.as_ref().map(text));
-    let insert = insert.bind(attempt.response_body.clone()).bind(attempt.latency_ms).bind(error.map(str::to_owned));
-    insert.execute(&mut tx.conn).await.map(drop).map_err(refused)
+    let attempts: Vec<_> = reports.iter().filter_map(|report| Some((report.delivery, report.attempt.as_ref()?, &report.error))).collect();
+    for piece in pieces(&attempts) {
+        let mut insert = query(LOG.sql(piece.len()));
+        for (delivery, attempt, error) in piece {
+            insert = insert.bind(delivery.0).bind(attempt.at.0).bind(text(&attempt.request_headers));
+            insert = insert.bind(attempt.response_status.map(i32::from)).bind(attempt.response_headers.as_ref().map(text));
+            insert = insert.bind(attempt.response_body.clone()).bind(attempt.latency_ms).bind((*error).clone());
+        }
+        insert.execute(&mut tx.conn).await.map_err(refused)?;
+    }
+    Ok(())
 }
 
-async fn advance(tx: &mut Tx, report: &AttemptReport) -> Result<(), StoreError> {
+async fn advance(tx: &mut Tx, reports: &[&AttemptReport]) -> Result<(), StoreError> {
     let now = tx.clock.now();
-    let (state, next_at) = match report.outcome {
-        AttemptOutcome::Succeeded => (DeliveryState::Succeeded, None),
-        AttemptOutcome::Retry(at) => (DeliveryState::Pending, Some(at.0)),
-        AttemptOutcome::Dead => (DeliveryState::Dead, None),
-    };
-    let ended_at = (state != DeliveryState::Pending).then_some(now.0);
-    let attempt = report.attempt.as_ref();
-    let sql = "UPDATE webhook_deliveries SET state = ?, attempts = attempts + ?, next_at = ?, ended_at = ?, last_status = ?, \
-               last_latency_ms = ?, last_error = ? WHERE id = ?";
-    let update = query(sql).bind(number(state)).bind(i32::from(attempt.is_some())).bind(next_at).bind(ended_at);
-    let update = update.bind(attempt.and_then(|attempt| attempt.response_status).map(i32::from));
-    let update = update.bind(attempt.map(|attempt| attempt.latency_ms)).bind(report.error.clone()).bind(report.delivery.0);
-    update.execute(&mut tx.conn).await.map(drop).map_err(refused)
+    for piece in pieces(reports) {
+        let mut update = query(ADVANCE.sql(piece.len()));
+        for report in piece {
+            let (state, next_at) = match report.outcome {
+                AttemptOutcome::Succeeded => (DeliveryState::Succeeded, None),
+                AttemptOutcome::Retry(at) => (DeliveryState::Pending, Some(at.0)),
+                AttemptOutcome::Dead => (DeliveryState::Dead, None),
+            };
+            let ended_at = (state != DeliveryState::Pending).then_some(now.0);
+            let attempt = report.attempt.as_ref();
+            update = update.bind(report.delivery.0).bind(number(state)).bind(i32::from(attempt.is_some())).bind(next_at).bind(ended_at);
+            update = update.bind(attempt.and_then(|attempt| attempt.response_status).map(i32::from));
+            update = update.bind(attempt.map(|attempt| attempt.latency_ms)).bind(report.error.clone());
+        }
+        update.execute(&mut tx.conn).await.map_err(refused)?;
+    }
+    Ok(())
 }
 
-async fn recovered(tx: &mut Tx, id: WebhookId) -> Result<(), StoreError> {
-    let sql = "UPDATE webhook_endpoints SET failing_since = NULL, last_failed_at = NULL WHERE id = ? AND failing_since IS NOT NULL";
-    query(sql).bind(id.0).execute(&mut tx.conn).await.map(drop).map_err(refused)
+async fn recovered(tx: &mut Tx, endpoints: &[WebhookId]) -> Result<(), StoreError> {
+    for piece in pieces(endpoints) {
+        let mut update = query(RECOVERED.sql(piece.len()));
+        for id in piece {
+            update = update.bind(id.0);
+        }
+        update.execute(&mut tx.conn).await.map_err(refused)?;
+    }
+    Ok(())
 }
 
 /// Adds a failure to the endpoint, and switches it off when it is gone or has failed for too long.

@@ -265,3 +265,20 @@ pub async fn a_tick_of_a_node_that_died_is_run_by_another<B: Backend>(w: World<B
     w.store.keep_schedule("sweep", "0 3 * * *", next_run).await.expect("kept");
     assert_eq!(w.store.schedules().await.expect("read")[0].next_run, next_run);
 }
+
+pub async fn jobs_of_another_node_are_heard_of<B: Backend>(w: World<B>) {
+    if !w.store.is_shared() {
+        return;
+    }
+    let there = w.reopen().await;
+    let heard = there.jobs_written_elsewhere();
+    tokio::pin!(heard);
+    // Again and again: nobody knows when the other node has begun to listen.
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut heard => return,
+            () = w.enqueue(vec![w.job("again")]) => {}
+        }
+    }
+}

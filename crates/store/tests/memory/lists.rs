@@ -1,7 +1,7 @@
 //! Lists, cursors, and rows that can't be read.
 
 use crate::world::{ANNA, BEN, Backend, START, World};
-use sanasend_model::{Content, Direction, EventKind, Failure, MessageStatus, PhoneNumber};
+use sanasend_model::{Clock, Content, Direction, EventKind, Failure, MessageStatus, PhoneNumber};
 use sanasend_store::{Cursor, Incoming, MessageFilter, NewEvent, News, Page, Peer, StoreError};
 use std::time::Duration;
 
@@ -70,6 +70,39 @@ pub async fn pages_count_all_and_show_some<B: Backend>(w: World<B>) {
     assert_eq!(page(3, "-created_at").await, "0");
     assert_eq!(page(4, "-created_at").await, "");
     assert_eq!(page(2, "created_at").await, "345");
+}
+
+pub async fn a_remembered_count_is_never_behind_what_was_answered<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let second = w.account_of(account.user, "second").await;
+    let mine = MessageFilter { user_id: Some(account.user), ..MessageFilter::default() };
+    let count = async |filter: &MessageFilter| {
+        // A full page: only then is anything counted. Twice, so that the second may be a remembered one.
+        let page = Page { page: 1, page_size: 1 };
+        let [first, again] = [w.store.list_messages(filter, page).await, w.store.list_messages(filter, page).await];
+        assert_eq!(first, again);
+        first.expect("listed").count
+    };
+    let sent = w.send(account, ANNA, "one").await;
+    for more in 2..5 {
+        w.send(second, BEN, "more").await;
+        assert_eq!(count(&mine).await, more, "a message was accepted");
+    }
+    let pending = MessageFilter { status: Some(MessageStatus::Pending), ..mine.clone() };
+    let ben = MessageFilter { recipient: Some(BEN.into()), ..mine.clone() };
+    let of_second = MessageFilter { session_id: Some(second.id), ..mine.clone() };
+    assert_eq!((count(&pending).await, count(&ben).await, count(&of_second).await), (4, 3, 3));
+    w.ack(account, &sent).await;
+    assert_eq!(count(&pending).await, 3, "a message was acknowledged");
+    let chat = PhoneNumber::parse("+14155550199").expect("a number").jid();
+    let moved = w.claimed(second).await.first().map(|claimed| claimed.message.id).expect("claimed");
+    w.apply(second, vec![News::Resolved { message_id: moved, peer: Peer { jid: Some(chat.clone()), ..Peer::default() }, chat }]).await;
+    assert_eq!(count(&MessageFilter { recipient: Some("+14155550199".into()), ..mine.clone() }).await, 3, "a chat has moved");
+    w.store.delete_session(second.id).await.expect("deleted");
+    assert_eq!((count(&mine).await, count(&of_second).await), (1, 0), "an account was deleted");
+    w.clock.advance(Duration::from_hours(48));
+    w.store.sweep_messages(w.clock.now()).await.expect("swept");
+    assert_eq!(count(&mine).await, 0, "old messages were swept");
 }
 
 pub async fn a_cursor_misses_and_repeats_nothing_while_messages_arrive<B: Backend>(w: World<B>) {

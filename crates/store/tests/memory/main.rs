@@ -12,6 +12,7 @@ mod audit;
 mod back;
 mod backend;
 mod crash;
+mod gathered;
 mod jobs;
 mod limits;
 mod lists;
@@ -115,6 +116,12 @@ macro_rules! on {
                     a_message_for_a_deleted_account_spoils_no_other,
                     hundreds_at_once_keep_their_order_per_chat,
                 ],
+                gathered: [
+                    accounts_that_ask_at_once_get_their_own,
+                    one_that_lost_its_account_spoils_no_other,
+                    the_same_message_twice_at_once_comes_in_once,
+                    of_two_changes_of_a_value_at_once_the_last_counts,
+                ],
                 out: [
                     a_chat_is_served_in_order_and_one_at_a_time,
                     a_retry_holds_up_its_own_chat_only,
@@ -188,6 +195,7 @@ macro_rules! on {
                     jobs_go_with_their_user,
                     of_many_who_claim_at_once_each_job_goes_to_one,
                     a_hint_tells_what_may_be_due,
+                    jobs_of_another_node_are_heard_of,
                     a_job_that_can_not_be_read_is_given_up,
                     of_many_nodes_one_runs_a_tick,
                     a_tick_of_a_node_that_died_is_run_by_another,
@@ -200,6 +208,8 @@ macro_rules! on {
                 ],
                 webhooks: [
                     deliveries_are_made_with_their_event_for_those_who_listen,
+                    an_endpoint_that_another_node_made_is_told_at_once,
+                    an_attempt_reported_twice_at_once_is_logged_twice_and_counts_as_it_should,
                     a_message_and_its_deliveries_are_one_write,
                     what_became_of_a_delivery_is_kept,
                     a_replay_is_another_round_of_the_same_delivery,
@@ -211,6 +221,7 @@ macro_rules! on {
                 lists: [
                     messages_are_filtered_by_everything_a_person_would_want,
                     pages_count_all_and_show_some,
+                    a_remembered_count_is_never_behind_what_was_answered,
                     a_cursor_misses_and_repeats_nothing_while_messages_arrive,
                     another_users_message_is_not_there,
                     events_follow_a_cursor_without_gaps,

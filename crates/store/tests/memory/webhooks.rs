@@ -226,3 +226,38 @@ pub async fn a_user_has_as_many_endpoints_as_allowed<B: Backend>(w: World<B>) {
     assert_eq!(w.store.list_webhooks(Some(anna), Page::default()).await.expect("read").count, 2);
     assert_eq!(w.store.list_webhooks(None, Page { page: 2, page_size: 2 }).await.expect("read").results.len(), 1);
 }
+
+pub async fn an_endpoint_that_another_node_made_is_told_at_once<B: Backend>(mut w: World<B>) {
+    if !w.store.is_shared() {
+        return;
+    }
+    let anna = w.user("anna").await.id;
+    for _ in 0..2 {
+        happens(&w, anna, EventKind::MessageSent).await;
+    }
+    assert_eq!(jobs(&w).await, 0);
+    let there = w.reopen().await;
+    let here = std::mem::replace(&mut w.store, there);
+    endpoint(&w, anna, &[]).await;
+    w.store = here;
+    happens(&w, anna, EventKind::MessageSent).await;
+    assert_eq!(jobs(&w).await, 1);
+}
+
+pub async fn an_attempt_reported_twice_at_once_is_logged_twice_and_counts_as_it_should<B: Backend>(w: World<B>) {
+    let anna = w.user("anna").await.id;
+    let webhook = endpoint(&w, anna, &[]).await;
+    for _ in 0..3 {
+        happens(&w, anna, EventKind::MessageSent).await;
+    }
+    let waiting = deliveries(&w, webhook.id).await;
+    let retry = AttemptOutcome::Retry(w.clock.now().plus(Duration::from_mins(1)));
+    let (good, bad) = (report(&waiting[0], AttemptOutcome::Succeeded, w.clock.now()), report(&waiting[1], retry, w.clock.now()));
+    let reports = [&good, &bad, &good].map(|report| w.store.settle_delivery(report.clone()));
+    assert!(futures::future::join_all(reports).await.into_iter().all(|answer| answer.is_ok()));
+    let after = deliveries(&w, webhook.id).await;
+    let stand = |delivery: &Delivery| (delivery.state, delivery.attempts);
+    let expected = [(DeliveryState::Succeeded, 1), (DeliveryState::Pending, 1), (DeliveryState::Pending, 0)];
+    assert_eq!(after.iter().map(stand).collect::<Vec<_>>(), expected);
+    assert_eq!(w.ask("SELECT COUNT(*) FROM webhook_attempts").await, 3);
+}

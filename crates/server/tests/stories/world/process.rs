@@ -52,12 +52,17 @@ impl Process {
         Self { child, ready: serde_json::from_str(&line).expect("the ready line is JSON"), customer: OnceLock::new() }
     }
 
-    /// A user with an API key, made by the admin of a first start.
-    pub async fn customer(&self) -> Api {
+    /// The admin of a first start, logged in.
+    pub async fn admin(&self) -> Api {
         let admin = &self.ready["admin"];
         let login = json!({"username": admin["username"], "password": admin["password"]});
         let answer = self.api().post("/auth/login/", &login).await;
-        let admin = self.api().with_token(answer.expect(200)["access"].as_str().expect("an access token"));
+        self.api().with_token(answer.expect(200)["access"].as_str().expect("an access token"))
+    }
+
+    /// A user with an API key, made by the admin of a first start.
+    pub async fn customer(&self) -> Api {
+        let admin = self.admin().await;
         let user = json!({"username": "customer", "email": "customer@example.com", "password": "a long enough password"});
         let user = admin.post("/users/", &user).await.expect(201).clone();
         let key = admin.post("/api-keys/", &json!({"user": user["id"], "name": "key"})).await;
@@ -119,6 +124,7 @@ pub struct Split {
     key: Option<String>,
     process: Option<Process>,
     number: String,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Split {
@@ -129,13 +135,18 @@ impl Split {
 
     /// The same on a database of its own.
     pub async fn start_on(database: Database) -> Self {
+        Self::start_in(database, Vec::new()).await
+    }
+
+    /// The same with variables of the product's environment.
+    pub async fn start_in(database: Database, environment: Vec<(&'static str, String)>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let free = "127.0.0.1:0".parse().expect("an address");
         let config = sanasend_sandbox::Config { data_dir: folder.path().join("network"), listen: Some(free), tls_listen: None };
         let sandbox = Sandbox::start(config).await.expect("the network starts");
         let key_file = folder.path().join("network.key");
         std::fs::write(&key_file, hex::encode(sandbox.static_key())).expect("the key file");
-        let mut split = Self { sandbox, database, folder, key_file, key: None, process: None, number: String::new() };
+        let mut split = Self { sandbox, database, folder, key_file, key: None, process: None, number: String::new(), environment };
         split.run().await;
         split
     }
@@ -162,7 +173,9 @@ impl Split {
 
     /// Starts the product on its folder, led to the network at this address; it expects the key of ours there.
     pub async fn run_against(&mut self, address: &str) {
-        let process = Process::start_in(self.folder.path(), &self.connected_to(address), &self.database.environment()).await;
+        let mut environment = self.database.environment();
+        environment.extend(self.environment.iter().map(|(name, value)| (*name, value.as_str())));
+        let process = Process::start_in(self.folder.path(), &self.connected_to(address), &environment).await;
         if let Some(key) = process.ready["demo"]["api_key"].as_str() {
             self.key = Some(key.to_owned());
         }
@@ -228,6 +241,11 @@ impl Split {
         let journal = std::fs::read_to_string(self.folder.path().join("journal.txt")).unwrap_or_default();
         let told: Vec<&str> = journal.lines().filter(|line| line.contains(id)).collect();
         format!("{}\njournal:\n{}", super::history_of(&self.sandbox.control(), id), told.join("\n"))
+    }
+
+    /// Everything that the product logged so far.
+    pub fn journal(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("journal.txt")).expect("a journal")
     }
 
     /// The folder of the story.

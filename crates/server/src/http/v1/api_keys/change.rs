@@ -35,7 +35,6 @@ pub async fn create_api_key(
     caller: Caller,
     Json(wanted): Json<WantedKey>,
 ) -> Result<Answer<NewApiKeyView>, ApiError> {
-    caller.require_login()?;
     let checked = wanted.check(app.clock.now())?;
     let user_id = wanted.user.unwrap_or(caller.id());
     if user_id != caller.id() && !caller.user.is_admin {
@@ -68,7 +67,6 @@ pub async fn create_api_key(
     responses((status = 200, description = "The key as it is now.", body = Success<ApiKeyView>)),
     extensions(("x-login" = json!(true))))]
 pub async fn delete_api_key(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<ApiKeyId>) -> Result<Answer<ApiKeyView>, ApiError> {
-    caller.require_login()?;
     super::find(&app, &caller, id).await?;
     let key = app.store.revoke_api_key(id).await?.ok_or_else(ApiError::not_found)?;
     app.auth.keys.forget();
@@ -89,7 +87,6 @@ pub async fn rotate_api_key(
     Path(id): Path<ApiKeyId>,
     OptionalJson(wish): OptionalJson<RotationWish>,
 ) -> Result<Answer<NewApiKeyView>, ApiError> {
-    caller.require_login()?;
     let old = super::find(&app, &caller, id).await?;
     let now = app.clock.now();
     if !old.is_active || old.replaced_by.is_some() || old.expires_at.is_some_and(|at| at <= now) {

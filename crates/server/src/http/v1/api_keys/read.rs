@@ -45,7 +45,6 @@ pub async fn list_api_keys(
     origin: Origin,
     Query(asked): Query<ListApiKeys>,
 ) -> Result<Answer<Paged<ApiKeyView>>, ApiError> {
-    caller.require_login()?;
     let page = page(asked.page, asked.page_size)?;
     let ordering = crate::http::page::ordering(asked.ordering.as_deref(), ApiKeyOrder::NAMES)?;
     let own = (!caller.user.is_admin).then(|| caller.id());
@@ -67,7 +66,6 @@ pub async fn list_api_keys(
     responses((status = 200, description = "The key.", body = Success<ApiKeyView>)),
     extensions(("x-login" = json!(true))))]
 pub async fn get_api_key(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<ApiKeyId>) -> Result<Answer<ApiKeyView>, ApiError> {
-    caller.require_login()?;
     let key = super::find(&app, &caller, id).await?;
     Ok(Answer::ok("The API key.", ApiKeyView::of(&app, key)))
 }

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::http::{Answer, ApiError, Caller, ErrorCode, Path, Success};
 use axum::extract::State;
 use sanasend_model::retry::AttemptError;
-use sanasend_model::{Direction, Jid, MessageId, Scope};
+use sanasend_model::{Direction, Jid, MessageId};
 use sanasend_store::{Message, Settled};
 use std::sync::Arc;
 
@@ -21,7 +21,6 @@ pub(super) async fn cancel_message(
     caller: Caller,
     Path(id): Path<MessageId>,
 ) -> Result<Answer<MessageView>, ApiError> {
-    caller.require(Scope::MessagesSend)?;
     let message = outcome(app.store.cancel_message(caller.id(), id).await?, "It can't be canceled any more")?;
     Ok(Answer::ok("Canceled.", MessageView::from(message)))
 }
@@ -38,7 +37,6 @@ pub(super) async fn retry_message(
     caller: Caller,
     Path(id): Path<MessageId>,
 ) -> Result<Answer<MessageView>, ApiError> {
-    caller.require(Scope::MessagesSend)?;
     let message = app.store.message(Some(caller.id()), id).await?.ok_or_else(ApiError::not_found)?;
     let session = own(&app, caller.id(), message.session_id).await?;
     if !app.sessions.live(&session).linked {
@@ -61,7 +59,6 @@ pub(super) async fn read_message(
     caller: Caller,
     Path(id): Path<MessageId>,
 ) -> Result<Answer<MessageView>, ApiError> {
-    caller.require(Scope::MessagesSend)?;
     let message = app.store.message(Some(caller.id()), id).await?.ok_or_else(ApiError::not_found)?;
     if message.direction != Direction::Inbound {
         return Err(ApiError::because(ErrorCode::WrongState, "Only incoming messages can be marked as read."));

@@ -5,7 +5,7 @@ use super::view::MessageView;
 use crate::app::App;
 use crate::http::{Answer, ApiError, Caller, LongPage, Origin, Path, Query, Success, long};
 use axum::extract::State;
-use sanasend_model::{Direction, FieldErrors, Invalid, MessageId, MessageStatus, Recipient, Scope, Timestamp};
+use sanasend_model::{Direction, FieldErrors, Invalid, MessageId, MessageStatus, Recipient, Timestamp};
 use sanasend_store::{MessageFilter, MessageOrder};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -65,7 +65,6 @@ pub(super) async fn list_messages(
     origin: Origin,
     Query(asked): Query<ListMessages>,
 ) -> Result<Answer<LongPage<MessageView>>, ApiError> {
-    caller.require(Scope::MessagesRead)?;
     let page = long::page(asked.page, asked.page_size)?;
     let mut filter = filter(&asked)?;
     filter.user_id = Some(caller.id());
@@ -94,7 +93,6 @@ pub(super) async fn get_message(
     caller: Caller,
     Path(id): Path<MessageId>,
 ) -> Result<Answer<MessageView>, ApiError> {
-    caller.require(Scope::MessagesRead)?;
     let message = app.store.message(Some(caller.id()), id).await?.ok_or_else(ApiError::not_found)?;
     let timeline = app.store.timeline(id).await?;
     Ok(Answer::ok("The message.", MessageView::with_timeline(message, timeline)))

@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::TryStreamExt as _;
-use sanasend_model::{FileId, Media, MessageId, Scope};
+use sanasend_model::{FileId, Media, MessageId};
 use serde::Deserialize;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -49,7 +49,6 @@ pub(super) async fn get_message_media(
     Query(query): Query<MediaQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    caller.require(Scope::MessagesRead)?;
     let message = app.store.message(Some(caller.id()), id).await?.ok_or_else(ApiError::not_found)?;
     let media = message.content.media().cloned().ok_or_else(ApiError::not_found)?;
     if query.thumbnail.is_some_and(|wanted| wanted > 0) {

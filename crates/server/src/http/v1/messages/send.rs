@@ -7,7 +7,7 @@ use crate::http::{Answer, ApiError, Caller, ErrorCode, JsonBytes, Query, Success
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sanasend_model::{Content, FieldErrors, Jid, MessageId, Recipient, Scope, SessionId, Timestamp, UserId};
+use sanasend_model::{Content, FieldErrors, Jid, MessageId, Recipient, SessionId, Timestamp, UserId};
 use sanasend_store::{Accepted, Idempotency, Message, NewMedia, NewMessage, Quoted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -108,7 +108,6 @@ pub(super) async fn send_text(
     headers: HeaderMap,
     body: JsonBytes<SendText>,
 ) -> Result<Response, ApiError> {
-    caller.require(Scope::MessagesSend)?;
     let wait = patience(&app, query.wait)?;
     let SendText { recipient, content, session, reply_to, metadata } = body.value;
     let checked = Checked { reply_to, ..check(&recipient, content, metadata)? };
@@ -141,7 +140,7 @@ pub(super) async fn take_in(app: &App, caller: &Caller, session: SessionId, chec
     let id = message.id;
     match app.outbox.accept(message).await? {
         Accepted::Created { .. } => outcome(app, caller.id(), key.as_deref(), id, wait, body).await,
-        Accepted::DailyLimitReached => Err(over_daily_limit(app)),
+        Accepted::DailyLimitReached => Err(caller.day_is_over(rest_of_day(app))),
         other => settled(other),
     }
 }
@@ -277,10 +276,9 @@ fn settled(accepted: Accepted) -> Result<Response, ApiError> {
     }
 }
 
-fn over_daily_limit(app: &App) -> ApiError {
-    let now = app.clock.now().0;
-    let left = DAY_MS - now.rem_euclid(DAY_MS);
-    ApiError::new(ErrorCode::DailyLimitReached).retry_after(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
+fn rest_of_day(app: &App) -> Duration {
+    let left = DAY_MS - app.clock.now().0.rem_euclid(DAY_MS);
+    Duration::from_millis(u64::try_from(left).unwrap_or(0))
 }
 
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {

@@ -1,6 +1,6 @@
 //! A session live: the present state first, then every change, by server-sent events or WebSocket.
 
-use super::manage::{Which, find, require_reading};
+use super::manage::{Which, find};
 use super::view::SessionView;
 use crate::app::App;
 use crate::http::v1::streams::{HEARTBEAT, Slot, may_go_on};
@@ -58,7 +58,6 @@ pub(super) async fn follow_session_by_websocket(
 
 impl Follower {
     async fn new(app: Arc<App>, caller: Caller, which: &Which) -> Result<Self, ApiError> {
-        require_reading(&caller)?;
         let row = find(&app, &caller, which).await?;
         let slot = app.streams.open(caller.id(), app.config.limits.streams_per_user)?;
         let mut live = app.sessions.watch(&row);

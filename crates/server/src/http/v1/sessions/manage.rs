@@ -8,7 +8,7 @@ use crate::sessions::{Left, qr};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use sanasend_model::{FieldErrors, Invalid, Scope, SessionId, SessionStatus};
+use sanasend_model::{FieldErrors, Invalid, SessionId, SessionStatus};
 use sanasend_store::{Session, SessionFilter, SessionOrder};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -90,7 +90,6 @@ pub(super) async fn list_sessions(
     origin: Origin,
     Query(asked): Query<ListSessions>,
 ) -> Result<Answer<Paged<SessionView>>, ApiError> {
-    require_reading(&caller)?;
     let page = page(asked.page, asked.page_size)?;
     let mut filter = SessionFilter { user_id: Some(caller.id()), search: asked.search, ..SessionFilter::default() };
     let mut errors = FieldErrors::default();
@@ -119,7 +118,6 @@ pub(super) async fn get_session_status(
     caller: Caller,
     Query(which): Query<Which>,
 ) -> Result<Answer<SessionView>, ApiError> {
-    require_reading(&caller)?;
     let row = find(&app, &caller, &which).await?;
     Ok(Answer::ok("The session.", view(&app, row)))
 }
@@ -135,7 +133,6 @@ pub(super) async fn get_session_picture(
     caller: Caller,
     Query(which): Query<Which>,
 ) -> Result<Response, ApiError> {
-    caller.require(Scope::SessionsManage)?;
     let row = find(&app, &caller, &which).await?;
     let code = app.sessions.live(&row).qr;
     let picture = code.and_then(|code| qr::png(&code.text));
@@ -155,7 +152,6 @@ pub(super) async fn get_session(
     caller: Caller,
     Path(id): Path<SessionId>,
 ) -> Result<Answer<SessionView>, ApiError> {
-    require_reading(&caller)?;
     let row = own(&app, caller.id(), id).await?;
     app.sessions.look(&row).await;
     Ok(Answer::ok("The session.", view(&app, row)))
@@ -174,7 +170,6 @@ pub(super) async fn disconnect_session(
     Query(which): Query<Which>,
     OptionalJson(asked): OptionalJson<Disconnect>,
 ) -> Result<Answer<LeftView>, ApiError> {
-    caller.require(Scope::SessionsManage)?;
     let row = find(&app, &caller, &which).await?;
     let was_idle = !app.sessions.live(&row).linked && !app.sessions.is_running(row.id);
     if was_idle {
@@ -199,7 +194,6 @@ pub(super) async fn reconnect_session(
     caller: Caller,
     Query(which): Query<Which>,
 ) -> Result<Answer<SessionView>, ApiError> {
-    caller.require(Scope::SessionsManage)?;
     let row = find(&app, &caller, &which).await?;
     if !app.sessions.reconnect(&row).await? {
         let live = app.sessions.live(&row);
@@ -224,7 +218,6 @@ pub(super) async fn delete_session(
     caller: Caller,
     Path(id): Path<SessionId>,
 ) -> Result<Answer<LeftView>, ApiError> {
-    caller.require(Scope::SessionsManage)?;
     let row = own(&app, caller.id(), id).await?;
     let left = app.sessions.delete(&row).await?;
     note(&app, &caller, "session.deleted", &row).await;
@@ -249,11 +242,6 @@ pub(super) async fn find(app: &App, caller: &Caller, which: &Which) -> Result<Se
 pub(super) fn view(app: &App, row: Session) -> SessionView {
     let (live, last_active) = (app.sessions.live(&row), app.sessions.last_active(&row));
     SessionView::new(row, live, last_active)
-}
-
-/// Whoever may manage sessions may look at them too.
-pub(super) fn require_reading(caller: &Caller) -> Result<(), ApiError> {
-    caller.require(Scope::SessionsRead)
 }
 
 fn left_view(left: Left, session: Option<SessionView>) -> LeftView {

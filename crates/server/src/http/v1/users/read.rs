@@ -40,11 +40,10 @@ pub struct ListUsers {
     extensions(("x-admin" = json!(true))))]
 pub async fn list_users(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    _: Caller,
     origin: Origin,
     Query(asked): Query<ListUsers>,
 ) -> Result<Answer<Paged<UserView>>, ApiError> {
-    caller.require_admin()?;
     let page = page(asked.page, asked.page_size)?;
     let ordering = crate::http::page::ordering(asked.ordering.as_deref(), UserOrder::NAMES)?;
     let filter = UserFilter { search: asked.search, is_active: asked.is_active, is_admin: asked.is_admin, ordering };
@@ -59,8 +58,7 @@ pub async fn list_users(
     params(("id" = String, Path, format = "uuid", description = "Id of the user.")),
     responses((status = 200, description = "The user.", body = Success<UserView>)),
     extensions(("x-admin" = json!(true))))]
-pub async fn get_user(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<UserId>) -> Result<Answer<UserView>, ApiError> {
-    caller.require_admin()?;
+pub async fn get_user(State(app): State<Arc<App>>, _: Caller, Path(id): Path<UserId>) -> Result<Answer<UserView>, ApiError> {
     let user = app.store.user(id).await?.ok_or_else(ApiError::not_found)?;
     Ok(Answer::ok("The user.", UserView::from(&user)))
 }

@@ -8,7 +8,7 @@ mod view;
 
 use crate::app::App;
 use crate::http::{ApiError, Caller};
-use sanasend_model::{Scope, WebhookId};
+use sanasend_model::WebhookId;
 use sanasend_store::Webhook;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
@@ -30,7 +30,6 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// An endpoint that the caller may see: its own, or any for an admin by login.
 async fn find(app: &App, caller: &Caller, id: WebhookId) -> Result<Webhook, ApiError> {
-    caller.require(Scope::WebhooksManage)?;
     let webhook = app.store.webhook(id).await?;
     webhook.filter(|webhook| caller.acts_as_admin() || webhook.user_id == caller.id()).ok_or_else(ApiError::not_found)
 }

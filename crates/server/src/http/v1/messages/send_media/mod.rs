@@ -18,7 +18,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use sanasend_model::media::file_name;
-use sanasend_model::{Content, FieldErrors, Invalid, MediaKind, MessageId, Recipient, Scope};
+use sanasend_model::{Content, FieldErrors, Invalid, MediaKind, MessageId, Recipient};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -151,7 +151,6 @@ pub(super) async fn send_media(
     Query(query): Query<SendQuery>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    caller.require(Scope::MessagesSend)?;
     let wait = patience(&app, query.wait)?;
     let key = idempotency_key(request.headers())?;
     let asked = read(&app, request).await?;
