@@ -11,6 +11,7 @@ mod api_log;
 mod audit;
 mod back;
 mod backend;
+mod copies;
 mod crash;
 mod jobs;
 mod limits;
