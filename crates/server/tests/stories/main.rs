@@ -6,10 +6,12 @@
 
 mod backup;
 mod bad_input;
+mod bucket;
 mod cli;
 mod codes;
 mod database_down;
 mod disk_full;
+mod ffmpeg;
 mod first_message;
 mod idempotency;
 mod kills;
