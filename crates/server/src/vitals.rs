@@ -19,7 +19,9 @@ use utoipa::ToSchema;
 
 /// How long a look is believed.
 const BELIEVED_FOR: Duration = Duration::from_secs(1);
-/// Longest wait for the database.
+/// How long good news of the storage of files is believed.
+const STORAGE_BELIEVED_FOR: Duration = Duration::from_secs(15);
+/// Longest wait for the database, and for the storage of files.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The oldest message may wait so long before that is worth a remark: accounts that are offline make it wait.
 const OLD: Duration = Duration::from_hours(1);
@@ -98,24 +100,35 @@ impl Seen {
 
 /// The last look.
 #[derive(Debug, Default)]
-pub struct Vitals(Mutex<Option<(Instant, Arc<Seen>)>>);
+pub struct Vitals(Mutex<Last>);
+
+#[derive(Debug, Default)]
+struct Last {
+    seen: Option<(Instant, Arc<Seen>)>,
+    /// Apart, and believed longer: a bucket costs money for each question.
+    storage: Option<(Instant, Part)>,
+}
 
 /// How the parts are now, or were a moment ago.
 pub async fn look(app: &App) -> Arc<Seen> {
     let mut last = app.vitals.0.lock().await;
     let now = Instant::now();
-    if let Some((at, seen)) = &*last
+    if let Some((at, seen)) = &last.seen
         && now.duration_since(*at) < BELIEVED_FOR
         && !app.shutdown.is_cancelled()
     {
         return seen.clone();
     }
-    let seen = Arc::new(examine(app).await);
-    *last = Some((now, seen.clone()));
+    let storage = match last.storage.take() {
+        Some((at, part)) if now.duration_since(at) < STORAGE_BELIEVED_FOR && part.status.is_ok() => (at, part),
+        _ => (now, storage(app).await),
+    };
+    let seen = Arc::new(examine(app, storage.1.clone()).await);
+    *last = Last { seen: Some((now, seen.clone())), storage: Some(storage) };
     seen
 }
 
-async fn examine(app: &App) -> Seen {
+async fn examine(app: &App, storage: Part) -> Seen {
     let mut parts = Vec::new();
     if app.shutdown.is_cancelled() {
         parts.push(part("server", Condition::Down, "It is stopping.").vital());
@@ -128,6 +141,8 @@ async fn examine(app: &App) -> Seen {
     parts.push(audit_log(app).await);
     let free_disk = free_bytes(&app.config.general.data_dir);
     parts.push(disk(&app.config, free_disk).vital());
+    parts.push(storage);
+    parts.extend(redis(app).await);
     parts.push(engine(app));
     parts.extend(sandbox(app));
     Seen { parts, backlog, jobs: jobs.unwrap_or_default(), free_disk }
@@ -233,6 +248,34 @@ fn disk(config: &Config, free: Option<u64>) -> Part {
         (Condition::Ok, "There is room.")
     };
     part("disk", status, text).with(details)
+}
+
+/// Without it texts still go: it is not vital.
+async fn storage(app: &App) -> Part {
+    let begun = Instant::now();
+    let asked = tokio::time::timeout(PATIENCE, app.media.ping_storage()).await;
+    let (status, text) = match (asked, app.media.is_in_bucket()) {
+        (Ok(Ok(())), true) => (Condition::Ok, "The bucket answers."),
+        (Ok(Ok(())), false) => (Condition::Ok, "The folder is there."),
+        (Ok(Err(error)), bucket) => {
+            tracing::warn!(%error, "the storage of files is down");
+            (Condition::Down, if bucket { "The bucket can't be used: files are neither taken nor given." } else { "The folder is gone." })
+        }
+        (Err(_), _) => (Condition::Down, "It does not answer: files are neither taken nor given."),
+    };
+    let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    part("storage", status, text).with(json!({"answered_in_ms": took}))
+}
+
+/// Where there is one.
+async fn redis(app: &App) -> Option<Part> {
+    let answers = app.remote.as_ref()?.ping().await;
+    let (status, text) = if answers {
+        (Condition::Ok, "It answers.")
+    } else {
+        (Condition::Degraded, "It is away: each node counts its limits for itself until it is back.")
+    };
+    Some(part("redis", status, text).with(json!({"answers": answers})))
 }
 
 fn engine(app: &App) -> Part {

@@ -44,7 +44,7 @@ mod writer;
 pub use api_keys::{ApiKey, ApiKeyFilter, ApiKeyOrder, NewApiKey};
 pub use api_log::{ApiLogFilter, LoggedRequest, RequestCounts, RequestHour, WINDOW as API_LOG_WINDOW};
 pub use audit::{AuditBreak, AuditCheck, AuditEntry, AuditFilter, AuditRecord, AuditStep};
-pub use backup::{Fenced, open_file, seal_file};
+pub use backup::{Copied, CopiedSequence, CopiedTable, Fenced, Fillable, Owners, open_file, seal_file};
 pub use commits::Commit;
 pub use database::Database;
 pub use error::StoreError;
@@ -177,7 +177,7 @@ impl Store {
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
         let pending = self.pending_migrations().await?;
         if !pending.is_empty() {
-            self.inner.source.migrate().await?;
+            self.inner.source.migrate(None).await?;
         }
         self.begin_audit_chain().await?;
         self.inner.teller.begin(self.last_event().await?).await;

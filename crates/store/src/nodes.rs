@@ -118,6 +118,14 @@ impl Store {
         query_scalar(sql).bind(node).bind(now).fetch_one(&self.inner.readers).await.map_err(refused)
     }
 
+    /// How many nodes' leases are not over.
+    pub(crate) async fn living_nodes(&self) -> Result<u64, StoreError> {
+        let now = self.shared_now().await?;
+        let sql = "SELECT COUNT(*) FROM nodes WHERE lease_until > ?";
+        let count: i64 = query_scalar(sql).bind(now).fetch_one(&self.inner.readers).await.map_err(refused)?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     /// Asks the node that owns an account; answers the id to fetch the answer with.
     pub async fn call_node(&self, node: Uuid, session: SessionId, asked: Value) -> Result<Uuid, StoreError> {
         self.write(move |tx| {

@@ -35,7 +35,7 @@ pub(crate) async fn nothing_made(readers: &Pool) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-async fn prove(tx: &mut Tx, fingerprint: [u8; 32]) -> Result<Proof, StoreError> {
+pub(crate) async fn prove(tx: &mut Tx, fingerprint: [u8; 32]) -> Result<Proof, StoreError> {
     let rows = query_as::<_, (i64, Vec<u8>)>("SELECT key_id, proof FROM proofs ORDER BY key_id DESC").fetch_all(&mut tx.conn);
     let rows = rows.await.map_err(refused)?;
     let current = i64::from(tx.sealer.current());

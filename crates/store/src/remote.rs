@@ -6,7 +6,7 @@
 
 use crate::StoreError;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, RedisResult};
+use redis::{Client, RedisResult, TlsCertificates};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -26,8 +26,10 @@ const HINTS: usize = 64;
 /// Which Redis, and how long to wait for it.
 #[derive(Clone)]
 pub struct RemoteOptions {
-    /// `redis://[user:password@]host[:port][/database]`; holds a password, so it is never shown.
+    /// `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS; holds a password, so it is never shown.
     pub url: String,
+    /// Certificate authorities (PEM) to trust instead of the public ones, for `rediss://`.
+    pub authorities: Option<Vec<u8>>,
     /// Beginning of every key, so that installations can share one Redis.
     pub prefix: String,
     /// How long an answer may take.
@@ -73,16 +75,33 @@ impl fmt::Debug for Remote {
 impl Remote {
     /// What is wrong with a URL, in a sentence that does not repeat it.
     pub fn check_url(url: &str) -> Result<(), String> {
-        let wrong = || "must be like redis://user:password@host:6379/0 (without TLS)".to_owned();
-        if url.starts_with("redis://") { Client::open(url).map(drop).map_err(|_| wrong()) } else { Err(wrong()) }
+        let wrong = || "must be like redis://user:password@host:6379/0, or rediss:// for TLS".to_owned();
+        if !url.starts_with("redis://") && !url.starts_with("rediss://") {
+            return Err(wrong());
+        }
+        if url.contains('#') {
+            // The client library would take `#insecure` for "trust any certificate".
+            return Err("must hold no `#`; in a password it is written `%23`".to_owned());
+        }
+        Client::open(url).map(drop).map_err(|_| wrong())
+    }
+
+    fn client(url: &str, authorities: Option<Vec<u8>>) -> Result<Client, String> {
+        Self::check_url(url)?;
+        let opened = match authorities {
+            Some(pem) if url.starts_with("rediss://") => {
+                Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert: Some(pem) })
+            }
+            _ => Client::open(url),
+        };
+        opened.map_err(|error| format!("can't be used: {error}"))
     }
 
     /// Connects. A Redis that does not answer is no error: it is tried again until it does. An error is a URL that
     /// can't be one.
     pub async fn open(options: RemoteOptions) -> Result<Self, StoreError> {
-        let RemoteOptions { url, prefix, patience } = options;
-        let client = Self::check_url(&url).and_then(|()| Client::open(url).map_err(|error| error.to_string()));
-        let client = client.map_err(|why| StoreError::Unavailable(format!("the URL of Redis {why}")))?;
+        let RemoteOptions { url, authorities, prefix, patience } = options;
+        let client = Self::client(&url, authorities).map_err(|why| StoreError::Unavailable(format!("the URL of Redis {why}")))?;
         let connection = new_connection(&client).map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let inner = Inner {
             client,
@@ -105,6 +124,11 @@ impl Remote {
     /// Whether it answered when it was last asked.
     pub fn answers(&self) -> bool {
         self.inner.answers.load(Ordering::Relaxed)
+    }
+
+    /// Asks it whether it is there. While it was lost this answers no at once.
+    pub async fn ping(&self) -> bool {
+        self.ask(async |mut redis| redis::cmd("PING").query_async::<String>(&mut redis).await).await.is_some()
     }
 
     /// A key under the prefix.
@@ -201,5 +225,21 @@ async fn listen(inner: Weak<Inner>, channel: String) {
         }
         drop((client, hints));
         tokio::time::sleep(TRY_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_taken_with_and_without_tls_and_its_check_has_no_switch() {
+        for good in ["redis://h", "redis://u:p@h:6379/1", "rediss://:p@h:6380"] {
+            assert_eq!(Remote::check_url(good), Ok(()), "{good}");
+        }
+        for bad in ["", "h:6379", "http://h", "valkey://h", "unix:///tmp/r", "redis://", "rediss://h/#insecure", "redis://h:port"] {
+            let why = Remote::check_url(bad).expect_err(bad);
+            assert!(why.starts_with("must ") && (bad.is_empty() || !why.contains(bad)), "{bad}: {why}");
+        }
     }
 }

@@ -110,6 +110,18 @@ impl Store {
         Ok(tokens + self.remove_expired(there, remove, now).await?)
     }
 
+    /// Forgets what was learnt before `before` about recipients who are reached under another id, unless something waits for
+    /// them now: then the order of their chat hangs on it. Answers how many. Whoever is written to again is asked about again.
+    pub async fn sweep_aliases(&self, before: Timestamp) -> Result<u64, StoreError> {
+        // No index over times: it is a small table, and this is done once a day.
+        let there = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM chat_aliases AS known WHERE updated_at <= ? AND NOT EXISTS \
+                     (SELECT 1 FROM outbox WHERE outbox.session_id = known.session_id AND outbox.chat = known.chat) LIMIT 1) AS old";
+        let remove = "DELETE FROM chat_aliases WHERE (session_id, asked) IN (SELECT session_id, asked FROM chat_aliases AS known \
+                      WHERE updated_at <= ? AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.session_id = known.session_id \
+                      AND outbox.chat = known.chat) LIMIT ?)";
+        self.remove_expired(there, remove, before).await
+    }
+
     /// Removes rows in pieces while a reader finds some that are past their end.
     async fn remove_expired(&self, there: &'static str, remove: &'static str, now: Timestamp) -> Result<u64, StoreError> {
         let mut gone = 0;

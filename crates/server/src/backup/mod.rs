@@ -1,7 +1,7 @@
 //! Backups: one file that holds all of a server, and the way back.
 //!
-//! The file is a gzipped tar: a head, the database as it was at one moment, media, the secrets (sealed under a passphrase),
-//! and at its end the manifest with a checksum of everything before it. `pack` writes it, `unpack` reads it into an empty
+//! The file is a gzipped tar: a head, the database as it was at one moment (SQLite's file, or PostgreSQL's tables), media, the
+//! secrets (sealed under a passphrase), and at its end the manifest with a checksum of everything before it. `pack` writes it, `unpack` reads it into an empty
 //! place and believes nothing that the manifest does not confirm, `restore` puts it in order and in place.
 //!
 //! What must never happen is that a message key is used twice. A backup that is put back is older than what WhatsApp has
@@ -13,7 +13,12 @@ pub mod pack;
 pub mod restore;
 pub mod unpack;
 
+use sanasend_store::{Copied, Database};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Who hears of every piece of long work, in bytes.
+pub type Progress = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// Number of this form of the file.
 pub const FORMAT: u32 = 1;
@@ -23,6 +28,8 @@ pub const HEAD: &str = "sanasend-backup.json";
 pub const MANIFEST: &str = "manifest.json";
 /// Name of SQLite's database inside.
 pub const DATABASE: &str = "sanasend.db";
+/// Folder of PostgreSQL's tables inside.
+pub const TABLES: &str = "tables";
 /// Name of the sealed secrets inside.
 pub const SECRETS: &str = "secrets.sealed";
 /// Folder of media, inside and in the data folder.
@@ -35,6 +42,29 @@ pub struct Head {
     pub format: u32,
     /// That program's version.
     pub program: String,
+    /// Which kind of database is in it.
+    pub database: Kind,
+}
+
+/// A kind of database. A backup of one can't become one of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// SQLite's file.
+    Sqlite,
+    /// PostgreSQL's tables.
+    Postgresql,
+}
+
+impl Kind {
+    /// The kind of a database.
+    #[must_use]
+    pub const fn of(database: &Database) -> Self {
+        match database {
+            Database::Sqlite { .. } => Self::Sqlite,
+            Database::Postgres { .. } => Self::Postgresql,
+        }
+    }
 }
 
 /// The last entry: what the file holds.
@@ -44,13 +74,14 @@ pub struct Manifest {
     pub head: Head,
     /// When it was made, RFC 3339.
     pub made_at: String,
-    /// `sqlite`.
-    pub database: String,
+    /// The tables of PostgreSQL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tables: Option<Copied>,
     /// Migrations that made its tables.
     pub migrations: Vec<String>,
     /// Linked accounts in it.
     pub linked_accounts: u64,
-    /// Whether no server had the folder open from the beginning to the end of the backup. Only such a backup can be moved.
+    /// Whether no server had the folder open, and no node used the database, from the beginning to the end of the backup. Only such a backup can be moved.
     pub offline: bool,
     /// How the secrets were sealed; `None` when they were left out.
     pub secrets: Option<key::Recipe>,
@@ -72,7 +103,7 @@ pub struct File {
 impl Head {
     /// What this program writes.
     #[must_use]
-    pub fn ours() -> Self {
-        Self { format: FORMAT, program: env!("CARGO_PKG_VERSION").to_owned() }
+    pub fn ours(database: Kind) -> Self {
+        Self { format: FORMAT, program: env!("CARGO_PKG_VERSION").to_owned(), database }
     }
 }

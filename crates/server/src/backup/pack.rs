@@ -1,6 +1,6 @@
 //! Writing a backup: files in, checksums beside, manifest last.
 
-use super::{DATABASE, File, HEAD, MANIFEST, MEDIA, Manifest, SECRETS};
+use super::{File, HEAD, MANIFEST, MEDIA, Manifest, SECRETS};
 use anyhow::{Context, bail};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -14,8 +14,8 @@ use tar::{Builder, Header};
 pub struct Content {
     /// The manifest, still without files.
     pub manifest: Manifest,
-    /// The copy of the database.
-    pub database: PathBuf,
+    /// The copy of the database: names inside, and where the files are.
+    pub database: Vec<(String, PathBuf)>,
     /// The folder of media, where there is one.
     pub media: Option<PathBuf>,
     /// The sealed secrets, unless they are left out.
@@ -34,9 +34,14 @@ pub fn write<W: Write>(content: Content, out: W, told: &dyn Fn(u64)) -> anyhow::
     if let Some(sealed) = secrets {
         manifest.files.push(add(&mut tar, SECRETS, sealed.len() as u64, &mut sealed.as_slice(), told)?);
     }
-    manifest.files.extend(add_file(&mut tar, DATABASE, &database, told)?);
+    for (name, path) in database {
+        let file = open(&path)?.with_context(|| format!("{} is gone", path.display()))?;
+        manifest.files.push(add_file(&mut tar, &name, file, told)?);
+    }
     for (name, path) in media.map(|folder| walk(&folder)).transpose()?.unwrap_or_default() {
-        manifest.files.extend(add_file(&mut tar, &name, &path, told)?);
+        if let Some(file) = open(&path)? {
+            manifest.files.push(add_file(&mut tar, &name, file, told)?);
+        }
     }
     let text = serde_json::to_vec_pretty(&manifest)?;
     add(&mut tar, MANIFEST, text.len() as u64, &mut text.as_slice(), told)?;
@@ -45,14 +50,17 @@ pub fn write<W: Write>(content: Content, out: W, told: &dyn Fn(u64)) -> anyhow::
 }
 
 /// A file of the disk; nothing when it went away meanwhile, as media do that are cleaned up.
-fn add_file<W: Write>(tar: &mut Builder<W>, name: &str, path: &Path, told: &dyn Fn(u64)) -> anyhow::Result<Option<File>> {
-    let mut file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && name != DATABASE => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("can't read {}", path.display())),
-    };
+fn open(path: &Path) -> anyhow::Result<Option<fs::File>> {
+    match fs::File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("can't read {}", path.display())),
+    }
+}
+
+fn add_file<W: Write>(tar: &mut Builder<W>, name: &str, mut file: fs::File, told: &dyn Fn(u64)) -> anyhow::Result<File> {
     let bytes = file.metadata()?.len();
-    add(tar, name, bytes, &mut file, told).map(Some)
+    add(tar, name, bytes, &mut file, told)
 }
 
 fn add<W: Write>(tar: &mut Builder<W>, name: &str, bytes: u64, from: &mut dyn Read, told: &dyn Fn(u64)) -> anyhow::Result<File> {

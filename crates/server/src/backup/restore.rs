@@ -1,14 +1,15 @@
 //! Putting a backup in order and in place: all of it in a folder beside, and only at the end into the data folder, the
-//! database last. Whatever breaks off before leaves the data folder as it was.
+//! database last. Whatever breaks off before leaves the data folder as it was. A database of PostgreSQL is filled in one
+//! transaction just before that.
 
-use super::{DATABASE, MEDIA, Manifest, SECRETS};
+use super::{DATABASE, Kind, MEDIA, Manifest, Progress, SECRETS, TABLES};
 use crate::config::Config;
 use crate::data_dir::{self, DataDir};
 use crate::node::ground::{open_store, prove};
 use crate::secrets::{self, Secrets, write_private};
 use anyhow::{Context, bail, ensure};
 use sanasend_model::Clock;
-use sanasend_store::Fenced;
+use sanasend_store::{Copied, Fenced, Fillable, Store, StoreError};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,9 @@ pub const STAGE: &str = "restoring";
 pub const REASON: &str = "The server was restored from a backup. Link the account again: its old keys were used since.";
 /// What a data folder may hold and still count as empty.
 const NOT_DATA: [&str; 2] = ["lock", STAGE];
+
+/// How long one statement of a restore into PostgreSQL may take, in seconds: a large table takes its time.
+const LONGEST_STATEMENT: u64 = 86_400;
 
 /// A data folder that a backup may be put into.
 pub struct Place {
@@ -96,20 +100,35 @@ impl Place {
     }
 
     /// Brings the database up to date, and makes it safe unless it was moved; see [`sanasend_store::Store::fence_restored`].
+    /// PostgreSQL is filled first; `told` hears of every piece.
     ///
     /// # Errors
-    /// When it can't be opened with the secrets, or is of a newer program.
-    pub async fn put_in_order(&self, config: &Config, manifest: &Manifest, moved: bool, clock: Arc<dyn Clock>) -> anyhow::Result<Fenced> {
+    /// When it can't be opened with the secrets, is of a newer program, or the database that is to be filled is not empty.
+    pub async fn put_in_order(
+        &self,
+        config: &Config,
+        manifest: &Manifest,
+        moved: bool,
+        (clock, told): (Arc<dyn Clock>, Progress),
+    ) -> anyhow::Result<Fenced> {
         let mut config = config.clone();
         config.general.data_dir.clone_from(&self.stage);
+        if manifest.head.database == Kind::Postgresql {
+            config.store.timeout_seconds = LONGEST_STATEMENT;
+        }
         let secrets = Secrets::open(&self.stage, &*clock, false)?;
         let store = open_store(&config, &secrets, clock).await?;
         let work = async {
+            match (manifest.head.database, &manifest.tables) {
+                (Kind::Postgresql, Some(tables)) => self.fill(&store, &secrets, (manifest, tables), (moved, told)).await?,
+                (Kind::Postgresql, None) => bail!("the manifest of the backup lists no tables"),
+                (Kind::Sqlite, _) => {}
+            }
             store.migrate().await?;
             prove(&store, &secrets).await?;
             let known = store.migrations().await?;
             if let Some(newer) = manifest.migrations.iter().find(|name| !known.contains(name)) {
-                bail!("the backup is of a newer program: it has the migration {newer}");
+                bail!(newer_program(newer));
             }
             if moved { Ok(Fenced::default()) } else { Ok(store.fence_restored(REASON).await?) }
         };
@@ -117,6 +136,26 @@ impl Place {
         // Folds the log into the one file.
         store.close().await;
         done.context("the database of the backup can't be put in order")
+    }
+
+    async fn fill(
+        &self,
+        store: &Store,
+        secrets: &Secrets,
+        (manifest, tables): (&Manifest, &Copied),
+        (moved, told): (bool, Progress),
+    ) -> anyhow::Result<()> {
+        match store.make_fillable(&manifest.migrations).await? {
+            Fillable::Ready => {}
+            Fillable::NotEmpty => bail!("the database that `database_url` names is not empty; make a new one (`CREATE DATABASE`)"),
+            Fillable::Newer(name) => bail!(newer_program(&name)),
+        }
+        match store.fill(&self.stage.join(TABLES), tables.clone(), (secrets.fingerprint(), !moved), told).await {
+            Err(StoreError::Conflict { what: "secrets" }) => {
+                bail!("these secrets are not those that the backup was written with; take the folder `secrets` of the same server")
+            }
+            done => Ok(done?),
+        }
     }
 
     /// Moves everything into place, the database last: from that moment on the folder is a server's.
@@ -142,6 +181,10 @@ impl Place {
         // What stays lies in the stage, and goes with the next try.
         let _ = fs::remove_dir_all(&self.stage);
     }
+}
+
+fn newer_program(migration: &str) -> String {
+    format!("the backup is of a newer program: it has the migration {migration}")
 }
 
 fn content(folder: &Path) -> anyhow::Result<Vec<String>> {

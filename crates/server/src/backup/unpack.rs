@@ -1,7 +1,7 @@
 //! Reading a backup into an empty folder. It may come from anywhere: only names that we write are taken, nothing is written
 //! outside the folder, and in the end everything must be as the manifest says.
 
-use super::{DATABASE, FORMAT, File, HEAD, Head, MANIFEST, MEDIA, Manifest, SECRETS};
+use super::{DATABASE, FORMAT, File, HEAD, Head, MANIFEST, MEDIA, Manifest, SECRETS, TABLES};
 use anyhow::{Context, bail, ensure};
 use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
@@ -38,11 +38,21 @@ pub fn read(from: impl Read, folder: &Path, told: &dyn Fn(u64)) -> anyhow::Resul
     bail!("the backup ends before its manifest: it was cut off")
 }
 
-fn check_head<R: Read>(mut entry: Entry<'_, R>) -> anyhow::Result<()> {
+/// The first entry alone: enough to refuse what can't be put where it is wanted.
+///
+/// # Errors
+/// A sentence: it is no backup, or of a newer program.
+pub fn head(from: impl Read) -> anyhow::Result<Head> {
+    let mut archive = Archive::new(GzDecoder::new(from));
+    let mut entries = archive.entries().context("this is no backup of SanaSend")?;
+    check_head(entries.next().context("the file is empty")?.context("this is no backup of SanaSend")?)
+}
+
+fn check_head<R: Read>(mut entry: Entry<'_, R>) -> anyhow::Result<Head> {
     ensure!(entry.path()?.to_str() == Some(HEAD), "this is no backup of SanaSend");
     let head: Head = serde_json::from_str(&text(&mut entry)?).context("the head of the backup is damaged")?;
     ensure!(head.format <= FORMAT, "the backup was made by a newer program ({}); restore it with that", head.program);
-    Ok(())
+    Ok(head)
 }
 
 fn text<R: Read>(entry: &mut Entry<'_, R>) -> anyhow::Result<String> {
@@ -54,7 +64,9 @@ fn text<R: Read>(entry: &mut Entry<'_, R>) -> anyhow::Result<String> {
 
 fn is_known(name: &str) -> bool {
     let inside = |rest: &str| !rest.is_empty() && Path::new(rest).components().all(|part| matches!(part, Component::Normal(_)));
-    name == DATABASE || name == SECRETS || name.strip_prefix(MEDIA).and_then(|rest| rest.strip_prefix('/')).is_some_and(inside)
+    let below = |folder: &str| name.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+    let table = |file: &str| inside(file) && !file.contains('/') && file.strip_suffix(".copy").is_some();
+    name == DATABASE || name == SECRETS || below(MEDIA).is_some_and(inside) || below(TABLES).is_some_and(table)
 }
 
 fn write<R: Read>(entry: &mut Entry<'_, R>, name: &str, to: &Path, told: &dyn Fn(u64)) -> anyhow::Result<File> {

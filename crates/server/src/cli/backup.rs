@@ -3,7 +3,7 @@
 use super::{Places, out};
 use crate::backup::key::{self, Recipe};
 use crate::backup::pack::{self, Content};
-use crate::backup::{Head, MEDIA, Manifest, SECRETS};
+use crate::backup::{DATABASE, Head, Kind, MEDIA, Manifest, SECRETS, TABLES};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::data_dir::{self, DataDir};
@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use sanasend_model::Clock;
-use sanasend_store::Store;
+use sanasend_store::{Copied, Store};
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -48,12 +48,6 @@ pub async fn run(args: BackupArgs, places: &Places) -> anyhow::Result<()> {
     let config = places.load(Vec::new())?.config;
     let folder = config.general.data_dir.clone();
     let database = config.database().map_err(anyhow::Error::msg)?;
-    if database.file().is_none() {
-        bail!(
-            "{database} is backed up with PostgreSQL's own tools: `pg_dump` at any time, and a copy of the folder `secrets`. After a \
-             `pg_restore` run `sanasend restore --fence-only` before any server starts"
-        );
-    }
     if is_fresh(&config).await? {
         bail!("there is nothing in {database} yet; name another folder with --data-dir");
     }
@@ -67,7 +61,7 @@ pub async fn run(args: BackupArgs, places: &Places) -> anyhow::Result<()> {
     let half = PathBuf::from(format!("{}.part", args.file.display()));
     let copy = PathBuf::from(format!("{}.database", args.file.display()));
     let made = make(&args, &config, passphrase, alone.is_some(), (&half, &copy)).await;
-    let _ = fs::remove_file(&copy);
+    discard(&copy);
     let manifest = match made {
         Ok(manifest) => manifest,
         Err(error) => {
@@ -86,7 +80,7 @@ pub async fn run(args: BackupArgs, places: &Places) -> anyhow::Result<()> {
     ));
     if !manifest.offline {
         out::note(
-            "note: the server was running. Accounts must be linked again after a restore of this backup; to move a server, stop it first.",
+            "note: a server was running. Accounts must be linked again after a restore of this backup; to move a server, stop it first.",
         );
     }
     if manifest.secrets.is_none() {
@@ -99,7 +93,7 @@ async fn make(
     args: &BackupArgs,
     config: &Config,
     passphrase: Option<String>,
-    offline: bool,
+    alone: bool,
     (half, copy): (&Path, &Path),
 ) -> anyhow::Result<Manifest> {
     let folder = &config.general.data_dir;
@@ -107,9 +101,10 @@ async fn make(
     let secrets = Secrets::open(folder, &*clock, false)?;
     let store = open_store(config, &secrets, clock.clone()).await?;
     prove(&store, &secrets).await?;
-    let manifest = copy_database(&store, copy, offline, &*clock).await;
+    let kind = Kind::of(&config.database().map_err(anyhow::Error::msg)?);
+    let copied = copy_database(&store, (kind, copy), alone, &*clock).await;
     store.close().await;
-    let mut manifest = manifest?;
+    let (mut manifest, database) = copied?;
     let sealed = match passphrase {
         Some(passphrase) => {
             let recipe = Recipe::new(&*clock);
@@ -120,36 +115,75 @@ async fn make(
         }
         None => None,
     };
-    let media = folder.join(MEDIA);
-    let media = (!args.without_media && media.is_dir()).then_some(media);
-    let content = Content { manifest, database: copy.to_owned(), media, secrets: sealed };
+    let media = media_folder(config).filter(|media| !args.without_media && media.is_dir());
+    if let (None, Some(url)) = (media_folder(config), &config.media.storage_url) {
+        out::note(&format!("note: files of messages lie in {url} and are not in the backup; keep that bucket as well."));
+    }
+    let content = Content { manifest, database, media, secrets: sealed };
     let half = half.to_owned();
     let bar = bar("packing");
     tokio::task::spawn_blocking(move || write(content, &half, &bar)).await.context("the backup broke down")?
 }
 
-async fn copy_database(store: &Store, copy: &Path, offline: bool, clock: &dyn Clock) -> anyhow::Result<Manifest> {
-    let spinner = out::spinner("copying the database");
-    let _ = fs::remove_file(copy);
-    // Made first, so that nobody else can read it; SQLite fills an empty file.
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(copy).with_context(|| format!("can't write {}", copy.display()))?;
-    store.copy_to(copy).await.context("the database can't be copied")?;
+/// Copies the database to `copy`; answers the manifest without files, and the files of the copy.
+async fn copy_database(
+    store: &Store,
+    (kind, copy): (Kind, &Path),
+    alone: bool,
+    clock: &dyn Clock,
+) -> anyhow::Result<(Manifest, Vec<(String, PathBuf)>)> {
+    discard(copy);
+    let before = store.owners().await?;
+    let (tables, files) = match kind {
+        Kind::Sqlite => {
+            let spinner = out::spinner("copying the database");
+            // Made first, so that nobody else can read it; SQLite fills an empty file.
+            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(copy);
+            made.with_context(|| format!("can't write {}", copy.display()))?;
+            store.copy_to(copy).await.context("the database can't be copied")?;
+            spinner.finish_and_clear();
+            (None, vec![(DATABASE.to_owned(), copy.to_owned())])
+        }
+        Kind::Postgresql => {
+            data_dir::make_private(copy)?;
+            let bar = bar("copying the database");
+            bar.set_length(store.bytes_used().await?);
+            let copied = store.copy_tables_to(copy, &|bytes| bar.inc(bytes)).await.context("the database can't be copied")?;
+            bar.finish_and_clear();
+            let file = |name: &str| (format!("{TABLES}/{}", Copied::file_of(name)), copy.join(Copied::file_of(name)));
+            let files = copied.tables.iter().map(|table| file(&table.name)).collect();
+            (Some(copied), files)
+        }
+    };
     let manifest = Manifest {
-        head: Head::ours(),
+        head: Head::ours(kind),
         made_at: clock.now().to_string(),
-        database: "sqlite".into(),
+        tables,
         migrations: store.migrations().await?,
         linked_accounts: store.count_linked().await?,
-        offline,
+        // Of a database that several nodes share, the lock of one folder says nothing about the others.
+        offline: alone && before.living == 0 && store.owners().await? == before,
         secrets: None,
         files: Vec::new(),
     };
-    spinner.finish_and_clear();
-    Ok(manifest)
+    Ok((manifest, files))
+}
+
+/// Removes the copy of a database, whatever it is.
+fn discard(copy: &Path) {
+    let _ = if copy.is_dir() { fs::remove_dir_all(copy) } else { fs::remove_file(copy) };
+}
+
+/// The folder of media that goes into the backup; a bucket does not, and is not ours to copy.
+fn media_folder(config: &Config) -> Option<PathBuf> {
+    match config.media.storage_url.as_deref() {
+        None => Some(config.general.data_dir.join(MEDIA)),
+        Some(url) => url.strip_prefix("file://").map(PathBuf::from),
+    }
 }
 
 fn write(content: Content, half: &Path, bar: &ProgressBar) -> anyhow::Result<Manifest> {
-    let length = fs::metadata(&content.database).map(|found| found.len()).unwrap_or_default();
+    let length = content.database.iter().filter_map(|(_, path)| Some(fs::metadata(path).ok()?.len())).sum();
     bar.set_length(length);
     let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(half);
     let file = open.with_context(|| format!("can't write {}", half.display()))?;

@@ -18,7 +18,7 @@ use std::time::Duration;
 const CLOCK_FLOOR_MS: i64 = 1_767_225_600_000;
 /// Open files below which a server with many accounts runs out of them.
 const FEW_FILES: u64 = 4096;
-/// How long the database may take to answer.
+/// How long the database or a bucket may take to answer.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Flags of `doctor`.
@@ -82,6 +82,8 @@ async fn examine(config: &Config) -> Vec<Finding> {
     findings.push(disk(folder, config.store.low_disk_mib));
     findings.extend(writable(folder));
     findings.push(limits());
+    findings.extend(redis(config).await);
+    findings.extend(bucket(config).await);
     match fresh {
         Ok(true) => {}
         Ok(false) => findings.extend(stored(config, folder).await),
@@ -202,6 +204,32 @@ fn limits() -> Finding {
         Some(most) => found("open files", Verdict::Good, format!("{most} are allowed")),
         None => found("open files", Verdict::Good, "as many as needed".into()),
     }
+}
+
+/// The Redis of the settings. A server starts and works without it, so its absence is a warning.
+async fn redis(config: &Config) -> Option<Finding> {
+    let url = config.redis.url.as_ref()?;
+    Some(match crate::node::limits::connect(&config.redis, &url.0).await {
+        Err(error) => found("redis", Verdict::Bad, format!("{error:#}")),
+        Ok(remote) if remote.answers() => found("redis", Verdict::Good, "it answers".into()),
+        Ok(_) => {
+            let text = "it does not answer; until it does, each node counts limits for itself (the log of the server says why)";
+            found("redis", Verdict::Warning, text.into())
+        }
+    })
+}
+
+/// The bucket of the settings: writes a small object, reads it back and removes it.
+async fn bucket(config: &Config) -> Option<Finding> {
+    let (storage, name) = match crate::media::open_bucket(&config.media)? {
+        Ok(opened) => opened,
+        Err(error) => return Some(found("storage", Verdict::Bad, format!("{error:#}"))),
+    };
+    Some(match tokio::time::timeout(DATABASE_PATIENCE, storage.try_out()).await {
+        Ok(Ok(())) => found("storage", Verdict::Good, format!("the bucket {name} takes, gives and removes objects")),
+        Ok(Err(error)) => found("storage", Verdict::Bad, format!("the bucket {name} can't be used: {error}")),
+        Err(_) => found("storage", Verdict::Bad, format!("the bucket {name} does not answer")),
+    })
 }
 
 /// The database as people know it, without its password.

@@ -4,7 +4,7 @@ use super::backup::{bar, passphrase};
 use super::data::Data;
 use super::{Places, out};
 use crate::backup::restore::{Place, REASON};
-use crate::backup::unpack;
+use crate::backup::{Kind, MEDIA, unpack};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use anyhow::{Context, bail};
@@ -48,10 +48,9 @@ pub async fn run(args: RestoreArgs, places: &Places) -> anyhow::Result<()> {
     let config = places.load(Vec::new())?.config;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let Some(path) = &args.file else { return fence(places).await };
-    if config.general.database_url.is_some() {
-        bail!("`database_url` is set, and a backup becomes a database in the data folder; unset it for the restore");
-    }
-    let file = File::open(path).with_context(|| format!("can't read {}", path.display()))?;
+    let open = || File::open(path).with_context(|| format!("can't read {}", path.display()));
+    check_kind(&config, unpack::head(std::io::BufReader::new(open()?))?.database)?;
+    let file = open()?;
     let place = Place::prepare(&config.general.data_dir, args.force)?;
     match restore(&args, &config, &place, file, clock.clone()).await {
         Ok(told) => {
@@ -68,6 +67,25 @@ pub async fn run(args: RestoreArgs, places: &Places) -> anyhow::Result<()> {
             place.abandon();
             Err(error)
         }
+    }
+}
+
+/// A backup becomes what it was made of: SQLite's file in the data folder, or the tables of an empty PostgreSQL database.
+fn check_kind(config: &Config, kind: Kind) -> anyhow::Result<()> {
+    let database = config.database().map_err(anyhow::Error::msg)?;
+    match (kind, Kind::of(&database)) {
+        (Kind::Sqlite, Kind::Postgresql) => bail!(
+            "this is a backup of SQLite, and `database_url` names {database}; a backup can't become another kind of database: unset \
+             `database_url`, and it becomes a file in the data folder"
+        ),
+        (Kind::Postgresql, Kind::Sqlite) => bail!(
+            "this is a backup of PostgreSQL; a backup can't become another kind of database: set `database_url` to a new, empty \
+             PostgreSQL database (postgres://user:password@host/name)"
+        ),
+        (Kind::Sqlite, Kind::Sqlite) if config.general.database_url.is_some() => {
+            bail!("`database_url` is set, and a backup becomes a database in the data folder; unset it for the restore")
+        }
+        _ => Ok(()),
     }
 }
 
@@ -111,12 +129,24 @@ async fn restore(args: &RestoreArgs, config: &Config, place: &Place, file: File,
         }
         None => place.lay_out_secrets(&manifest, None, clock.clone())?,
     }
-    let done = place.put_in_order(config, &manifest, args.moved, clock).await?;
+    let filling = super::backup::bar("filling the database");
+    filling.set_length(manifest.files.iter().filter(|file| file.path.starts_with(crate::backup::TABLES)).map(|file| file.bytes).sum());
+    let told = {
+        let filling = filling.clone();
+        Arc::new(move |bytes| filling.inc(bytes))
+    };
+    let done = place.put_in_order(config, &manifest, args.moved, (clock, told)).await;
+    filling.finish_and_clear();
+    let done = done?;
     let mut told = vec![format!("restored what was saved at {} ({})", manifest.made_at, HumanBytes(length))];
     if args.moved {
         told.push(format!("{} accounts stay linked; never start the old server again", manifest.linked_accounts));
     } else {
         told.push(fenced(done));
+    }
+    let has_media = manifest.files.iter().any(|file| file.path.starts_with(MEDIA));
+    if let (true, Some(url)) = (has_media, &config.media.storage_url) {
+        told.push(format!("files of messages were put into the data folder's `{MEDIA}`; `media.storage_url` is {url}: move them there"));
     }
     Ok(told)
 }

@@ -38,6 +38,9 @@ pub(super) fn whole(config: &Config, reader: &mut Reader) {
     {
         reader.refuse("redis.url", &why);
     }
+    if config.redis.ca_file.is_some() && config.redis.url.as_ref().is_none_or(|url| !url.0.starts_with("rediss://")) {
+        reader.refuse("redis.ca_file", "is only for a `redis.url` that begins with rediss://");
+    }
     media(config, reader);
     sandbox(config, reader);
 }

@@ -294,9 +294,11 @@ section! {
 section! {
     /// The Redis in which several nodes count their limits together. One process alone needs none.
     Redis("redis.", profile) {
-        /// Its address: `redis://user:password@host:6379/0`. Empty: limits are counted in this process. While Redis does
-        /// not answer they are as well.
+        /// Its address: `redis://user:password@host:6379/0`, or `rediss://` for TLS. Empty: limits are counted in this process.
+        /// While Redis does not answer they are as well.
         url: Option<Hidden> = None;
+        /// A file of certificate authorities (PEM) to trust instead of the public ones, for `rediss://`.
+        ca_file: Option<PathBuf> = None;
         /// What its keys begin with, so that several installations can share one Redis.
         prefix: String = "sanasend".to_owned();
         /// How long an answer may take, in milliseconds, before the process counts for itself.

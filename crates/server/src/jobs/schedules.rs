@@ -47,6 +47,9 @@ const HOURS_KEPT: Duration = Duration::from_hours(24 * 400);
 /// The check of the audit log; `/health` looks at how its last run ended.
 pub const AUDIT_CHECK: &str = "audit.check";
 
+/// Under which other id a recipient is reached is asked of WhatsApp again after this time; numbers change hands.
+const ALIASES_KEPT: Duration = Duration::from_hours(24 * 90);
+
 /// All schedules of the program. Times are UTC, and spread so that they do not meet.
 #[must_use]
 pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
@@ -60,6 +63,9 @@ pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
         }),
         make("hours.sweep", "Removes counts by hour that no chart shows any more.", "33 3 * * *", parts, |p| {
             Box::pin(async move { removed(p.store.sweep_hours(p.before(HOURS_KEPT)).await, "hours") })
+        }),
+        make("aliases.sweep", "Forgets under which ids recipients were reached that nobody wrote to for long.", "51 3 * * *", parts, |p| {
+            Box::pin(async move { removed(p.store.sweep_aliases(p.before(ALIASES_KEPT)).await, "recipients") })
         }),
         make("signal.sweep", "Removes Signal state that is only needed for a while.", "11 * * * *", parts, |p| Box::pin(sweep_signal(p))),
         make(AUDIT_CHECK, "Checks that the audit log is as it was written.", "7 2 * * *", parts, |p| Box::pin(check_audit(p))),

@@ -19,7 +19,7 @@ mod worker;
 
 pub use fetch::FetchRefused;
 pub use keep::{KeepError, Kept, Wish};
-pub use open::open_storage;
+pub use open::{open_bucket, open_storage};
 pub use stage::{Scratch, StageError, Staged, Staging};
 pub use worker::Fetcher;
 
@@ -111,6 +111,19 @@ impl Files {
     /// When the disk does not take it.
     pub async fn stage(&self, limit: u64) -> Result<Staging, StageError> {
         Staging::begin(self.scratch(), limit).await
+    }
+
+    /// Whether the storage answers.
+    ///
+    /// # Errors
+    /// When it is down.
+    pub async fn ping_storage(&self) -> Result<(), StoreError> {
+        self.inner.storage.files.ping().await
+    }
+
+    /// Whether files lie in a bucket.
+    pub fn is_in_bucket(&self) -> bool {
+        self.inner.storage.files.is_bucket()
     }
 
     /// Bytes of a stored file; `None` when it is not there.

@@ -2,6 +2,7 @@
 
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::config::settings::Redis;
 use anyhow::Context;
 use sanasend_model::Clock;
 use sanasend_model::guess::Bounds;
@@ -24,9 +25,22 @@ pub async fn make(config: &Config, auth: &Auth, clock: &Arc<dyn Clock>) -> anyho
     let Some(url) = &config.redis.url else {
         return Ok((Arc::new(InMemory::new(bounds, clock.clone())), None));
     };
-    let patience = Duration::from_millis(config.redis.timeout_ms);
-    let options = RemoteOptions { url: url.0.clone(), prefix: config.redis.prefix.clone(), patience };
-    let remote = Remote::open(options).await.context("the limits can't be shared")?;
+    let remote = connect(&config.redis, &url.0).await?;
     auth.keys.share(remote.clone());
     Ok((Arc::new(Together::new(remote.clone(), bounds, clock.clone())), Some(remote)))
+}
+
+/// The Redis of the settings, at `url`, whether or not it answers.
+///
+/// # Errors
+/// A sentence about an address or a file of authorities that can't be one.
+pub async fn connect(settings: &Redis, url: &str) -> anyhow::Result<Remote> {
+    let read = |file: &std::path::PathBuf| std::fs::read(file).with_context(|| format!("can't read `redis.ca_file` {}", file.display()));
+    let options = RemoteOptions {
+        url: url.to_owned(),
+        authorities: settings.ca_file.as_ref().map(read).transpose()?,
+        prefix: settings.prefix.clone(),
+        patience: Duration::from_millis(settings.timeout_ms),
+    };
+    Remote::open(options).await.context("the limits can't be shared")
 }

@@ -128,7 +128,7 @@ async fn a_key_revoked_elsewhere_is_refused_within_a_second_and_at_once_where_a_
     world.clock.pass(Duration::from_secs(1));
     world.get("/auth/me/", As::Key(&key)).await.is(401, "API_KEY_REVOKED");
     world.tamper("UPDATE api_keys SET is_active = TRUE").await;
-    let options = RemoteOptions { url: redis.url(), prefix: "sanasend".into(), patience: Duration::from_secs(10) };
+    let options = RemoteOptions { url: redis.url(), authorities: None, prefix: "sanasend".into(), patience: Duration::from_secs(10) };
     let other = Remote::open(options).await.expect("another node");
     // Hints may be lost, so they are repeated; the clock stands, so nothing but a hint can help.
     loop {

@@ -6,11 +6,13 @@
 
 mod backup;
 mod bad_input;
+mod bucket;
 mod canaries;
 mod cli;
 mod codes;
 mod database_down;
 mod disk_full;
+mod ffmpeg;
 mod first_message;
 mod idempotency;
 mod kills;

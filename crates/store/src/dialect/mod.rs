@@ -7,6 +7,7 @@
 //! no typed NULLs, and copies every row.
 
 mod cell;
+mod copy;
 mod errors;
 mod lists;
 mod postgres;
@@ -16,6 +17,7 @@ mod rows;
 mod sqlite;
 mod value;
 
+pub(crate) use copy::Snapshot;
 pub(crate) use errors::{named, refused, refused_orm, unavailable};
 pub(crate) use lists::{count, fetch};
 pub(crate) use postgres::{Address, Heard, Looked};
@@ -86,18 +88,18 @@ impl Source {
         }
     }
 
-    /// Applies the migrations that are missing, one at a time even when several nodes start at once.
-    pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
+    /// Applies the migrations that are missing (or only so many of them), one at a time even when several nodes start at once.
+    pub(crate) async fn migrate(&self, steps: Option<u32>) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(path) => {
                 let pool = sqlite::connect_for_migration(path).await?;
-                let done = Migrator::up(&SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()), None).await;
+                let done = Migrator::up(&SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()), steps).await;
                 pool.close().await;
                 done.map_err(refused_orm)
             }
             Self::Postgres(address) => {
                 let pool = address.connect_for_migration().await?;
-                let done = Migrator::up(&SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()), None).await;
+                let done = Migrator::up(&SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()), steps).await;
                 pool.close().await;
                 done.map_err(refused_orm)
             }

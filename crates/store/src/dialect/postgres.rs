@@ -9,6 +9,7 @@ use super::{Conn, unavailable};
 use crate::StoreError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions, PgRow};
 use sqlx::{ConnectOptions, Connection, Executor};
+use std::io::Read;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -59,9 +60,19 @@ impl Address {
         Ok(Conn::Postgres(conn))
     }
 
+    /// A connection whose statements may take as long as they need.
+    pub(super) async fn connect_unhurried(&self) -> Result<PgConnection, sqlx::Error> {
+        let options = self.unhurried();
+        within(self.limit, PgConnection::connect_with(&options)).await
+    }
+
+    fn unhurried(&self) -> PgConnectOptions {
+        self.options.clone().options([("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "0")])
+    }
+
     /// A short-lived pool of one for migrations, which may take longer than any statement of the running program.
     pub(super) async fn connect_for_migration(&self) -> Result<PgPool, StoreError> {
-        let options = self.options.clone().options([("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "0")]);
+        let options = self.unhurried();
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(self.limit).idle_timeout(None).max_lifetime(None);
         let pool = pool.connect_with(options).await.map_err(unavailable)?;
         // Two nodes that start at once: the second waits, and then finds nothing left to do. The lock goes with the connection.
@@ -124,6 +135,13 @@ impl PgConn {
     async fn raw(&mut self, sql: String) -> Result<Vec<PgRow>, sqlx::Error> {
         self.usable()?;
         let answer = within(self.limit, self.conn.fetch_all(sqlx::raw_sql(sqlx::AssertSqlSafe(sql)))).await;
+        self.heard(answer)
+    }
+
+    /// Runs a `COPY ... FROM STDIN` with what is read; answers the rows. It takes as long as the server lets it.
+    pub(super) async fn copy_in(&mut self, sql: &str, from: &mut (dyn Read + Send)) -> Result<u64, sqlx::Error> {
+        self.usable()?;
+        let answer = super::copy::fill(&mut self.conn, sql, from).await;
         self.heard(answer)
     }
 

@@ -160,6 +160,31 @@ impl FileStore {
         }
     }
 
+    /// Whether the place answers; asks for a file that nobody has.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        match &self.folder {
+            Some(folder) => fs::metadata(folder).map(drop).map_err(|error| trouble(&error)),
+            None => self.has(FileId(uuid::Uuid::nil())).await.map(drop),
+        }
+    }
+
+    /// Writes a few bytes, reads them back and removes them: whether everything is allowed that is needed. Their name is none
+    /// of a file.
+    pub async fn try_out(&self) -> Result<(), StoreError> {
+        const BYTES: &[u8] = b"sanasend tries out this place";
+        let name: Name = self.prefix.parts().chain(Name::from("probe").parts()).collect();
+        self.objects.put(&name, PutPayload::from_static(BYTES)).await.map_err(|error| trouble(&error))?;
+        let read = async { self.objects.get(&name).await?.bytes().await };
+        let read = read.await.map_err(|error| trouble(&error));
+        self.objects.delete(&name).await.map_err(|error| trouble(&error))?;
+        if read? == BYTES { Ok(()) } else { Err(StoreError::Unavailable("the storage of files gives other bytes than it took".into())) }
+    }
+
+    /// Whether it is a bucket.
+    pub fn is_bucket(&self) -> bool {
+        self.folder.is_none()
+    }
+
     /// Whether a file is there.
     pub async fn has(&self, id: FileId) -> Result<bool, StoreError> {
         match self.objects.head(&self.name(id)).await {
@@ -293,6 +318,9 @@ mod tests {
         store.delete(id(1)).await.expect("once more");
         assert!(!store.has(id(1)).await.expect("asked") && store.has(id(2)).await.expect("asked"));
         assert!(store.open(id(1), None).await.expect("asked").is_none());
+        store.ping().await.expect("it answers");
+        store.try_out().await.expect("it takes and gives");
+        assert_eq!(store.list().try_collect::<Vec<_>>().await.expect("listed").len(), 3, "nothing stays of trying out");
         assert!(store.local(id(1), folder.join("scratch")).await.expect("asked").is_none());
     }
 

@@ -10,7 +10,7 @@ fn entry(action: &'static str, actor: Option<UserId>, target: &str) -> AuditEntr
     AuditEntry { actor, action, target: target.into(), ip, detail: serde_json::json!({"why": target}) }
 }
 
-async fn verdict(store: &Store) -> Result<(u64, String), AuditBreak> {
+pub async fn verdict(store: &Store) -> Result<(u64, String), AuditBreak> {
     let mut check = AuditCheck::default();
     loop {
         match store.check_audit(&mut check).await.expect("a check") {

@@ -35,7 +35,7 @@ async fn together() -> Node {
 }
 
 async fn node_of(redis: &RedisServer, patience: Duration, clock: &Arc<StillClock>) -> Node {
-    let options = RemoteOptions { url: redis.url(), prefix: "test".into(), patience };
+    let options = RemoteOptions { url: redis.url(), authorities: None, prefix: "test".into(), patience };
     let remote = Remote::open(options).await.expect("opened");
     let limits = Arc::new(Together::new(remote.clone(), BOUNDS, clock.clone()));
     Node { limits, clock: clock.clone(), remote: Some(remote), _redis: None }
@@ -315,7 +315,8 @@ async fn a_frozen_redis_costs_one_wait_and_no_more() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_is_not_there_stops_nobody() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
-    let options = RemoteOptions { url: format!("redis://127.0.0.1:{}/", free.port()), prefix: "test".into(), patience: LONG };
+    let options =
+        RemoteOptions { url: format!("redis://127.0.0.1:{}/", free.port()), authorities: None, prefix: "test".into(), patience: LONG };
     let remote = Remote::open(options).await.expect("opened all the same");
     assert!(!remote.answers());
     let clock = Arc::new(StillClock::default());
@@ -334,6 +335,6 @@ fn addresses_of_redis_are_checked_and_never_repeated() {
     for right in ["redis://127.0.0.1", "redis://:secret@host:6379/3", "redis://user:secret@[::1]:6379"] {
         assert_eq!(Remote::check_url(right), Ok(()), "{right}");
     }
-    let options = RemoteOptions { url: "redis://:secret@host".into(), prefix: "p".into(), patience: LONG };
+    let options = RemoteOptions { url: "redis://:secret@host".into(), authorities: None, prefix: "p".into(), patience: LONG };
     assert!(!format!("{options:?}").contains("secret"));
 }

@@ -11,6 +11,7 @@ mod api_log;
 mod audit;
 mod back;
 mod backend;
+mod copies;
 mod crash;
 mod gathered;
 mod jobs;
@@ -205,6 +206,7 @@ macro_rules! on {
                     old_events_go_and_cursors_stay_good,
                     keys_logins_and_signal_state_past_their_time_go,
                     only_sessions_that_were_never_linked_are_found,
+                    old_aliases_go_unless_something_waits_for_them,
                 ],
                 webhooks: [
                     deliveries_are_made_with_their_event_for_those_who_listen,

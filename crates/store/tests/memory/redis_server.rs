@@ -23,8 +23,14 @@ impl RedisServer {
     }
 
     pub async fn start_on(port: u16) -> Option<Self> {
+        Self::start_with(port, &[]).await
+    }
+
+    /// The same with arguments more.
+    pub async fn start_with(port: u16, more: &[String]) -> Option<Self> {
         let mut command = Command::new("redis-server");
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no"]);
+        command.args(more);
         command.current_dir(std::env::temp_dir()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("redis-server is installed (./test does it)");
         let mut server = Self { child, port };

@@ -2,7 +2,7 @@
 
 use crate::world::{ANNA, BEN, Backend, World};
 use sanasend_model::{Clock, Content, Jid, LoginId};
-use sanasend_store::{Incoming, NewLogin, NewMessage, Peer, SessionPatch, SignalChange, SignalKind};
+use sanasend_store::{Incoming, NewLogin, NewMessage, News, Peer, SessionPatch, SignalChange, SignalKind};
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -103,4 +103,25 @@ pub async fn only_sessions_that_were_never_linked_are_found<B: Backend>(w: World
     w.clock.advance(DAY);
     w.account_of(user.id, "young").await;
     assert_eq!(w.store.never_linked(w.clock.now()).await, Ok(vec![never.id]));
+}
+
+pub async fn old_aliases_go_unless_something_waits_for_them<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let other = |to: &str| Jid::parse(&format!("{}@lid", to.trim_start_matches('+'))).expect("a jid");
+    for (to, body) in [(ANNA, "to Anna"), (BEN, "to Ben")] {
+        let sent = w.send(account, to, body).await;
+        let resolved = News::Resolved { message_id: sent.id, peer: Peer { phone: None, jid: None, lid: None }, chat: other(to) };
+        w.apply(account, vec![resolved]).await;
+        if to == ANNA {
+            w.claim(account).await;
+            w.ack(account, &sent).await;
+        }
+    }
+    assert_eq!(w.store.sweep_aliases(w.clock.now().minus(DAY)).await, Ok(0), "they are young");
+    w.clock.advance(DAY * 2);
+    assert_eq!(w.store.sweep_aliases(w.clock.now().minus(DAY)).await, Ok(1), "nothing waits for Anna");
+    assert_eq!(rows(&w, "chat_aliases").await, 1);
+    let later = w.send(account, BEN, "once more to Ben").await;
+    let chat = w.store.message(None, later.id).await.expect("read").expect("there").chat;
+    assert_eq!(chat, other(BEN), "the order of his chat holds");
 }

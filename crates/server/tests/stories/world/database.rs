@@ -74,7 +74,17 @@ async fn new_in(server: &str) -> (String, String) {
 impl Database {
     /// The database that the story was told to play on.
     pub async fn of_this_story() -> Self {
-        if ON_POSTGRES.get() { Self::postgres().await } else { Self { url: None, _own: None } }
+        if ON_POSTGRES.get() { Self::postgres().await } else { Self::sqlite() }
+    }
+
+    /// SQLite in the folder of the story.
+    pub fn sqlite() -> Self {
+        Self { url: None, _own: None }
+    }
+
+    /// Whether it is one of PostgreSQL.
+    pub fn is_postgres(&self) -> bool {
+        self.url.is_some()
     }
 
     /// A new one in the tests' PostgreSQL server.

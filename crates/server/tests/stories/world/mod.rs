@@ -2,6 +2,7 @@
 //! friends who are virtual phones.
 
 mod api;
+mod bucket;
 mod checker;
 mod customer;
 mod database;
@@ -10,6 +11,7 @@ mod process;
 mod shop;
 
 pub use api::{Answer, Api};
+pub use bucket::{ACCESS_KEY, BUCKET, Bucket, SECRET_KEY};
 pub use checker::{Transcript, history_of, shown_once, shown_once_in_order};
 pub use customer::{Customer, Heard, Manner};
 pub(crate) use database::also_on_postgres;
@@ -88,6 +90,11 @@ impl World {
         let key = secret(&node.first_run.demo).unwrap_or_default();
         let admin_password = secret(&node.first_run.admin).expect("an admin at the first start");
         Self { node: Some(node), database, folder, key, admin_password }
+    }
+
+    /// Clears up among the files of messages, as a schedule does every hour.
+    pub async fn sweep_media(&self) {
+        self.node().app.media.sweep(None).await.expect("swept");
     }
 
     /// Stops the server in order and starts it again on the same folder.

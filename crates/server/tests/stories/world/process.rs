@@ -248,6 +248,23 @@ impl Split {
         std::fs::read_to_string(self.folder.path().join("journal.txt")).expect("a journal")
     }
 
+    /// The database that it runs on.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// From the next start on it runs on this one.
+    pub fn take_database(&mut self, database: Database) {
+        self.database = database;
+    }
+
+    /// From the next start on it runs on a new database of the same kind; SQLite's is that of its folder.
+    pub async fn take_another_database(&mut self) {
+        if self.database.is_postgres() {
+            self.database = Database::postgres().await;
+        }
+    }
+
     /// The folder of the story.
     pub fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()

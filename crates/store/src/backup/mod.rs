@@ -2,6 +2,7 @@
 //!
 //! A database that was put back is older than the world: WhatsApp and the recipients' devices have seen message keys that it
 //! believes unused, and messages that it believes unsent. [`Store::fence_restored`] makes sure that none is used twice.
+//! SQLite is copied as a file, PostgreSQL table by table, see `tables`.
 
 use crate::dialect::{query, query_scalar, refused};
 use crate::events::NewEvent;
@@ -13,6 +14,10 @@ use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
 
+mod tables;
+
+pub use tables::{Copied, CopiedSequence, CopiedTable, Fillable};
+
 /// What was done to a database that was put back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fenced {
@@ -20,6 +25,16 @@ pub struct Fenced {
     pub accounts: u64,
     /// Messages that waited and are given up.
     pub messages: u64,
+}
+
+/// Who works with the accounts of a database. As long as two looks see the same and nobody lives, nobody used a message key
+/// between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owners {
+    /// Nodes whose lease is not over; always 0 on SQLite, where the lock of the data folder tells.
+    pub living: u64,
+    /// Sum of all generations: each taking of an account raises it.
+    pub generations: i64,
 }
 
 /// Takes every account's Signal state away and moves its generation on; answers the accounts that had one.
@@ -48,6 +63,15 @@ impl Store {
     pub async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
         let path = file.to_str().ok_or_else(|| StoreError::Unavailable("the name of the copy is no text".into()))?;
         query("VACUUM INTO ?").bind(path).execute(&self.inner.readers).await.map(drop).map_err(refused)
+    }
+
+    /// Who works with the accounts now.
+    pub async fn owners(&self) -> Result<Owners, StoreError> {
+        let living = if self.is_shared() { self.living_nodes().await? } else { 0 };
+        // A sum of integers is no integer on PostgreSQL.
+        let sql = "SELECT CAST(COALESCE(SUM(generation), 0) AS BIGINT) FROM sessions";
+        let generations = query_scalar(sql).fetch_one(&self.inner.readers).await.map_err(refused)?;
+        Ok(Owners { living, generations })
     }
 
     /// Names of the migrations that made the tables as they are.
