@@ -410,36 +410,3 @@ async fn messages_written_on_the_phone_come_in_as_the_accounts_own() {
     assert_eq!(own.content.body(), Some("from my phone"));
     shop.link.close().await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wish_for_a_message_is_on_disk_before_it_is_answered() {
-    let world = World::new().await;
-    world.sandbox.control().add_phone(Some("+14155550177"), Some("Other")).await.expect("phone");
-    let mut shop = world.linked().await;
-    let other = PhoneNumber::parse("+14155550177").expect("number").jid();
-    for text in [world.outgoing("hello"), Outgoing { to: other, ..world.outgoing("hello you") }] {
-        shop.link.send_text(text.clone()).await.expect("written");
-        shop.reaches(&text.wa_message_id, MessageStatus::Delivered).await;
-    }
-    shop.link.close().await;
-    // Every conversation gets the keys of another: nobody can read what is written with them.
-    let rows = world.bench.rows().await;
-    let sessions = rows.list(SignalKind::Session, &[]).await.expect("read");
-    let next = sessions.iter().cycle().skip(1);
-    let moved = sessions.iter().zip(next).map(|((key, _), (_, value))| SignalChange::Put {
-        kind: SignalKind::Session,
-        key: key.clone(),
-        value: value.clone(),
-    });
-    rows.apply(moved.collect()).await.expect("moved");
-    let mut shop = world.open(true).await;
-    shop.connected().await;
-    let odd = world.outgoing("can you read this?");
-    shop.link.send_text(odd.clone()).await.expect("written");
-    let asked = |event| if let LinkEvent::RetryAsked { wa_message_ids, .. } = event { Some(wa_message_ids) } else { None };
-    while !shop.hear(asked).await.contains(&odd.wa_message_id) {}
-    let wishes = rows.list_keys(SignalKind::ResendAsked, &[]).await.expect("read");
-    assert!(wishes.iter().any(|wish| wish == odd.wa_message_id.as_bytes()), "written down");
-    assert_eq!(world.friend_sees(&odd.wa_message_id).await.text, "can you read this?", "and answered");
-    shop.link.close().await;
-}

@@ -288,6 +288,14 @@ impl Store {
         rows.fetch_all(&self.inner.readers).await.map_err(refused)
     }
 
+    /// Requests by UTC day and step of latency, from `from` on and before `to`.
+    pub async fn latency_days(&self, from: i32, to: i32) -> Result<Vec<(i32, i32, i64)>, StoreError> {
+        let sql = "SELECT hour / 24 AS day, step, CAST(SUM(requests) AS BIGINT) FROM api_hourly \
+                   WHERE hour >= ? AND hour < ? GROUP BY hour / 24, step ORDER BY day, step";
+        let rows = query_as::<_, (i32, i32, i64)>(sql).bind(from.saturating_mul(24)).bind(to.saturating_mul(24));
+        rows.fetch_all(&self.inner.readers).await.map_err(refused)
+    }
+
     /// Removes rows of the log from before a moment, in small transactions; answers how many.
     pub async fn sweep_requests(&self, before: Timestamp) -> Result<u64, StoreError> {
         let mut removed = 0;

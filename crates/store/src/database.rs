@@ -54,7 +54,7 @@ impl Database {
         if let Self::Sqlite { path } = self {
             return Ok(!path.exists());
         }
-        let readers = Source::new(self, limit)?.connect_readers(1).await?;
+        let readers = Source::new(self, limit)?.connect_readers(1)?;
         let fresh = crate::proofs::nothing_made(&readers).await;
         readers.close().await;
         fresh

@@ -15,6 +15,7 @@ pub fn page(ready: &Ready, data_dir: &Path) -> String {
     };
     say("SanaSend is ready.");
     say("");
+    say(&format!("  Dashboard      {}/admin/", ready.api));
     say(&format!("  API            {}/api/v1/", ready.api));
     say(&format!("  API document   {}/api/schema/", ready.api));
     if let Some(sandbox) = &ready.sandbox {

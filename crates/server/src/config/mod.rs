@@ -71,8 +71,9 @@ pub fn load(sources: Sources) -> Result<Loaded, Problems> {
     // The profile decides the defaults of the others, so it is looked at first; a bad one is named later.
     let profile = figment.extract_inner::<Profile>("profile").unwrap_or_default();
     let mut reader = Reader::new(figment);
-    let config = Config::read(&mut reader, profile);
+    let mut config = Config::read(&mut reader, profile);
     let (rows, problems) = reader.finish();
+    config.rows.clone_from(&rows);
     if problems.is_empty() { Ok(Loaded { config, rows }) } else { Err(Problems(problems)) }
 }
 
@@ -80,7 +81,8 @@ pub fn load(sources: Sources) -> Result<Loaded, Problems> {
 #[must_use]
 pub fn defaults(profile: Profile) -> Loaded {
     let mut reader = Reader::new(Figment::new());
-    let config = Config::read(&mut reader, profile);
+    let mut config = Config::read(&mut reader, profile);
     let (rows, _) = reader.finish();
+    config.rows.clone_from(&rows);
     Loaded { config, rows }
 }

@@ -21,7 +21,7 @@ pub const ENV_OF_THE_COMMAND_LINE: &[&str] =
 const ENV_OF_TESTS: &str = "SANASEND_TEST_";
 
 /// One setting as it is in force.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// Dotted name in the TOML file.
     pub path: String,

@@ -102,6 +102,10 @@ section! {
         access_token_minutes: u64 = 15, within 1..=1440;
         /// How long a login lasts without being refreshed, in days.
         refresh_token_days: u64 = 30, within 1..=365;
+        /// How long a login to the dashboard lasts, in hours, however much it is used.
+        dashboard_hours: u64 = 12, within 1..=720;
+        /// After how many minutes without a request a login to the dashboard ends.
+        dashboard_idle_minutes: u64 = 60, within 1..=43_200;
         /// Networks or addresses from which admins may log in and act as such. Empty: from everywhere.
         admin_ips: Vec<Cidr> = Vec::new();
         /// Wrong passwords or API keys that one address may send in a minute; more are answered 429.
@@ -370,6 +374,8 @@ pub struct Config {
     pub sandbox: SandboxSettings,
     /// The admin made at the first start.
     pub first_admin: FirstAdmin,
+    /// The same as rows, as they were read: name, value and source of each, secrets hidden.
+    pub rows: Vec<super::Row>,
 }
 
 impl Config {
@@ -394,6 +400,7 @@ impl Config {
             redis: Redis::read(reader, profile),
             sandbox: SandboxSettings::read(reader, profile),
             first_admin: FirstAdmin::read(reader, profile),
+            rows: Vec::new(),
         };
         super::check::whole(&config, reader);
         config

@@ -165,6 +165,8 @@ fn the_example_file_is_sound_with_every_line_taken_in() {
         .filter(|line| !line.ends_with("= \"\""))
         .fold(String::new(), |all, line| all + line + "\n");
     let loaded = from_text(&all, &[], &[]).unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(loaded.config, defaults(Profile::Development).config);
     assert!(loaded.rows.iter().filter(|row| row.source != "default").count() > 30);
+    // Values are compared; where they came from differs.
+    let values = |config: Config| Config { rows: Vec::new(), ..config };
+    assert_eq!(values(loaded.config), values(defaults(Profile::Development).config));
 }

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 /// Notes what a caller did to `target`.
 pub async fn note(app: &App, caller: &Caller, action: &'static str, target: String, detail: Value) {
-    note_as(app, Some(caller.id()), caller.ip, action, target, detail).await;
+    note_as(app, Some(caller.actor()), caller.ip, action, target, detail).await;
 }
 
 /// The same where there is no caller yet, as at a login.

@@ -32,6 +32,8 @@ pub struct Caller {
     pub login: Option<LoginId>,
     /// The caller's address, behind trusted proxies.
     pub ip: IpAddr,
+    /// The admin who acts for the user, where it is not the user itself.
+    pub acting: Option<UserId>,
     /// The request and its answer.
     exchange: Arc<Exchange>,
 }
@@ -46,7 +48,20 @@ impl Caller {
     /// Whether the user is an admin *and* came by login: keys never act as admin.
     #[must_use]
     pub fn acts_as_admin(&self) -> bool {
-        self.user.is_admin && self.login.is_some()
+        self.user.is_admin && self.login.is_some() && self.acting.is_none()
+    }
+
+    /// The same caller acting for another user: what that user owns is found, the limits are the user's, and the audit log
+    /// names who did it. `None` unless the caller is an admin by login.
+    #[must_use]
+    pub fn on_behalf_of(&self, user: User) -> Option<Self> {
+        self.acts_as_admin().then(|| Self { user: Arc::new(user), acting: Some(self.actor()), ..self.clone() })
+    }
+
+    /// Who does it: the admin where one acts for the user, else the user.
+    #[must_use]
+    pub fn actor(&self) -> UserId {
+        self.acting.unwrap_or(self.user.id)
     }
 
     /// Counts a message against the user's limit per minute. Every send calls it, before the message is accepted.
@@ -98,6 +113,22 @@ impl FromRequestParts<Arc<App>> for Caller {
 }
 
 impl Caller {
+    /// Who came to the dashboard with the cookie of a login.
+    ///
+    /// # Errors
+    /// `USER_INACTIVE`, `ADMIN_IP_NOT_ALLOWED`, `RATE_LIMITED`.
+    pub(crate) async fn by_cookie(app: &App, user: User, login: LoginId, exchange: Arc<Exchange>) -> Result<Self, ApiError> {
+        if !user.is_active {
+            return Err(ErrorCode::UserInactive.into());
+        }
+        if !admin_may_come_from(app, &user, exchange.address) {
+            return Err(ErrorCode::AdminIpNotAllowed.into());
+        }
+        let caller = Self { user: Arc::new(user), key: None, login: Some(login), ip: exchange.address, acting: None, exchange };
+        caller.count_request(app).await?;
+        Ok(caller)
+    }
+
     /// Counts a request against the user's limit, and against the key's own where there is one.
     async fn count_request(&self, app: &App) -> Result<(), ApiError> {
         let limits = &app.config.limits;
@@ -149,7 +180,7 @@ fn credential(headers: &HeaderMap) -> Result<Credential<'_>, ApiError> {
 async fn by_key(app: &App, key: &str, exchange: Arc<Exchange>) -> Result<Caller, ApiError> {
     let ip = exchange.address;
     let refusal = match app.auth.keys.check(&app.store, key, ip).await? {
-        Ok((user, key)) => return Ok(Caller { user, key: Some(key), login: None, ip, exchange }),
+        Ok((user, key)) => return Ok(Caller { user, key: Some(key), login: None, ip, acting: None, exchange }),
         Err(refusal) => refusal,
     };
     Err(match refusal {
@@ -176,7 +207,7 @@ async fn by_token(app: &App, token: &str, exchange: Arc<Exchange>) -> Result<Cal
     if !admin_may_come_from(app, &user, exchange.address) {
         return Err(ErrorCode::AdminIpNotAllowed.into());
     }
-    Ok(Caller { user: Arc::new(user), key: None, login: Some(claims.sid), ip: exchange.address, exchange })
+    Ok(Caller { user: Arc::new(user), key: None, login: Some(claims.sid), ip: exchange.address, acting: None, exchange })
 }
 
 /// Whether this user, if an admin, may act as one from this address.

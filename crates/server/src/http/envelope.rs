@@ -68,6 +68,11 @@ impl<T> Answer<T> {
         Self::with(StatusCode::ACCEPTED, message, data)
     }
 
+    /// What was asked for, without the envelope.
+    pub fn into_data(self) -> T {
+        self.body.data
+    }
+
     /// The HTTP status of the answer.
     pub fn status(&self) -> StatusCode {
         self.status

@@ -72,6 +72,7 @@ codes! {
     AdminRequired = "ADMIN_REQUIRED", 403, "Only an admin may do this.";
     AdminIpNotAllowed = "ADMIN_IP_NOT_ALLOWED", 403, "Admins may log in and act only from the networks in the setting `auth.admin_ips`.";
     HttpsRequired = "HTTPS_REQUIRED", 403, "This server is to be reached by HTTPS only; what was sent may have been read by others.";
+    CrossSite = "CROSS_SITE", 403, "The form was sent from a page of another site; nothing was changed.";
     LoginRequired = "LOGIN_REQUIRED", 403, "API keys may not do this; log in with a username and password.";
     UserInactive = "USER_INACTIVE", 403, "The user is deactivated.";
     NotFound = "NOT_FOUND", 404, "There is nothing here, or it is not yours.";

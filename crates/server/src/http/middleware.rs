@@ -10,6 +10,7 @@ use super::error::{ApiError, ErrorCode};
 use super::gate::Gate;
 use super::standing::Standings;
 use crate::app::App;
+use crate::dashboard;
 use crate::metrics::requests::Requests;
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, OriginalUri, Request, State};
 use axum::http::request::Parts;
@@ -84,7 +85,7 @@ enum Scheme {
 
 impl Exchange {
     /// Whether the caller reached the trusted proxy by HTTPS.
-    fn https(&self) -> bool {
+    pub(crate) fn https(&self) -> bool {
         self.proxied == Some(Scheme::Https)
     }
 
@@ -229,7 +230,7 @@ pub async fn around(State(front): State<Front>, mut request: Request, next: Next
         None => handle(&front, request, next).instrument(span.clone()).await,
     };
     if response.status().is_client_error() || response.status().is_server_error() {
-        response = in_envelope(response);
+        response = if dashboard::is_page(&path) { dashboard::trouble::as_page(response) } else { in_envelope(response) };
     }
     if !exchange.standings.are_known() {
         exchange.standings.note_requests(&app.limits.count(&[stranger(app, &exchange)]).await);
@@ -264,7 +265,7 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 /// `/api/v1/users` is served as `/api/v1/users/`: no redirect, whatever the method.
 fn add_slash(uri: &mut Uri) {
     let path = uri.path();
-    if path.ends_with('/') || !(path.starts_with("/api/") || path.starts_with("/health/")) {
+    if path.ends_with('/') || !(path.starts_with("/api/") || path.starts_with("/health/") || dashboard::is_page(path)) {
         return;
     }
     let mut mended = format!("{path}/");
@@ -437,7 +438,10 @@ mod tests {
             ("/api/v1/users/", "/api/v1/users/"),
             ("/api/v1/users?page=2", "/api/v1/users/?page=2"),
             ("/health/live", "/health/live/"),
-            ("/admin/app.css", "/admin/app.css"),
+            ("/admin", "/admin/"),
+            ("/admin/users?page=2", "/admin/users/?page=2"),
+            ("/admin/assets/app.css", "/admin/assets/app.css"),
+            ("/administration", "/administration"),
             ("/", "/"),
         ];
         for (from, to) in table {

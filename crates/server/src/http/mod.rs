@@ -48,6 +48,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(openapi::routes())
         .merge(docs::routes())
         .merge(metrics::routes())
+        .merge(crate::dashboard::routes(&app))
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::new(ErrorCode::MethodNotAllowed))
         .with_state(app.clone());

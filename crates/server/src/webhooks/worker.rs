@@ -32,7 +32,8 @@ impl Worker for Deliver {
 
     fn at_once_per_owner(&self) -> usize {
         let options = self.0.inner.options;
-        (options.at_once / USERS).max(options.at_once_per_endpoint).max(1)
+        // One receiver that hangs must leave places to the others of its own user too.
+        (options.at_once / USERS).max(2 * options.at_once_per_endpoint).max(1)
     }
 
     fn lease(&self) -> Duration {

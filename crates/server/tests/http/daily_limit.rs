@@ -26,7 +26,7 @@ async fn send(account: &Account, friend: &str) -> Reply {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_refusal_says_which_limit_and_how_long_it_lasts() {
-    let (account, friend) = limited(3).await;
+    let (account, friend) = Box::pin(limited(3)).await;
     account.world.clock.stop();
     for _ in 0..3 {
         let taken = send(&account, &friend).await;
@@ -59,7 +59,7 @@ const ONE_PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_gets_exactly_the_limit_and_a_restart_gives_nothing_back() {
-    let (account, friend) = limited(20).await;
+    let (account, friend) = Box::pin(limited(20)).await;
     account.world.clock.stop();
     let answers = futures::future::join_all((0..60).map(|_| send(&account, &friend))).await;
     let with = |status: u16| answers.iter().filter(|reply| reply.status == status).count();

@@ -11,6 +11,7 @@ mod audit;
 mod auth;
 mod contract;
 mod daily_limit;
+mod dashboard;
 mod docs;
 mod events;
 mod gate;

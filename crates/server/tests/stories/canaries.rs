@@ -109,7 +109,7 @@ impl Caller {
     }
 }
 
-const ADMIN_PASSWORD: &str = "canary admin password 71";
+const ADMIN_PASSWORD: &str = "canary of who runs it 71";
 const METRICS_TOKEN: &str = "canary-metrics-token-72";
 /// Which secrets are shown once, in the answer that makes them.
 const SHOWN_ONCE: &[Place] = &[Place::Answer];
@@ -133,6 +133,7 @@ async fn no_secret_is_anywhere_but_where_it_belongs() {
     let settings = settings.map(|(name, value)| (name, value.to_owned())).into();
     let mut split = Split::start_in(Database::of_this_story().await, settings).await;
     let base = split.process().ready["api"].as_str().expect("api").to_owned();
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
     let mut caller = Caller { http, base, witness: Witness::default() };
     caller.witness.must_not_hear("the admin's password", ADMIN_PASSWORD);
@@ -345,7 +346,6 @@ async fn reports(caller: &mut Caller, admin: &str) {
         "/api/v1/users/",
         "/api/v1/api-keys/",
         "/api/v1/health/",
-        "/api/schema/",
     ] {
         caller.report(path, admin).await;
     }

@@ -81,7 +81,7 @@ impl Source {
     }
 
     /// The connections that read.
-    pub(crate) async fn connect_readers(&self, count: u32) -> Result<Pool, StoreError> {
+    pub(crate) fn connect_readers(&self, count: u32) -> Result<Pool, StoreError> {
         match self {
             Self::Sqlite(path) => sqlite::connect_readers(path, count),
             Self::Postgres(address) => Ok(Pool::Postgres(Arc::new(address.readers(count)))),

@@ -219,7 +219,7 @@ fn ask<T>(
 
 impl ToSql for Value {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        fn or_null<'v>(value: Option<ValueRef<'v>>) -> ToSqlOutput<'v> {
+        fn or_null(value: Option<ValueRef<'_>>) -> ToSqlOutput<'_> {
             value.map_or_else(|| ToSqlOutput::from(Null), ToSqlOutput::Borrowed)
         }
         Ok(match self {
@@ -257,7 +257,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let readers = readers(folder.path());
         let all = query_as::<_, (i64, Option<String>)>("SELECT a, b FROM t WHERE a < ? ORDER BY a").bind(9_i64);
-        assert_eq!(readers.all(all.inner()).await.expect("rows"), [(1, Some("one".to_owned())), (2, None::<String>)]);
+        assert_eq!(
+            readers.all::<(i64, Option<String>)>(all.inner()).await.expect("rows"),
+            [(1, Some("one".to_owned())), (2, None::<String>)]
+        );
         assert_eq!(readers.count_rows(query("SELECT * FROM t")).await.expect("rows"), 2);
         let wrong = query_as::<_, (i64,)>("SELECT b FROM t");
         assert!(matches!(readers.first::<(i64,)>(wrong.inner()).await, Err(sqlx::Error::ColumnDecode { .. })));

@@ -162,6 +162,18 @@ impl DbRow<'_> {
         }
     }
 
+    /// The column of this name, looked for in the answer: for what a join adds to the fields of a struct.
+    pub(crate) fn named<T: Column>(self, name: &str) -> Result<T, sqlx::Error> {
+        match self {
+            Self::File(row, _) => {
+                let index = row.as_ref().column_index(name).map_err(|_| sqlx::Error::ColumnNotFound(name.to_owned()))?;
+                cell(row, index)
+            }
+            Self::Sqlite(row) => row.try_get(name),
+            Self::Postgres(row) => row.try_get(name),
+        }
+    }
+
     /// The column of this name, which is the field of this number of its struct.
     pub(crate) fn get<T: Column>(self, field: usize, name: &str) -> Result<T, sqlx::Error> {
         match self {

@@ -98,12 +98,11 @@ async fn due_heads(tx: &mut Tx, claim: &Claim, mut known: Option<Vec<Head>>) -> 
     let sql = "SELECT seq, message_id, session_id, chat, phase, expires_at FROM outbox \
                WHERE session_id = ? AND head AND due_at <= ? ORDER BY seq LIMIT ?";
     loop {
-        let mut heads = match known.take() {
-            Some(heads) => heads,
-            None => {
-                let heads = query_as::<_, Head>(sql).bind(claim.session_id.0).bind(claim.now.0).bind(claim.most());
-                heads.fetch_all(&mut tx.conn).await.map_err(refused)?
-            }
+        let mut heads = if let Some(heads) = known.take() {
+            heads
+        } else {
+            let heads = query_as::<_, Head>(sql).bind(claim.session_id.0).bind(claim.now.0).bind(claim.most());
+            heads.fetch_all(&mut tx.conn).await.map_err(refused)?
         };
         heads.sort_unstable_by_key(|head| head.seq);
         heads.retain(|head| claim.is_free(head));

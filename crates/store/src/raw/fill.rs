@@ -54,7 +54,7 @@ pub async fn fill(database: &Database, rows: i64, now: i64, progress: impl Fn(i6
             let insert = query(AssertSqlSafe(sql.clone())).bind(from).bind(to).bind(user).bind(session).bind(begin).bind(STEP);
             insert.execute(&mut conn).await.map_err(refused)?;
         }
-        conn.commit(None).await.map_err(refused)?;
+        conn.commit(None, false).await.map_err(refused)?;
         progress(to);
         from = to + 1;
     }

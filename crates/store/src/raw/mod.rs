@@ -73,7 +73,7 @@ async fn insert(conn: &mut Conn, rows: usize, time: Duration) -> Result<f64, sql
 /// # Errors
 /// `Unavailable` with what the database said.
 pub async fn measure_lists(database: &Database, time: Duration) -> Result<f64, StoreError> {
-    let readers = Source::new(database, PATIENCE)?.connect_readers(1).await?;
+    let readers = Source::new(database, PATIENCE)?.connect_readers(1)?;
     let user: Option<Uuid> = query_scalar("SELECT user_id FROM messages LIMIT 1").fetch_optional(&readers).await.map_err(refused)?;
     let sql = "SELECT * FROM messages WHERE user_id = ? ORDER BY created_at DESC, seq DESC LIMIT 20";
     let started = Instant::now();
@@ -91,7 +91,7 @@ pub async fn measure_lists(database: &Database, time: Duration) -> Result<f64, S
 /// # Errors
 /// `Unavailable` with what the database said.
 pub async fn count_messages(database: &Database) -> Result<u64, StoreError> {
-    let readers = Source::new(database, PATIENCE)?.connect_readers(1).await?;
+    let readers = Source::new(database, PATIENCE)?.connect_readers(1)?;
     let count = query_scalar::<_, i64>("SELECT COUNT(*) FROM messages").fetch_one(&readers).await.map_err(refused);
     readers.close().await;
     Ok(u64::try_from(count?).unwrap_or(0))

@@ -179,18 +179,20 @@ struct Told {
 }
 
 impl FromRow for Told {
+    const FIELDS: &'static [&'static str] = DeliveryRow::FIELDS;
+
     fn from_row(row: DbRow<'_>) -> Result<Self, sqlx::Error> {
-        let kept = row.get::<Option<String>>("data")?;
+        let kept = row.named::<Option<String>>("data")?;
         let event = kept.map(|data| {
             Ok::<_, sqlx::Error>(event::Model {
-                seq: row.get("event_seq")?,
-                id: row.get("event_id")?,
-                user_id: row.get("user_id")?,
-                session_id: row.get("session_id")?,
-                kind: row.get("kind")?,
-                message_id: row.get("message_id")?,
+                seq: row.named("event_seq")?,
+                id: row.named("event_id")?,
+                user_id: row.named("user_id")?,
+                session_id: row.named("session_id")?,
+                kind: row.named("kind")?,
+                message_id: row.named("message_id")?,
                 data,
-                at: row.get("at")?,
+                at: row.named("at")?,
             })
         });
         Ok(Self { delivery: DeliveryRow::from_row(row)?, event: event.transpose()? })
@@ -204,7 +206,9 @@ struct To {
 }
 
 impl FromRow for To {
+    const FIELDS: &'static [&'static str] = EndpointRow::FIELDS;
+
     fn from_row(row: DbRow<'_>) -> Result<Self, sqlx::Error> {
-        Ok(Self { endpoint: EndpointRow::from_row(row)?, user_is_active: row.get("user_is_active")? })
+        Ok(Self { endpoint: EndpointRow::from_row(row)?, user_is_active: row.named("user_is_active")? })
     }
 }

@@ -328,7 +328,7 @@ async fn a_redis_that_is_not_there_stops_nobody() {
 
 #[test]
 fn addresses_of_redis_are_checked_and_never_repeated() {
-    for wrong in ["", "http://secret@host", "rediss://secret@host:6379/0", "redis://:secret@host:port", "unix:///secret"] {
+    for wrong in ["", "http://secret@host", "redis://:secret@host:port", "unix:///secret"] {
         let why = Remote::check_url(wrong).expect_err(wrong);
         assert!(!why.contains("secret"), "{why}");
     }

@@ -67,6 +67,7 @@ macro_rules! on {
                     a_refresh_token_used_twice_ends_the_family,
                     of_two_refreshes_at_once_one_is_a_reuse,
                     expired_and_revoked_logins_are_dead,
+                    a_cookie_is_good_while_it_is_used_and_its_login_lives,
                     audit_entries_are_added,
                 ],
                 audit: [

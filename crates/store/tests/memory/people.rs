@@ -4,8 +4,8 @@ use crate::world::{ANNA, Backend, START, World};
 use futures::future::join_all;
 use sanasend_model::{ApiKeyId, LoginId, Scope, Timestamp, UserId};
 use sanasend_store::{
-    ApiKeyFilter, AuditEntry, MessageFilter, NewApiKey, NewLogin, NewUser, Page, Rotation, SignalChange, SignalKind, StoreError, Updated,
-    UserFilter, UserPatch,
+    ApiKeyFilter, AuditEntry, MessageFilter, NewApiKey, NewCookie, NewLogin, NewUser, Page, Rotation, SignalChange, SignalKind, StoreError,
+    Updated, UserFilter, UserPatch,
 };
 use std::time::Duration;
 
@@ -223,4 +223,36 @@ pub async fn audit_entries_are_added<B: Backend>(w: World<B>) {
         w.store.audit(entry).await.expect("written");
     }
     assert_eq!(w.ask("SELECT COUNT(*) FROM audit_log WHERE action = 'user.deactivated'").await, 2);
+}
+
+pub async fn a_cookie_is_good_while_it_is_used_and_its_login_lives<B: Backend>(w: World<B>) {
+    let user = w.user("anna").await;
+    let idle = Duration::from_mins(1);
+    let new = |number: u8| NewCookie {
+        id: LoginId::new(&*w.clock),
+        user_id: user.id,
+        digest: [number; 32],
+        expires_at: START.plus(Duration::from_secs(150)),
+        user_agent: Some("a browser".into()),
+        ip: Some("192.0.2.7".parse().expect("an address")),
+    };
+    let (used, unused, ended) = (new(1), new(2), new(3));
+    for cookie in [&used, &unused, &ended] {
+        w.store.create_cookie(cookie.clone()).await.expect("a cookie");
+    }
+    let found = w.store.cookie([1; 32], idle).await.expect("read").expect("good");
+    assert_eq!((found.login, found.user, found.seen_at), (used.id, user.clone(), START));
+    assert_eq!(w.store.cookie([9; 32], idle).await, Ok(None), "nobody's");
+    w.store.revoke_login(ended.id).await.expect("ended");
+    assert_eq!(w.store.cookie([3; 32], idle).await, Ok(None), "logged out");
+    w.clock.advance(Duration::from_secs(50));
+    w.store.touch_cookie([1; 32]).await.expect("noted");
+    w.clock.advance(Duration::from_secs(50));
+    assert!(w.store.cookie([1; 32], idle).await.expect("read").is_some(), "used a while ago");
+    assert_eq!(w.store.cookie([2; 32], idle).await, Ok(None), "not used for long");
+    w.store.touch_cookie([1; 32]).await.expect("noted");
+    w.clock.advance(Duration::from_secs(50));
+    assert_eq!(w.store.cookie([1; 32], idle).await, Ok(None), "its end is its end");
+    assert_eq!(w.store.delete_expired_logins(START.plus(Duration::from_secs(150))).await, Ok(3));
+    assert_eq!(w.ask("SELECT COUNT(*) FROM cookies").await, 0);
 }

@@ -94,7 +94,8 @@ pub async fn a_message_and_its_deliveries_are_one_write<B: Backend>(w: World<B>)
     assert_eq!(jobs(&w).await, 3);
     let jobs = w.store.list_jobs(&JobFilter::default(), Page::default()).await.expect("read").results;
     assert!(jobs.iter().all(|job| job.lane == jobs[0].lane && job.lane.is_some()), "one chat, one lane");
-    assert!(jobs.iter().all(|job| job.bundle == Some(webhook.id.to_string())));
+    let bundle = format!("{}/{}", account.user, webhook.id);
+    assert!(jobs.iter().all(|job| job.bundle.as_deref() == Some(bundle.as_str())), "{bundle}");
 }
 
 pub async fn what_became_of_a_delivery_is_kept<B: Backend>(w: World<B>) {

@@ -99,21 +99,21 @@ struct AuditPage {
 
 /// What the check of the log found.
 #[derive(Debug, Serialize, ToSchema)]
-struct AuditVerdict {
+pub(crate) struct AuditVerdict {
     /// Whether every entry is as it was written, and none is missing.
     #[schema(example = true)]
-    intact: bool,
+    pub(crate) intact: bool,
     /// Entries that are sound.
     #[schema(example = 17)]
-    entries: u64,
+    pub(crate) entries: u64,
     /// Place and MAC of the last entry. Kept elsewhere it proves later, with `sanasend audit verify --expect`, that nothing
     /// before it was taken away. Null when the log is broken.
     #[schema(example = "17:9f2c")]
-    head: Option<String>,
+    pub(crate) head: Option<String>,
     /// Place of the first entry that is not as it was written.
-    first_broken: Option<i64>,
+    pub(crate) first_broken: Option<i64>,
     /// What is wrong with it.
-    why: Option<String>,
+    pub(crate) why: Option<String>,
 }
 
 /// List the audit log
@@ -155,7 +155,7 @@ async fn list_audit_entries(
 #[utoipa::path(get, path = "/audit/verify/", tag = "audit",
     responses((status = 200, description = "What was found.", body = Success<AuditVerdict>)),
     extensions(("x-admin" = json!(true))))]
-async fn verify_audit_log(State(app): State<Arc<App>>, _: Caller) -> Result<Answer<AuditVerdict>, ApiError> {
+pub(crate) async fn verify_audit_log(State(app): State<Arc<App>>, _: Caller) -> Result<Answer<AuditVerdict>, ApiError> {
     let mut check = AuditCheck::default();
     loop {
         match app.store.check_audit(&mut check).await? {

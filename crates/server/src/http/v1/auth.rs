@@ -113,25 +113,7 @@ async fn create_login(
     headers: HeaderMap,
     Json(credentials): Json<Credentials>,
 ) -> Result<Answer<LoggedIn>, ApiError> {
-    let ip = exchange.address;
-    let username = credentials.username.trim().to_lowercase();
-    let attempt = app.limits.begin_guess(&username, ip).await.map_err(too_many)?;
-    let (user, hash) = app.store.user_credentials(&username).await?.unzip();
-    // Longer than any password can be: not worth hashing, but it takes as long as any other wrong one.
-    let sound = credentials.password.chars().count() <= user::MAX_PASSWORD_CHARS;
-    let is_right = app.auth.passwords.verify(credentials.password, hash.filter(|_| sound)).await?;
-    // People type passwords into the wrong field: a name that nobody has is not written down.
-    let shown = user.as_ref().map_or_else(|| "that nobody has".to_owned(), |user| user.username.clone());
-    let Some(user) = user.filter(|_| is_right) else {
-        audit::note_as(&app, None, ip, "login.refused", format!("username {shown}"), json!({})).await;
-        note_lock(&app, &attempt, None, ip, &shown).await;
-        return Err(ErrorCode::InvalidCredentials.into());
-    };
-    app.limits.forgive_guess(attempt).await;
-    if !user.is_active {
-        return Err(ErrorCode::UserInactive.into());
-    }
-    expect_admins_place(&app, &user, ip).await?;
+    let user = check_credentials(&app, exchange.address, &credentials.username, credentials.password).await?;
     let pair = begin_login(&app, &user, &exchange, &headers).await?;
     Ok(Answer::ok("Logged in.", LoggedIn::new(pair, &user)))
 }
@@ -218,40 +200,80 @@ async fn change_password(
     headers: HeaderMap,
     Json(change): Json<PasswordChange>,
 ) -> Result<Answer<LoggedIn>, ApiError> {
+    let user = replace_password(&app, &caller, change.current_password, change.new_password).await?;
+    let pair = begin_login(&app, &user, &exchange, &headers).await?;
+    Ok(Answer::ok("The password was changed.", LoggedIn::new(pair, &user)))
+}
+
+/// The user of a name and password that may log in from `ip`: for tokens and for the dashboard's cookies alike.
+///
+/// # Errors
+/// `RATE_LIMITED`, `INVALID_CREDENTIALS`, `USER_INACTIVE`, `ADMIN_IP_NOT_ALLOWED`.
+pub(crate) async fn check_credentials(app: &App, ip: IpAddr, username: &str, password: String) -> Result<User, ApiError> {
+    let username = username.trim().to_lowercase();
+    let attempt = app.limits.begin_guess(&username, ip).await.map_err(too_many)?;
+    let (user, hash) = app.store.user_credentials(&username).await?.unzip();
+    // Longer than any password can be: not worth hashing, but it takes as long as any other wrong one.
+    let sound = password.chars().count() <= user::MAX_PASSWORD_CHARS;
+    let is_right = app.auth.passwords.verify(password, hash.filter(|_| sound)).await?;
+    // People type passwords into the wrong field: a name that nobody has is not written down.
+    let shown = user.as_ref().map_or_else(|| "that nobody has".to_owned(), |user| user.username.clone());
+    let Some(user) = user.filter(|_| is_right) else {
+        audit::note_as(app, None, ip, "login.refused", format!("username {shown}"), json!({})).await;
+        note_lock(app, &attempt, None, ip, &shown).await;
+        return Err(ErrorCode::InvalidCredentials.into());
+    };
+    app.limits.forgive_guess(attempt).await;
+    if !user.is_active {
+        return Err(ErrorCode::UserInactive.into());
+    }
+    expect_admins_place(app, &user, ip).await?;
+    Ok(user)
+}
+
+/// Gives a caller another password and ends all its logins.
+///
+/// # Errors
+/// `VALIDATION_ERROR` on `current_password` or `new_password`, `RATE_LIMITED`.
+pub(crate) async fn replace_password(app: &App, caller: &Caller, current: String, new: String) -> Result<User, ApiError> {
     let name = &caller.user.username;
-    user::password(&change.new_password, name).map_err(|refused| ApiError::field("new_password", refused.message))?;
+    user::password(&new, name).map_err(|refused| ApiError::field("new_password", refused.message))?;
     let attempt = app.limits.begin_guess(name, caller.ip).await.map_err(too_many)?;
     let hash = app.store.user_credentials(name).await?.map(|(_, hash)| hash);
-    if !app.auth.passwords.verify(change.current_password, hash).await? {
-        note_lock(&app, &attempt, Some(caller.id()), caller.ip, name).await;
+    if !app.auth.passwords.verify(current, hash).await? {
+        note_lock(app, &attempt, Some(caller.id()), caller.ip, name).await;
         return Err(ApiError::field("current_password", "is wrong"));
     }
     app.limits.forgive_guess(attempt).await;
-    let patch = UserPatch { password_hash: Some(app.auth.passwords.hash(change.new_password).await?), ..UserPatch::default() };
+    let patch = UserPatch { password_hash: Some(app.auth.passwords.hash(new).await?), ..UserPatch::default() };
     let Updated::Done(user) = app.store.update_user(caller.id(), patch).await? else {
         return Err(ErrorCode::InvalidToken.into());
     };
     app.store.revoke_logins_of(user.id).await?;
-    audit::note(&app, &caller, "user.password_changed", format!("user {}", user.id), json!({})).await;
-    let pair = begin_login(&app, &user, &exchange, &headers).await?;
-    Ok(Answer::ok("The password was changed.", LoggedIn::new(pair, &user)))
+    audit::note(app, caller, "user.password_changed", format!("user {}", user.id), json!({})).await;
+    Ok(user)
 }
 
 async fn begin_login(app: &App, user: &User, exchange: &Exchange, headers: &HeaderMap) -> Result<Pair, ApiError> {
     let id = LoginId::new(&*app.clock);
     let pair = app.auth.tokens.issue(user.id, id);
-    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
     let new = NewLogin {
         id,
         user_id: user.id,
         refresh_digest: pair.refresh_digest,
         expires_at: pair.refresh_expires_at,
-        user_agent: agent.map(|agent| agent.chars().take(LONGEST_USER_AGENT).collect()),
+        user_agent: user_agent(headers),
         ip: Some(exchange.address),
     };
     app.store.create_login(new).await?;
     audit::note_as(app, Some(user.id), exchange.address, "login.created", format!("login {id}"), json!({})).await;
     Ok(pair)
+}
+
+/// The browser or program, as it calls itself.
+pub(crate) fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    agent.map(|agent| agent.chars().take(LONGEST_USER_AGENT).collect())
 }
 
 /// Refuses an admin who comes from elsewhere than admins may.

@@ -61,7 +61,7 @@ impl Drop for Slot {
 }
 
 /// Whether who opened a stream may still read it. A store that is down is no reason to cut it.
-pub(super) async fn may_go_on(app: &App, caller: &Caller) -> bool {
+pub(crate) async fn may_go_on(app: &App, caller: &Caller) -> bool {
     let active = app.store.user(caller.id()).await.map_or(true, |user| user.is_some_and(|user| user.is_active));
     let key = match &caller.key {
         None => true,

@@ -113,7 +113,7 @@ async fn answer(State(shelf): State<Arc<Mutex<Shelf>>>, request: Request) -> Res
     let Some(name) = parts.uri.path().strip_prefix('/').and_then(|path| path.strip_prefix(BUCKET)) else {
         return refuse(StatusCode::NOT_FOUND, "NoSuchBucket");
     };
-    let name = name.trim_start_matches('/').to_owned();
+    let name = decoded(name.trim_start_matches('/'));
     let (word, answer) = shelf.answer(&parts.method, &name, (&query, &parts.headers), body);
     *shelf.asked.entry(word).or_default() += 1;
     answer
@@ -141,6 +141,7 @@ impl Shelf {
                 self.objects.insert(name.to_owned(), body);
                 ("put", [(header::ETAG, tag)].into_response())
             }
+            ("POST", None) if query.contains_key("delete") => ("delete", self.delete(&body)),
             ("POST", None) if query.contains_key("uploads") => {
                 let id = format!("upload-{}", self.uploads.len() + 1);
                 self.uploads.insert(id.clone(), BTreeMap::new());
@@ -159,6 +160,17 @@ impl Shelf {
             }
             _ => ("strange", refuse(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed")),
         }
+    }
+
+    /// Removes what a list of names tells.
+    fn delete(&mut self, body: &[u8]) -> Response {
+        let list = String::from_utf8_lossy(body);
+        let mut removed = String::new();
+        for name in list.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next()) {
+            self.objects.remove(name);
+            let _ = write!(removed, "<Deleted><Key>{name}</Key></Deleted>");
+        }
+        xml(&format!("<DeleteResult>{removed}</DeleteResult>"))
     }
 
     fn get(&self, name: &str, headers: &HeaderMap) -> (&'static str, Response) {
@@ -251,7 +263,15 @@ fn is_signed(parts: &axum::http::request::Parts, body: &[u8]) -> Result<(), &'st
     if hex::encode(keyed(&key, &to_sign)) == signature { Ok(()) } else { Err("SignatureDoesNotMatch") }
 }
 
-/// A pair of a query as it is signed: with its sign even where it has no value.
+/// The name of an object as it stands in the path of an address.
+fn decoded(path: &str) -> String {
+    // A plus is a plus in a path, where it would be a space in a form.
+    let form = format!("name={}", path.replace('+', "%2B"));
+    form_urlencoded::parse(form.as_bytes()).map(|(_, name)| name.into_owned()).next().unwrap_or_default()
+}
+
+/// A pair of a query as it is signed: with its sign even where it has no value, and a space as `%20`.
 fn whole(pair: &str) -> String {
-    if pair.contains('=') { pair.to_owned() } else { format!("{pair}=") }
+    let pair = pair.replace('+', "%20");
+    if pair.contains('=') { pair } else { format!("{pair}=") }
 }

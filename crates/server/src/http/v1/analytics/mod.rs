@@ -1,7 +1,7 @@
 //! Analytics, for admins: what users used, which requests came, and the first look at everything.
 
 mod api_logs;
-mod overview;
+pub(crate) mod overview;
 mod usage_stats;
 
 use crate::app::App;

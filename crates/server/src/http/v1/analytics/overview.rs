@@ -29,131 +29,136 @@ pub(super) struct GetOverview {
 
 /// Users.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct UsersView {
+pub(crate) struct UsersView {
     /// All.
     #[schema(example = 12)]
-    total: u64,
+    pub total: u64,
     /// Those that are not deactivated.
     #[schema(example = 11)]
-    active: u64,
+    pub active: u64,
 }
 
 /// Sessions.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct SessionsView {
+pub(crate) struct SessionsView {
     /// All.
     #[schema(example = 14)]
-    total: u64,
+    pub total: u64,
     /// How many there are in each status.
     #[schema(example = json!({"connected": 12, "disconnected": 2}))]
-    by_status: BTreeMap<&'static str, u64>,
+    pub by_status: BTreeMap<&'static str, u64>,
 }
 
 /// Messages of a time.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(super) struct MessageFigures {
+pub(crate) struct MessageFigures {
     /// Handed in.
     #[schema(example = 120)]
-    accepted: i64,
+    pub accepted: i64,
     /// Taken by WhatsApp.
     #[schema(example = 118)]
-    sent: i64,
+    pub sent: i64,
     /// Come in.
     #[schema(example = 35)]
-    received: i64,
+    pub received: i64,
     /// Failed.
     #[schema(example = 2)]
-    failed: i64,
+    pub failed: i64,
 }
 
 /// Messages today and yesterday.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct MessagesView {
+pub(crate) struct MessagesView {
     /// Today (UTC) until now.
-    today: MessageFigures,
+    pub today: MessageFigures,
     /// All of yesterday.
-    yesterday: MessageFigures,
+    pub yesterday: MessageFigures,
     /// Sent today in percent of what was sent or failed; null without any.
     #[schema(example = 98.3)]
-    success_rate: Option<f64>,
+    pub success_rate: Option<f64>,
     /// Accepted today against yesterday at this time of the day, in percent; null when there were none then.
     #[schema(example = 12.5)]
-    trend: Option<f64>,
+    pub trend: Option<f64>,
 }
 
 /// How long requests took.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct LatencyView {
+pub(crate) struct LatencyView {
     /// Half of them took at most this many milliseconds.
     #[schema(example = 1.5)]
-    p50: Option<f64>,
+    pub p50: Option<f64>,
     /// 95 of 100 took at most this many.
     #[schema(example = 8.2)]
-    p95: Option<f64>,
+    pub p95: Option<f64>,
 }
 
 /// Requests to the API today and yesterday.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct RequestsView {
+pub(crate) struct RequestsView {
     /// Today (UTC) until now.
     #[schema(example = 5120)]
-    today: i64,
+    pub today: i64,
     /// All of yesterday.
     #[schema(example = 9800)]
-    yesterday: i64,
+    pub yesterday: i64,
     /// Today's that were refused (4xx).
     #[schema(example = 40)]
-    refused: i64,
+    pub refused: i64,
     /// Today's that failed (5xx).
     #[schema(example = 1)]
-    failed: i64,
+    pub failed: i64,
     /// Today's that did not fail, in percent; null without any.
     #[schema(example = 99.9)]
-    success_rate: Option<f64>,
+    pub success_rate: Option<f64>,
     /// Today against yesterday at this time of the day, in percent; null when there were none then.
     #[schema(example = -4.2)]
-    trend: Option<f64>,
+    pub trend: Option<f64>,
     /// How long today's took, within a quarter.
-    latency_ms: LatencyView,
+    pub latency_ms: LatencyView,
     /// Requests that this node counted but did not log, since it started.
     #[schema(example = 0)]
-    not_logged: u64,
+    pub not_logged: u64,
 }
 
 /// A bar of a chart.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct BarView {
+pub(crate) struct BarView {
     /// Its beginning.
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    pub at: Timestamp,
     /// Messages.
-    messages: MessageFigures,
+    pub messages: MessageFigures,
     /// Requests.
     #[schema(example = 210)]
-    requests: i64,
+    pub requests: i64,
+    /// Requests that were refused (4xx).
+    #[schema(example = 4)]
+    pub requests_refused: i64,
     /// Requests that failed (5xx).
     #[schema(example = 0)]
-    requests_failed: i64,
+    pub requests_failed: i64,
+    /// How long requests took, within a quarter.
+    pub latency_ms: LatencyView,
 }
 
 /// The overview.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct OverviewView {
+pub(crate) struct OverviewView {
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
+    pub at: Timestamp,
     /// Users.
-    users: UsersView,
+    pub users: UsersView,
     /// Sessions.
-    sessions: SessionsView,
+    pub sessions: SessionsView,
     /// Messages.
-    messages: MessagesView,
+    pub messages: MessagesView,
     /// Requests.
-    requests: RequestsView,
+    pub requests: RequestsView,
     /// The last 24 hours, the present one last.
-    hours: Vec<BarView>,
+    pub hours: Vec<BarView>,
     /// The last days, today last.
-    days: Vec<BarView>,
+    pub days: Vec<BarView>,
 }
 
 /// Get the overview
@@ -172,19 +177,26 @@ pub(super) async fn get_overview(
     if !(1..=90).contains(&days) {
         return Err(ApiError::field("days", "must be from 1 to 90"));
     }
+    Ok(Answer::ok("The overview.", read(&app, days).await?))
+}
+
+/// The overview, with so many days in its chart by day.
+///
+/// # Errors
+/// The store's.
+pub(crate) async fn read(app: &App, days: i32) -> Result<OverviewView, StoreError> {
     let now = app.clock.now();
-    let counted = Counted::read(&app, now).await?;
+    let counted = Counted::read(app, now).await?;
     let users = app.store.user_counts().await?;
-    let view = OverviewView {
+    Ok(OverviewView {
         at: now,
         users: UsersView { total: users.total, active: users.active },
-        sessions: sessions(&app).await?,
+        sessions: sessions(app).await?,
         messages: counted.messages(),
         requests: counted.requests(app.api_log.left_out()),
         hours: counted.hours(),
-        days: by_day(&app, now.day() + 1 - days, now.day() + 1).await?,
-    };
-    Ok(Answer::ok("The overview.", view))
+        days: by_day(app, now.day() + 1 - days, now.day() + 1).await?,
+    })
 }
 
 async fn sessions(app: &App) -> Result<SessionsView, StoreError> {
@@ -253,21 +265,13 @@ impl Counted {
             failed,
             success_rate: percent(all - failed, all),
             trend: trend(all, self.yesterday_by_now(|hours| self.requests_of(hours, |_| true))),
-            latency_ms: self.latency(),
+            latency_ms: self.latency(midnight..midnight + 24),
             not_logged,
         }
     }
 
-    fn latency(&self) -> LatencyView {
-        let mut steps: BTreeMap<i32, i64> = BTreeMap::new();
-        for row in self.requests.iter().filter(|row| row.hour >= self.midnight()) {
-            *steps.entry(row.step).or_default() += row.requests;
-        }
-        let steps: Vec<(i32, i64)> = steps.into_iter().collect();
-        let ms = |quantile| {
-            latency::quantile(&steps, quantile).map(|micros| round(float(i64::try_from(micros).unwrap_or(i64::MAX)) / 1000.0, 1000.0))
-        };
-        LatencyView { p50: ms(0.5), p95: ms(0.95) }
+    fn latency(&self, hours: std::ops::Range<i32>) -> LatencyView {
+        latency(self.requests.iter().filter(|row| hours.contains(&row.hour)).map(|row| (row.step, row.requests)))
     }
 
     fn hours(&self) -> Vec<BarView> {
@@ -276,24 +280,45 @@ impl Counted {
             at: Timestamp::of_hour(hour),
             messages: figures(self.messages_of(hour..hour + 1)),
             requests: self.requests_of(hour..hour + 1, |_| true),
+            requests_refused: self.requests_of(hour..hour + 1, |class| class == 4),
             requests_failed: self.requests_of(hour..hour + 1, |class| class == 5),
+            latency_ms: self.latency(hour..hour + 1),
         };
         (last + 1 - HOURS..=last).map(bar).collect()
     }
 }
 
+/// Quantiles of requests, given as steps of latency and how many took each.
+fn latency(counted: impl Iterator<Item = (i32, i64)>) -> LatencyView {
+    let mut steps: BTreeMap<i32, i64> = BTreeMap::new();
+    for (step, requests) in counted {
+        *steps.entry(step).or_default() += requests;
+    }
+    let steps: Vec<(i32, i64)> = steps.into_iter().collect();
+    let ms = |quantile| {
+        latency::quantile(&steps, quantile).map(|micros| round(float(i64::try_from(micros).unwrap_or(i64::MAX)) / 1000.0, 1000.0))
+    };
+    LatencyView { p50: ms(0.5), p95: ms(0.95) }
+}
+
 async fn by_day(app: &App, from: i32, to: i32) -> Result<Vec<BarView>, StoreError> {
     let messages: BTreeMap<i32, Usage> = app.store.usage_of_all(from, to).await?.into_iter().collect();
-    let mut requests: BTreeMap<i32, (i64, i64)> = BTreeMap::new();
+    let mut requests: BTreeMap<i32, [i64; 3]> = BTreeMap::new();
     for (day, class, count) in app.store.request_days(from, to).await? {
-        let (all, failed) = requests.entry(day).or_default();
+        let [all, refused, failed] = requests.entry(day).or_default();
         *all += count;
+        *refused += if class == 4 { count } else { 0 };
         *failed += if class == 5 { count } else { 0 };
     }
+    let mut steps: BTreeMap<i32, Vec<(i32, i64)>> = BTreeMap::new();
+    for (day, step, count) in app.store.latency_days(from, to).await? {
+        steps.entry(day).or_default().push((step, count));
+    }
     let bar = |day: i32| {
-        let (all, failed) = requests.get(&day).copied().unwrap_or_default();
+        let [all, requests_refused, requests_failed] = requests.get(&day).copied().unwrap_or_default();
         let messages = figures(messages.get(&day).copied().unwrap_or_default());
-        BarView { at: Timestamp::of_day(day), messages, requests: all, requests_failed: failed }
+        let latency_ms = latency(steps.remove(&day).unwrap_or_default().into_iter());
+        BarView { at: Timestamp::of_day(day), messages, requests: all, requests_refused, requests_failed, latency_ms }
     };
     Ok((from..to).map(bar).collect())
 }

@@ -21,7 +21,7 @@ const LONGEST_GRACE: i64 = 720;
 pub struct RotationWish {
     /// How many hours the old key goes on working; left out: as configured (24). 0: not at all.
     #[schema(minimum = 0, maximum = 720, example = 24)]
-    grace_hours: Option<i64>,
+    pub grace_hours: Option<i64>,
 }
 
 /// Create an API key

@@ -1,8 +1,8 @@
 //! API keys: credentials of programs, made and revoked by people.
 
-mod change;
+pub(crate) mod change;
 mod read;
-mod view;
+pub(crate) mod view;
 
 pub use view::{ApiKeyView, NewApiKeyView};
 
@@ -23,7 +23,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
 }
 
 /// A key that the caller may see: its own, or any for an admin.
-async fn find(app: &App, caller: &Caller, id: ApiKeyId) -> Result<ApiKey, ApiError> {
+pub(crate) async fn find(app: &App, caller: &Caller, id: ApiKeyId) -> Result<ApiKey, ApiError> {
     let key = app.store.api_key(id).await?;
     key.filter(|key| caller.user.is_admin || key.user_id == caller.id()).ok_or_else(ApiError::not_found)
 }

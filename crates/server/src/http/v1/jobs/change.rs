@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 pub struct RetryJobs {
     /// Only those of this kind; left out: all.
     #[schema(example = "webhook.deliver")]
-    kind: Option<String>,
+    pub(crate) kind: Option<String>,
 }
 
 /// Retry a job

@@ -1,8 +1,8 @@
 //! Background work, for admins: the queue of jobs and the schedules.
 
-mod change;
-mod read;
-mod view;
+pub(crate) mod change;
+pub(crate) mod read;
+pub(crate) mod view;
 
 use crate::app::App;
 use std::sync::Arc;

@@ -17,24 +17,24 @@ use utoipa::IntoParams;
 pub struct ListJobs {
     /// Number of the page, from 1.
     #[param(minimum = 1, example = 1)]
-    page: Option<u64>,
+    pub(crate) page: Option<u64>,
     /// Jobs per page.
     #[param(minimum = 1, maximum = 100, example = 20)]
-    page_size: Option<u64>,
+    pub(crate) page_size: Option<u64>,
     /// Only those of this kind.
     #[param(example = "webhook.deliver")]
-    kind: Option<String>,
+    pub(crate) kind: Option<String>,
     /// Only those in this state: `waiting`, `running` or `dead`.
     #[param(example = "dead", pattern = "^(waiting|running|dead)$")]
-    state: Option<String>,
+    pub(crate) state: Option<String>,
     /// Only those for this user.
     #[param(value_type = Option<String>, format = "uuid")]
-    user: Option<UserId>,
+    pub(crate) user: Option<UserId>,
     /// Part of the kind, bundle, lane or last error.
-    search: Option<String>,
+    pub(crate) search: Option<String>,
     /// `created_at`, `due_at` or `attempts`; with `-` in front for the reverse.
     #[param(example = "-created_at", pattern = "^-?(created_at|due_at|attempts)$")]
-    ordering: Option<String>,
+    pub(crate) ordering: Option<String>,
 }
 
 /// List jobs

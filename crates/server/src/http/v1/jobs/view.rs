@@ -13,44 +13,44 @@ use utoipa::ToSchema;
 pub struct JobView {
     /// Id.
     #[schema(value_type = String, format = "uuid", example = "01936b1e-7a40-7c3e-8b5e-2f6d1c0a9e77")]
-    id: JobId,
+    pub(crate) id: JobId,
     /// What is to be done.
     #[schema(example = "webhook.deliver")]
-    kind: String,
+    pub(crate) kind: String,
     /// How it stands.
     #[schema(value_type = String, example = "dead")]
-    state: JobState,
+    pub(crate) state: JobState,
     /// Jobs of one lane run one at a time, in the order of making.
-    lane: Option<String>,
+    pub(crate) lane: Option<String>,
     /// Jobs of one bundle share a cap of concurrency.
-    bundle: Option<String>,
+    pub(crate) bundle: Option<String>,
     /// For whom.
     #[schema(value_type = Option<String>, format = "uuid")]
-    user: Option<UserId>,
+    pub(crate) user: Option<UserId>,
     /// What the work is about.
     #[schema(value_type = Object)]
-    payload: Value,
+    pub(crate) payload: Value,
     /// Attempts begun.
     #[schema(example = 3)]
-    attempts: i32,
+    pub(crate) attempts: i32,
     /// When it was made.
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T08:30:00.000Z")]
-    created_at: Timestamp,
+    pub(crate) created_at: Timestamp,
     /// When it may run; `null` when it was given up.
     #[schema(value_type = Option<String>, format = DateTime)]
-    due_at: Option<Timestamp>,
+    pub(crate) due_at: Option<Timestamp>,
     /// While it runs: when another node may take it over, unless it is renewed.
     #[schema(value_type = Option<String>, format = DateTime)]
-    leased_until: Option<Timestamp>,
+    pub(crate) leased_until: Option<Timestamp>,
     /// When the last attempt began.
     #[schema(value_type = Option<String>, format = DateTime)]
-    started_at: Option<Timestamp>,
+    pub(crate) started_at: Option<Timestamp>,
     /// When it was given up.
     #[schema(value_type = Option<String>, format = DateTime)]
-    ended_at: Option<Timestamp>,
+    pub(crate) ended_at: Option<Timestamp>,
     /// Why the last attempt came to nothing.
     #[schema(example = "the receiver answered 500")]
-    last_error: Option<String>,
+    pub(crate) last_error: Option<String>,
 }
 
 impl From<Job> for JobView {
@@ -108,30 +108,30 @@ impl From<JobCount> for KindView {
 pub struct ScheduleView {
     /// Its name.
     #[schema(example = "events.sweep")]
-    name: String,
+    pub(crate) name: String,
     /// What it does.
     #[schema(example = "Removes old entries of the event log.")]
-    about: String,
+    pub(crate) about: String,
     /// When it runs, as a cron expression in UTC.
     #[schema(example = "29 * * * *")]
-    cron: String,
+    pub(crate) cron: String,
     /// Whether it runs now.
-    running: bool,
+    pub(crate) running: bool,
     /// The next run.
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T09:29:00.000Z")]
-    next_run: Timestamp,
+    pub(crate) next_run: Timestamp,
     /// When the last run began.
     #[schema(value_type = Option<String>, format = DateTime)]
-    last_run: Option<Timestamp>,
+    pub(crate) last_run: Option<Timestamp>,
     /// How the last finished run ended: `ok` or `failed`.
     #[schema(example = "ok")]
-    outcome: Option<&'static str>,
+    pub(crate) outcome: Option<&'static str>,
     /// What the last finished run said.
     #[schema(example = "removed 120 events")]
-    detail: Option<String>,
+    pub(crate) detail: Option<String>,
     /// How long the last finished run took, in milliseconds.
     #[schema(example = 7)]
-    took_ms: Option<u64>,
+    pub(crate) took_ms: Option<u64>,
 }
 
 impl ScheduleView {

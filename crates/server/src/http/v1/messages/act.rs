@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[utoipa::path(post, path = "/messages/{id}/cancel/", tag = "messages", params(("id" = String, Path, format = "uuid", description = "Id of the message.")),
     responses((status = 200, description = "It will not be sent.", body = Success<MessageView>)),
     extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!(["WRONG_STATE"]))))]
-pub(super) async fn cancel_message(
+pub(crate) async fn cancel_message(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<MessageId>,
@@ -32,7 +32,7 @@ pub(super) async fn cancel_message(
 #[utoipa::path(post, path = "/messages/{id}/retry/", tag = "messages", params(("id" = String, Path, format = "uuid", description = "Id of the message.")),
     responses((status = 202, description = "On its way again.", body = Success<MessageView>)),
     extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!(["WRONG_STATE", "SESSION_NOT_LINKED"]))))]
-pub(super) async fn retry_message(
+pub(crate) async fn retry_message(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<MessageId>,
@@ -54,7 +54,7 @@ pub(super) async fn retry_message(
 #[utoipa::path(post, path = "/messages/{id}/read/", tag = "messages", params(("id" = String, Path, format = "uuid", description = "Id of the message.")),
     responses((status = 200, description = "The sender is told.", body = Success<MessageView>)),
     extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!(["WRONG_STATE", "SESSION_NOT_LINKED", "SERVICE_UNAVAILABLE"]))))]
-pub(super) async fn read_message(
+pub(crate) async fn read_message(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<MessageId>,

@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ListMessages {
+pub(crate) struct ListMessages {
     /// Number of the page, from 1; pages reach as far as `count` does.
     #[param(minimum = 1)]
     page: Option<u64>,
@@ -59,7 +59,7 @@ pub(super) struct ListMessages {
 #[utoipa::path(get, path = "/messages/list/", tag = "messages", params(ListMessages),
     responses((status = 200, description = "One page.", body = Success<LongPage<MessageView>>)),
     extensions(("x-scope" = json!("messages:read")), ("x-error-codes" = json!(["NOT_FOUND"]))))]
-pub(super) async fn list_messages(
+pub(crate) async fn list_messages(
     State(app): State<Arc<App>>,
     caller: Caller,
     origin: Origin,
@@ -88,7 +88,7 @@ pub(super) async fn list_messages(
 #[utoipa::path(get, path = "/messages/{id}/", tag = "messages", params(("id" = String, Path, format = "uuid", description = "Id of the message.")),
     responses((status = 200, description = "The message.", body = Success<MessageView>)),
     extensions(("x-scope" = json!("messages:read"))))]
-pub(super) async fn get_message(
+pub(crate) async fn get_message(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<MessageId>,

@@ -25,10 +25,10 @@ const AGAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct MediaQuery {
+pub(crate) struct MediaQuery {
     /// `1` for a small JPEG instead of the file; 404 where there is none.
     #[param(minimum = 0, maximum = 1)]
-    thumbnail: Option<u8>,
+    pub(crate) thumbnail: Option<u8>,
 }
 
 /// Get the file of a message
@@ -42,7 +42,7 @@ pub(super) struct MediaQuery {
         (status = 206, description = "The bytes asked for.", body = Vec<u8>, content_type = "application/octet-stream")),
     extensions(("x-scope" = json!("messages:read")), ("x-error-codes" = json!([
         "MEDIA_GONE", "MEDIA_TOO_LARGE", "MEDIA_CORRUPT", "MEDIA_NOT_FETCHED", "RANGE_NOT_SATISFIABLE"]))))]
-pub(super) async fn get_message_media(
+pub(crate) async fn get_message_media(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<MessageId>,

@@ -1,14 +1,14 @@
 //! Messages: send, with files and without, look, take back, try again, mark as read.
 
-mod act;
-mod choose;
-mod list;
-mod media;
-mod send;
-mod send_media;
-mod view;
+pub(crate) mod act;
+pub(crate) mod choose;
+pub(crate) mod list;
+pub(crate) mod media;
+pub(crate) mod send;
+pub(crate) mod send_media;
+pub(crate) mod view;
 
-pub(super) use choose::{DEFAULT, choose, own};
+pub(in crate::http::v1) use choose::{DEFAULT, choose, own};
 
 use crate::app::App;
 use axum::extract::DefaultBodyLimit;

@@ -28,54 +28,54 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// A text to send.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SendText {
+pub(crate) struct SendText {
     /// A phone number with country code (`+` optional, spaces and dashes tolerated), or an id ending in
     /// `@s.whatsapp.net`, `@c.us`, `@lid` or `@g.us`.
     #[schema(example = "+12025550123")]
-    recipient: String,
+    pub(crate) recipient: String,
     /// The text, at most 65,536 characters.
     #[schema(example = "Your order is ready.")]
-    content: String,
+    pub(crate) content: String,
     /// Name or id of the account to send with. Not needed when there is one, or one named `default`.
     #[serde(default)]
     #[schema(example = "default")]
-    session: Option<String>,
+    pub(crate) session: Option<String>,
     /// Id of the message that this one answers; it is quoted.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = "uuid")]
-    reply_to: Option<MessageId>,
+    pub(crate) reply_to: Option<MessageId>,
     /// Your own: kept with the message and told in its events.
     #[serde(default)]
     #[schema(value_type = Option<Object>, example = json!({"order": 17}))]
-    metadata: Option<Value>,
+    pub(crate) metadata: Option<Value>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct SendQuery {
+pub(crate) struct SendQuery {
     /// Seconds to wait for the outcome (at most 60). Answered 200 with the outcome, or 202 when there is none yet.
     #[param(minimum = 0, maximum = 60)]
-    pub(super) wait: Option<u64>,
+    pub(crate) wait: Option<u64>,
     /// Name or id of the account to send with, instead of the field of the body.
-    pub(super) session: Option<String>,
+    pub(crate) session: Option<String>,
 }
 
 /// A message that was checked and can be taken in.
-pub(super) struct Checked {
-    pub(super) recipient: Recipient,
-    pub(super) content: Content,
+pub(crate) struct Checked {
+    pub(crate) recipient: Recipient,
+    pub(crate) content: Content,
     /// The stored file, when the content is one.
-    pub(super) media: Option<NewMedia>,
-    pub(super) metadata: Option<Value>,
-    pub(super) reply_to: Option<MessageId>,
+    pub(crate) media: Option<NewMedia>,
+    pub(crate) metadata: Option<Value>,
+    pub(crate) reply_to: Option<MessageId>,
 }
 
 /// How a send is to be answered.
-pub(super) struct Terms {
-    pub(super) key: Option<String>,
-    pub(super) fingerprint: [u8; 32],
-    pub(super) wait: Duration,
+pub(crate) struct Terms {
+    pub(crate) key: Option<String>,
+    pub(crate) fingerprint: [u8; 32],
+    pub(crate) wait: Duration,
 }
 
 impl Terms {
@@ -83,7 +83,7 @@ impl Terms {
     ///
     /// # Errors
     /// `IDEMPOTENCY_KEY_REUSED`, or when the store is down.
-    pub(super) async fn replay(&self, app: &App, user: UserId) -> Result<Option<Response>, ApiError> {
+    pub(crate) async fn replay(&self, app: &App, user: UserId) -> Result<Option<Response>, ApiError> {
         let Some(key) = &self.key else { return Ok(None) };
         app.store.idempotent_answer(user, key, self.fingerprint).await?.map(settled).transpose()
     }
@@ -101,7 +101,7 @@ impl Terms {
         (status = 200, description = "The outcome, when `wait` got it.", body = Success<MessageView>)),
     extensions(("x-scope" = json!("messages:send")),
         ("x-error-codes" = json!(["RECIPIENT_INVALID", "NOT_FOUND", "SESSION_NOT_LINKED", "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED"]))))]
-pub(super) async fn send_text(
+pub(crate) async fn send_text(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(query): Query<SendQuery>,
@@ -126,7 +126,7 @@ pub(super) async fn send_text(
 ///
 /// # Errors
 /// When a limit is reached, what it answers is not there, or the store is down.
-pub(super) async fn take_in(app: &App, caller: &Caller, session: SessionId, checked: Checked, terms: Terms) -> Result<Response, ApiError> {
+pub(crate) async fn take_in(app: &App, caller: &Caller, session: SessionId, checked: Checked, terms: Terms) -> Result<Response, ApiError> {
     let quoted = match checked.reply_to {
         Some(id) => Some(quote(app, caller.id(), session, id).await?),
         None => None,
@@ -182,7 +182,7 @@ fn check(recipient: &str, content: String, metadata: Option<Value>) -> Result<Ch
 }
 
 /// Checks the caller's own data, which must be an object of bounded size; `null` is none.
-pub(super) fn check_metadata(metadata: Option<Value>, errors: &mut FieldErrors) -> Option<Value> {
+pub(crate) fn check_metadata(metadata: Option<Value>, errors: &mut FieldErrors) -> Option<Value> {
     let metadata = metadata.filter(|value| !value.is_null());
     if let Some(value) = &metadata {
         if !value.is_object() {
@@ -198,7 +198,7 @@ pub(super) fn check_metadata(metadata: Option<Value>, errors: &mut FieldErrors) 
 ///
 /// # Errors
 /// `RECIPIENT_INVALID` when nothing else is wrong, else `VALIDATION_ERROR` with all fields.
-pub(super) fn check_recipient(recipient: &str, mut errors: FieldErrors) -> Result<Recipient, ApiError> {
+pub(crate) fn check_recipient(recipient: &str, mut errors: FieldErrors) -> Result<Recipient, ApiError> {
     let only_recipient = errors.0.is_empty();
     match errors.take(Recipient::parse(recipient)) {
         Some(recipient) if errors.0.is_empty() => Ok(recipient),
@@ -208,7 +208,7 @@ pub(super) fn check_recipient(recipient: &str, mut errors: FieldErrors) -> Resul
     }
 }
 
-pub(super) fn patience(app: &App, wait: Option<u64>) -> Result<Duration, ApiError> {
+pub(crate) fn patience(app: &App, wait: Option<u64>) -> Result<Duration, ApiError> {
     let longest = app.outbox.options().longest_wait;
     let (wait, most) = (Duration::from_secs(wait.unwrap_or(0)), longest.max(MOST_WAIT));
     if wait > most { Err(ApiError::field("wait", format!("must be from 0 to {} seconds", most.as_secs()))) } else { Ok(wait.min(longest)) }
@@ -281,7 +281,7 @@ fn rest_of_day(app: &App) -> Duration {
     Duration::from_millis(u64::try_from(left).unwrap_or(0))
 }
 
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let mut sent = headers.get_all("idempotency-key").iter();
     let Some(value) = sent.next() else { return Ok(None) };
     let text = value.to_str().ok().map(str::trim).filter(|text| (1..=255).contains(&text.len()));
@@ -292,7 +292,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Api
 }
 
 /// What makes two requests the same: method, path, account, and the body whatever the order of its fields.
-pub(super) fn fingerprint(path: &str, body: &[u8], session: Option<&str>) -> [u8; 32] {
+pub(crate) fn fingerprint(path: &str, body: &[u8], session: Option<&str>) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(path);
     hash.update([0]);

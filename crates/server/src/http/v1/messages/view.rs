@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 /// A person or group: every name that WhatsApp has for it, as far as known.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(super) struct PersonView {
+pub(crate) struct PersonView {
     /// Phone number in E.164; null when WhatsApp hides it, and for groups.
     #[schema(value_type = Option<String>, example = "+12025550123")]
     pub phone: Option<String>,
@@ -24,7 +24,7 @@ pub(super) struct PersonView {
 
 /// The message that a message answers.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(super) struct QuotedView {
+pub(crate) struct QuotedView {
     /// WhatsApp's id of it.
     pub wa_message_id: String,
     /// Who wrote it.
@@ -36,7 +36,7 @@ pub(super) struct QuotedView {
 
 /// A step in the life of a message.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(super) struct StepView {
+pub(crate) struct StepView {
     /// When.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
@@ -52,7 +52,7 @@ pub(super) struct StepView {
 
 /// The file of a message.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(super) struct MediaView {
+pub(crate) struct MediaView {
     /// MIME type, found out by content for files that were sent from here.
     #[schema(example = "image/jpeg")]
     pub mime: String,
@@ -97,7 +97,7 @@ impl MediaView {
 
 /// A message.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(super) struct MessageView {
+pub(crate) struct MessageView {
     /// Id.
     #[schema(value_type = String, format = "uuid")]
     pub id: String,
@@ -182,14 +182,14 @@ impl PersonView {
 
 impl MessageView {
     /// The message with its timeline.
-    pub(super) fn with_timeline(message: Message, timeline: Vec<TimelineEntry>) -> Self {
+    pub(crate) fn with_timeline(message: Message, timeline: Vec<TimelineEntry>) -> Self {
         let step =
             |entry: TimelineEntry| StepView { at: entry.at, step: entry.step.as_str(), attempt: entry.attempt, detail: entry.detail };
         Self { timeline: Some(timeline.into_iter().map(step).collect()), ..Self::from(message) }
     }
 
     /// A message as it stands the moment it is accepted.
-    pub(super) fn accepted(new: &NewMessage) -> Self {
+    pub(crate) fn accepted(new: &NewMessage) -> Self {
         let chat = new.recipient.jid();
         let peer = match (chat.is_lid(), chat.phone()) {
             (true, _) => Peer { lid: Some(chat.clone()), ..Peer::default() },

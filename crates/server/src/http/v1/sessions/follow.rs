@@ -19,12 +19,12 @@ use tokio::time::Instant;
 
 /// Everything that a stream of one session needs.
 struct Follower {
-    app: Arc<App>,
-    caller: Caller,
-    id: SessionId,
-    live: watch::Receiver<Live>,
-    told: Option<SessionView>,
-    _slot: Slot,
+    pub(crate) app: Arc<App>,
+    pub(crate) caller: Caller,
+    pub(crate) id: SessionId,
+    pub(crate) live: watch::Receiver<Live>,
+    pub(crate) told: Option<SessionView>,
+    pub(crate) _slot: Slot,
 }
 
 /// Follow a session live (server-sent events)
@@ -34,7 +34,7 @@ struct Follower {
 #[utoipa::path(get, path = "/sessions/events/", tag = "sessions", params(Which),
     responses((status = 200, description = "A stream of events; `data` is a session as in `GET /sessions/status/`.", content_type = "text/event-stream", body = String)),
     extensions(("x-scope" = json!("sessions:read")), ("x-error-codes" = json!(["NOT_FOUND"]))))]
-pub(super) async fn follow_session(State(app): State<Arc<App>>, caller: Caller, Query(which): Query<Which>) -> Result<Response, ApiError> {
+pub(crate) async fn follow_session(State(app): State<Arc<App>>, caller: Caller, Query(which): Query<Which>) -> Result<Response, ApiError> {
     let follower = Follower::new(app, caller, &which).await?;
     Ok(Sse::new(events(follower)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
 }
@@ -45,7 +45,7 @@ pub(super) async fn follow_session(State(app): State<Arc<App>>, caller: Caller, 
 #[utoipa::path(get, path = "/sessions/events/ws/", tag = "sessions", params(Which),
     responses((status = 101, description = "A WebSocket; each message is a session as in `GET /sessions/status/`.")),
     extensions(("x-scope" = json!("sessions:read")), ("x-error-codes" = json!(["NOT_FOUND", "BAD_REQUEST"]))))]
-pub(super) async fn follow_session_by_websocket(
+pub(crate) async fn follow_session_by_websocket(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(which): Query<Which>,

@@ -18,24 +18,24 @@ use utoipa::ToSchema;
 /// How to link.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct InitSession {
+pub(crate) struct InitSession {
     /// Name of the session: 1 to 64 letters, digits, `.`, `_`, `-`. `default` when left out.
     #[serde(default, alias = "session")]
     #[schema(example = "default", pattern = "^[A-Za-z0-9._-]{1,64}$")]
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     /// The number of the account, to be linked by typing an 8-character code on the phone instead of scanning.
     #[serde(default)]
     #[schema(example = "+12025550100")]
-    phone_number: Option<String>,
+    pub(crate) phone_number: Option<String>,
 }
 
 /// The person's passkey.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Passkey {
+pub(crate) struct Passkey {
     /// The `PublicKeyCredential` that the browser made, in its JSON form.
     #[schema(value_type = Object)]
-    credential: Value,
+    pub(crate) credential: Value,
 }
 
 /// Start linking an account
@@ -49,7 +49,7 @@ pub(super) struct Passkey {
         (status = 201, description = "A new session, with its first code.", body = Success<SessionView>),
         (status = 200, description = "A session that existed, with its code.", body = Success<SessionView>)),
     extensions(("x-scope" = json!("sessions:manage")), ("x-error-codes" = json!(["WRONG_STATE", "SESSION_LIMIT_REACHED"]))))]
-pub(super) async fn init_session(
+pub(crate) async fn init_session(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(which): Query<Which>,
@@ -97,7 +97,7 @@ pub(super) async fn init_session(
 #[utoipa::path(post, path = "/sessions/passkey/", tag = "sessions", request_body = Passkey, params(Which),
     responses((status = 200, description = "WhatsApp has it.", body = Success<SessionView>)),
     extensions(("x-scope" = json!("sessions:manage")), ("x-error-codes" = json!(["WRONG_STATE", "NOT_FOUND"]))))]
-pub(super) async fn answer_passkey(
+pub(crate) async fn answer_passkey(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(which): Query<Which>,
@@ -117,7 +117,7 @@ pub(super) async fn answer_passkey(
 #[utoipa::path(post, path = "/sessions/passkey/confirm/", tag = "sessions", params(Which),
     responses((status = 200, description = "Confirmed.", body = Success<SessionView>)),
     extensions(("x-scope" = json!("sessions:manage")), ("x-error-codes" = json!(["WRONG_STATE", "NOT_FOUND"]))))]
-pub(super) async fn confirm_passkey(
+pub(crate) async fn confirm_passkey(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(which): Query<Which>,

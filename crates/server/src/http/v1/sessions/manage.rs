@@ -19,7 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Which {
+pub(crate) struct Which {
     /// Name or id of the session. Not needed when there is one, or one named `default`.
     pub session: Option<String>,
 }
@@ -27,45 +27,45 @@ pub(super) struct Which {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ListSessions {
+pub(crate) struct ListSessions {
     /// Number of the page, from 1.
     #[param(minimum = 1)]
-    page: Option<u64>,
+    pub(crate) page: Option<u64>,
     /// Entries per page, at most 100.
     #[param(minimum = 1, maximum = 100)]
-    page_size: Option<u64>,
+    pub(crate) page_size: Option<u64>,
     /// Only in this status.
     #[param(
         example = "connected",
         pattern = "^(disconnected|qr_pending|passkey_required|connecting|connected|degraded|logged_out|failed)$"
     )]
-    status: Option<String>,
+    pub(crate) status: Option<String>,
     /// Part of the name, of the number or of the account's own name.
-    search: Option<String>,
+    pub(crate) search: Option<String>,
     /// `created_at`, `name`, `last_active_at` or `status`; with `-` for the reverse.
     #[param(example = "-created_at", pattern = "^-?(created_at|name|last_active_at|status)$")]
-    ordering: Option<String>,
+    pub(crate) ordering: Option<String>,
 }
 
 /// How to leave.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Disconnect {
+pub(crate) struct Disconnect {
     /// `true` (the default) unlinks the account; `false` only goes offline.
     #[serde(default = "yes")]
     #[schema(default = true)]
-    logout: bool,
+    pub(crate) logout: bool,
 }
 
 /// What came of leaving.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct LeftView {
+pub(crate) struct LeftView {
     /// Whether the account was unlinked.
-    unlinked: bool,
+    pub(crate) unlinked: bool,
     /// Whether WhatsApp was told of it. If not, remove the device on the phone, under Linked devices.
-    unlinked_at_whatsapp: bool,
+    pub(crate) unlinked_at_whatsapp: bool,
     /// The session now; null when it was deleted.
-    session: Option<SessionView>,
+    pub(crate) session: Option<SessionView>,
 }
 
 impl Default for Disconnect {
@@ -84,7 +84,7 @@ fn yes() -> bool {
 #[utoipa::path(get, path = "/sessions/", tag = "sessions", params(ListSessions),
     responses((status = 200, description = "One page.", body = Success<Paged<SessionView>>)),
     extensions(("x-scope" = json!("sessions:read"))))]
-pub(super) async fn list_sessions(
+pub(crate) async fn list_sessions(
     State(app): State<Arc<App>>,
     caller: Caller,
     origin: Origin,
@@ -113,7 +113,7 @@ pub(super) async fn list_sessions(
 #[utoipa::path(get, path = "/sessions/status/", tag = "sessions", params(Which),
     responses((status = 200, description = "The session.", body = Success<SessionView>)),
     extensions(("x-scope" = json!("sessions:read")), ("x-error-codes" = json!(["NOT_FOUND"]))))]
-pub(super) async fn get_session_status(
+pub(crate) async fn get_session_status(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(which): Query<Which>,
@@ -128,7 +128,7 @@ pub(super) async fn get_session_status(
 #[utoipa::path(get, path = "/sessions/qr.png/", tag = "sessions", params(Which),
     responses((status = 200, description = "The code to scan now.", content_type = "image/png", body = Vec<u8>)),
     extensions(("x-scope" = json!("sessions:manage")), ("x-error-codes" = json!(["NOT_FOUND", "WRONG_STATE"]))))]
-pub(super) async fn get_session_picture(
+pub(crate) async fn get_session_picture(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(which): Query<Which>,
@@ -147,7 +147,7 @@ pub(super) async fn get_session_picture(
 #[utoipa::path(get, path = "/sessions/{id}/", tag = "sessions", params(("id" = String, Path, format = "uuid", description = "Id of the session.")),
     responses((status = 200, description = "The session.", body = Success<SessionView>)),
     extensions(("x-scope" = json!("sessions:read"))))]
-pub(super) async fn get_session(
+pub(crate) async fn get_session(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<SessionId>,
@@ -164,7 +164,7 @@ pub(super) async fn get_session(
 #[utoipa::path(post, path = "/sessions/disconnect/", tag = "sessions", request_body = Disconnect, params(Which),
     responses((status = 200, description = "Done.", body = Success<LeftView>)),
     extensions(("x-scope" = json!("sessions:manage")), ("x-error-codes" = json!(["NOT_FOUND", "WRONG_STATE"]))))]
-pub(super) async fn disconnect_session(
+pub(crate) async fn disconnect_session(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(which): Query<Which>,
@@ -189,7 +189,7 @@ pub(super) async fn disconnect_session(
 #[utoipa::path(post, path = "/sessions/reconnect/", tag = "sessions", params(Which),
     responses((status = 200, description = "On its way.", body = Success<SessionView>)),
     extensions(("x-scope" = json!("sessions:manage")), ("x-error-codes" = json!(["NOT_FOUND", "SESSION_NOT_LINKED", "WRONG_STATE"]))))]
-pub(super) async fn reconnect_session(
+pub(crate) async fn reconnect_session(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(which): Query<Which>,
@@ -213,7 +213,7 @@ pub(super) async fn reconnect_session(
 #[utoipa::path(delete, path = "/sessions/{id}/", tag = "sessions", params(("id" = String, Path, format = "uuid", description = "Id of the session.")),
     responses((status = 200, description = "It is gone.", body = Success<LeftView>)),
     extensions(("x-scope" = json!("sessions:manage"))))]
-pub(super) async fn delete_session(
+pub(crate) async fn delete_session(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<SessionId>,
@@ -226,20 +226,20 @@ pub(super) async fn delete_session(
 }
 
 /// Accounts that come and go touch security: who holds one can read what it receives.
-pub(super) async fn note(app: &App, caller: &Caller, action: &'static str, row: &Session) {
+pub(crate) async fn note(app: &App, caller: &Caller, action: &'static str, row: &Session) {
     let detail = json!({"user": row.user_id, "name": row.name, "network": row.network, "key": caller.key.as_ref().map(|key| key.id)});
     audit::note(app, caller, action, format!("session {}", row.id), detail).await;
 }
 
 /// The row of the caller's session that is meant.
-pub(super) async fn find(app: &App, caller: &Caller, which: &Which) -> Result<Session, ApiError> {
+pub(crate) async fn find(app: &App, caller: &Caller, which: &Which) -> Result<Session, ApiError> {
     let row = choose(app, caller.id(), which.session.as_deref()).await?;
     app.sessions.look(&row).await;
     Ok(row)
 }
 
 /// A session as it is now.
-pub(super) fn view(app: &App, row: Session) -> SessionView {
+pub(crate) fn view(app: &App, row: Session) -> SessionView {
     let (live, last_active) = (app.sessions.live(&row), app.sessions.last_active(&row));
     SessionView::new(row, live, last_active)
 }

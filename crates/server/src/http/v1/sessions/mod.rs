@@ -1,9 +1,9 @@
 //! Linked WhatsApp accounts: link, look, follow live, leave.
 
-mod follow;
-mod link;
-mod manage;
-mod view;
+pub(crate) mod follow;
+pub(crate) mod link;
+pub(crate) mod manage;
+pub(crate) mod view;
 
 use crate::app::App;
 use std::sync::Arc;

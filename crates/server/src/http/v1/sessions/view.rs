@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 /// A QR code in every form that a caller may want.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub(super) struct QrView {
+pub(crate) struct QrView {
     /// What the picture holds.
     #[schema(example = "2@AbCdEf,noise,identity,secret")]
     pub text: String,
@@ -26,7 +26,7 @@ pub(super) struct QrView {
 
 /// A code to type in on the phone.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub(super) struct PairingCodeView {
+pub(crate) struct PairingCodeView {
     /// Eight characters.
     #[schema(example = "ABCD1234")]
     pub code: String,
@@ -37,7 +37,7 @@ pub(super) struct PairingCodeView {
 
 /// What WhatsApp wants of a person's passkey.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub(super) struct PasskeyView {
+pub(crate) struct PasskeyView {
     /// `PublicKeyCredentialRequestOptions`, as WhatsApp sent them; null once they were answered.
     #[schema(value_type = Option<Object>)]
     pub options: Option<Value>,
@@ -49,7 +49,7 @@ pub(super) struct PasskeyView {
 
 /// A linked account, or one about to be.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub(super) struct SessionView {
+pub(crate) struct SessionView {
     /// Id.
     #[schema(value_type = String, format = "uuid")]
     pub id: String,
@@ -107,7 +107,7 @@ pub(super) struct SessionView {
 
 impl SessionView {
     /// The row with the truth over it.
-    pub(super) fn new(row: Session, live: Live, last_active: Option<Timestamp>) -> Self {
+    pub(crate) fn new(row: Session, live: Live, last_active: Option<Timestamp>) -> Self {
         let failed = matches!(live.status, sanasend_model::SessionStatus::Failed | sanasend_model::SessionStatus::LoggedOut);
         Self {
             id: row.id.to_string(),

@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 pub struct NewPassword {
     /// At least 10 characters.
     #[schema(example = "correct horse battery", format = Password, min_length = 10, max_length = 256)]
-    password: String,
+    pub password: String,
 }
 
 /// Create a user

@@ -1,8 +1,8 @@
 //! Users: the tenants, managed by admins.
 
-mod change;
+pub(crate) mod change;
 mod read;
-mod view;
+pub(crate) mod view;
 
 pub use view::UserView;
 

@@ -19,10 +19,10 @@ const LONGEST_GRACE: i64 = 720;
 /// How to rotate a secret.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct SecretRotation {
+pub(crate) struct SecretRotation {
     /// How many hours deliveries are signed with the old secret as well; left out: as configured (24). 0: not at all.
     #[schema(minimum = 0, maximum = 720, example = 24)]
-    grace_hours: Option<i64>,
+    pub(crate) grace_hours: Option<i64>,
 }
 
 /// Create a webhook endpoint
@@ -32,7 +32,7 @@ pub(super) struct SecretRotation {
 #[utoipa::path(post, path = "/webhooks/", tag = "webhooks", request_body = WantedWebhook,
     responses((status = 201, description = "The new endpoint, with its secret.", body = Success<NewWebhookView>)),
     extensions(("x-scope" = json!("webhooks:manage")), ("x-error-codes" = json!(["WEBHOOK_LIMIT_REACHED"]))))]
-pub(super) async fn create_webhook(
+pub(crate) async fn create_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
     Json(wanted): Json<WantedWebhook>,
@@ -73,7 +73,7 @@ pub(super) async fn create_webhook(
     params(("id" = String, Path, format = "uuid", description = "Id of the endpoint.")),
     responses((status = 200, description = "The endpoint as it is now.", body = Success<WebhookView>)),
     extensions(("x-scope" = json!("webhooks:manage"))))]
-pub(super) async fn replace_webhook(
+pub(crate) async fn replace_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<WebhookId>,
@@ -89,7 +89,7 @@ pub(super) async fn replace_webhook(
     params(("id" = String, Path, format = "uuid", description = "Id of the endpoint.")),
     responses((status = 200, description = "The endpoint as it is now.", body = Success<WebhookView>)),
     extensions(("x-scope" = json!("webhooks:manage"))))]
-pub(super) async fn update_webhook(
+pub(crate) async fn update_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<WebhookId>,
@@ -113,7 +113,7 @@ async fn change(app: &App, caller: &Caller, id: WebhookId, part: &PartOfWebhook)
     params(("id" = String, Path, format = "uuid", description = "Id of the endpoint.")),
     responses((status = 200, description = "The endpoint is gone.", body = Success<Nothing>)),
     extensions(("x-scope" = json!("webhooks:manage"))))]
-pub(super) async fn delete_webhook(
+pub(crate) async fn delete_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<WebhookId>,
@@ -133,7 +133,7 @@ pub(super) async fn delete_webhook(
     params(("id" = String, Path, format = "uuid", description = "Id of the endpoint.")),
     responses((status = 200, description = "The endpoint as it is now.", body = Success<WebhookView>)),
     extensions(("x-scope" = json!("webhooks:manage"))))]
-pub(super) async fn enable_webhook(
+pub(crate) async fn enable_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<WebhookId>,
@@ -153,7 +153,7 @@ pub(super) async fn enable_webhook(
     params(("id" = String, Path, format = "uuid", description = "Id of the endpoint.")),
     responses((status = 200, description = "The endpoint, with its new secret.", body = Success<NewWebhookView>)),
     extensions(("x-scope" = json!("webhooks:manage"))))]
-pub(super) async fn rotate_webhook_secret(
+pub(crate) async fn rotate_webhook_secret(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<WebhookId>,

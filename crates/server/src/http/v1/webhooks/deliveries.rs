@@ -16,30 +16,30 @@ use utoipa::IntoParams;
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ListDeliveries {
+pub(crate) struct ListDeliveries {
     /// Number of the page, from 1. For long lists use `cursor`.
     #[param(minimum = 1, example = 1)]
-    page: Option<u64>,
+    pub(crate) page: Option<u64>,
     /// Deliveries per page.
     #[param(minimum = 1, maximum = 100, example = 20)]
-    page_size: Option<u64>,
+    pub(crate) page_size: Option<u64>,
     /// Only events before this one: the `cursor` of the last delivery that you have seen. The answer then has no `count`
     /// beyond its page.
     #[param(minimum = 1, example = 17)]
-    cursor: Option<i64>,
+    pub(crate) cursor: Option<i64>,
     /// `pending`, `succeeded` or `dead`.
     #[param(example = "dead")]
-    state: Option<String>,
+    pub(crate) state: Option<String>,
     /// Only this kind of event.
     #[serde(rename = "type")]
     #[param(example = "message.received")]
-    kind: Option<String>,
+    pub(crate) kind: Option<String>,
     /// Only events from this time on.
     #[param(value_type = Option<String>, format = DateTime, example = "2026-11-21T00:00:00Z")]
-    since: Option<Timestamp>,
+    pub(crate) since: Option<Timestamp>,
     /// Only events before this time.
     #[param(value_type = Option<String>, format = DateTime, example = "2026-11-22T00:00:00Z")]
-    until: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// List deliveries
@@ -49,7 +49,7 @@ pub(super) struct ListDeliveries {
     params(("id" = String, Path, format = "uuid", description = "Id of the endpoint."), ListDeliveries),
     responses((status = 200, description = "One page of deliveries.", body = Success<Paged<DeliveryView>>)),
     extensions(("x-scope" = json!("webhooks:manage"))))]
-pub(super) async fn list_deliveries(
+pub(crate) async fn list_deliveries(
     State(app): State<Arc<App>>,
     caller: Caller,
     origin: Origin,
@@ -89,7 +89,7 @@ pub(super) async fn list_deliveries(
         ("delivery" = String, Path, format = "uuid", description = "Id of the delivery.")),
     responses((status = 200, description = "The delivery.", body = Success<DeliveryDetail>)),
     extensions(("x-scope" = json!("webhooks:manage"))))]
-pub(super) async fn get_delivery(
+pub(crate) async fn get_delivery(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path((id, delivery)): Path<(WebhookId, DeliveryId)>,

@@ -1,10 +1,10 @@
 //! Webhook endpoints: where a user wants to be told, what was delivered there, and delivering it again.
 
-mod change;
-mod deliveries;
-mod read;
-mod replay;
-mod view;
+pub(crate) mod change;
+pub(crate) mod deliveries;
+pub(crate) mod read;
+pub(crate) mod replay;
+pub(crate) mod view;
 
 use crate::app::App;
 use crate::http::{ApiError, Caller};

@@ -14,16 +14,16 @@ use utoipa::IntoParams;
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ListWebhooks {
+pub(crate) struct ListWebhooks {
     /// Number of the page, from 1.
     #[param(minimum = 1, example = 1)]
-    page: Option<u64>,
+    pub(crate) page: Option<u64>,
     /// Endpoints per page.
     #[param(minimum = 1, maximum = 100, example = 20)]
-    page_size: Option<u64>,
+    pub(crate) page_size: Option<u64>,
     /// Only endpoints of this user (for admins; others see their own only).
     #[param(value_type = Option<String>, format = "uuid")]
-    user: Option<UserId>,
+    pub(crate) user: Option<UserId>,
 }
 
 /// List webhook endpoints
@@ -32,7 +32,7 @@ pub(super) struct ListWebhooks {
 #[utoipa::path(get, path = "/webhooks/", tag = "webhooks", params(ListWebhooks),
     responses((status = 200, description = "One page of endpoints.", body = Success<Paged<WebhookView>>)),
     extensions(("x-scope" = json!("webhooks:manage"))))]
-pub(super) async fn list_webhooks(
+pub(crate) async fn list_webhooks(
     State(app): State<Arc<App>>,
     caller: Caller,
     origin: Origin,
@@ -56,7 +56,7 @@ pub(super) async fn list_webhooks(
     params(("id" = String, Path, format = "uuid", description = "Id of the endpoint.")),
     responses((status = 200, description = "The endpoint.", body = Success<WebhookView>)),
     extensions(("x-scope" = json!("webhooks:manage"))))]
-pub(super) async fn get_webhook(
+pub(crate) async fn get_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<WebhookId>,

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 /// Which deliveries to repeat.
 #[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Only {
+pub(crate) enum Only {
     /// Those that were given up.
     #[default]
     Failed,
@@ -25,51 +25,51 @@ pub(super) enum Only {
 /// A range of time to repeat.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ReplayWish {
+pub(crate) struct ReplayWish {
     /// Events from this time on.
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T00:00:00Z")]
-    since: Timestamp,
+    pub(crate) since: Timestamp,
     /// Events before this time; left out: up to now.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime, example = "2026-11-22T00:00:00Z")]
-    until: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
     /// `failed` (those that were given up) or `all`.
     #[serde(default)]
     #[schema(example = "failed")]
-    only: Only,
+    pub(crate) only: Only,
 }
 
 /// What is on its way again.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(super) struct ReplayView {
+pub(crate) struct ReplayView {
     /// Deliveries that were put on their way.
     #[schema(example = 3)]
-    count: u64,
+    pub(crate) count: u64,
     /// Whether that is the whole range. If not (after 100,000), ask again with a later `since`.
     #[schema(example = true)]
-    complete: bool,
+    pub(crate) complete: bool,
 }
 
 /// What came of a test.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(super) struct TestView {
+pub(crate) struct TestView {
     /// Whether the receiver took it (answered 2xx).
     #[schema(example = true)]
-    delivered: bool,
+    pub(crate) delivered: bool,
     /// HTTP status of the answer.
     #[schema(example = 200)]
-    response_status: Option<u16>,
+    pub(crate) response_status: Option<u16>,
     /// How long it took, in milliseconds.
     #[schema(example = 12)]
-    latency_ms: i32,
+    pub(crate) latency_ms: i32,
     /// The first 2 KiB of the answer's body.
     #[schema(example = "ok")]
-    response_body: Option<String>,
+    pub(crate) response_body: Option<String>,
     /// Why it came to nothing.
-    error: Option<String>,
+    pub(crate) error: Option<String>,
     /// Id of the delivery in the log.
     #[schema(value_type = String, format = "uuid")]
-    delivery: DeliveryId,
+    pub(crate) delivery: DeliveryId,
 }
 
 /// Test a webhook endpoint
@@ -79,7 +79,7 @@ pub(super) struct TestView {
     params(("id" = String, Path, format = "uuid", description = "Id of the endpoint.")),
     responses((status = 200, description = "What came of it.", body = Success<TestView>)),
     extensions(("x-scope" = json!("webhooks:manage"))))]
-pub(super) async fn test_webhook(
+pub(crate) async fn test_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<WebhookId>,
@@ -106,7 +106,7 @@ pub(super) async fn test_webhook(
         ("delivery" = String, Path, format = "uuid", description = "Id of the delivery.")),
     responses((status = 202, description = "It is on its way again.", body = Success<DeliveryView>)),
     extensions(("x-scope" = json!("webhooks:manage")), ("x-error-codes" = json!(["WRONG_STATE"]))))]
-pub(super) async fn replay_delivery(
+pub(crate) async fn replay_delivery(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path((id, delivery)): Path<(WebhookId, DeliveryId)>,
@@ -124,7 +124,7 @@ pub(super) async fn replay_delivery(
     params(("id" = String, Path, format = "uuid", description = "Id of the endpoint.")),
     responses((status = 202, description = "How many are on their way again.", body = Success<ReplayView>)),
     extensions(("x-scope" = json!("webhooks:manage")), ("x-error-codes" = json!(["WRONG_STATE"]))))]
-pub(super) async fn replay_webhook(
+pub(crate) async fn replay_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<WebhookId>,

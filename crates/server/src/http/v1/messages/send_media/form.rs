@@ -17,7 +17,7 @@ const MAX_BESIDE: u64 = 1 << 20;
 ///
 /// # Errors
 /// When it is no form, a field is unknown, too long or comes twice, or the file is too large.
-pub(super) async fn read(app: &App, request: Request) -> Result<Asked, ApiError> {
+pub(crate) async fn read(app: &App, request: Request) -> Result<Asked, ApiError> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let announced = announced.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     if announced > app.media.largest() + MAX_BESIDE {

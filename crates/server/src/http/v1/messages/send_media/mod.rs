@@ -3,7 +3,7 @@
 //! The file lies on this machine's disk before anything is decided about it, and is durable under a generated name before
 //! the message is accepted.
 
-mod form;
+pub(crate) mod form;
 mod source;
 
 use super::choose::choose_linked;
@@ -22,6 +22,7 @@ use sanasend_model::{Content, FieldErrors, Invalid, MediaKind, MessageId, Recipi
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// The path as it enters the fingerprint.
@@ -30,100 +31,100 @@ const PATH: &str = "POST /api/v1/messages/send-media/";
 /// A file to send, from a URL or as base64.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SendMedia {
+pub(crate) struct SendMedia {
     /// A phone number with country code, or an id ending in `@s.whatsapp.net`, `@c.us`, `@lid` or `@g.us`.
     #[schema(example = "+12025550123")]
-    recipient: String,
+    pub(crate) recipient: String,
     /// `image` (JPEG, PNG, WebP), `video` (MP4), `audio`, `voice_note` (Ogg Opus), `document` (anything), `sticker` (WebP) or
     /// `video_note` (MP4).
     #[schema(example = "document")]
-    media_type: String,
+    pub(crate) media_type: String,
     /// Where the file is: an http or https address on the public Internet. One of `media_url` and `media_base64`.
     #[serde(default)]
     #[schema(example = "https://example.com/invoice.pdf")]
-    media_url: Option<String>,
+    pub(crate) media_url: Option<String>,
     /// The file itself, as base64 or as a `data:` URL.
     #[serde(default)]
     media_base64: Option<String>,
     /// Text beside the file, at most 1,024 characters; not for sound, stickers and video notes.
     #[serde(default)]
     #[schema(example = "Your invoice.")]
-    caption: Option<String>,
+    pub(crate) caption: Option<String>,
     /// Name under which the recipient saves it. Paths are cut off.
     #[serde(default)]
     #[schema(example = "invoice.pdf")]
-    filename: Option<String>,
+    pub(crate) filename: Option<String>,
     /// Name or id of the account to send with. Not needed when there is one, or one named `default`.
     #[serde(default)]
     #[schema(example = "default")]
-    session: Option<String>,
+    pub(crate) session: Option<String>,
     /// Id of the message that this one answers; it is quoted.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = "uuid")]
-    reply_to: Option<MessageId>,
+    pub(crate) reply_to: Option<MessageId>,
     /// Your own: kept with the message and told in its events.
     #[serde(default)]
     #[schema(value_type = Option<Object>, example = json!({"order": 17}))]
-    metadata: Option<Value>,
+    pub(crate) metadata: Option<Value>,
 }
 
 /// The same as a form, with the file in it.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "it only documents the form, which is read as it streams in")]
-pub(super) struct SendMediaForm {
+pub(crate) struct SendMediaForm {
     /// To whom, as in the JSON body.
     #[schema(example = "+12025550123")]
-    recipient: String,
+    pub(crate) recipient: String,
     /// As what, as in the JSON body.
     #[schema(example = "image")]
-    media_type: String,
+    pub(crate) media_type: String,
     /// The file. Its own name is taken when there is no field `filename`.
     #[schema(value_type = String, format = Binary)]
-    file: Vec<u8>,
+    pub(crate) file: Vec<u8>,
     /// Instead of the file: where it is.
-    media_url: Option<String>,
+    pub(crate) media_url: Option<String>,
     /// Text beside the file.
-    caption: Option<String>,
+    pub(crate) caption: Option<String>,
     /// Name under which the recipient saves it.
-    filename: Option<String>,
+    pub(crate) filename: Option<String>,
     /// Name or id of the account to send with.
-    session: Option<String>,
+    pub(crate) session: Option<String>,
     /// Id of the message that this one answers.
-    reply_to: Option<String>,
+    pub(crate) reply_to: Option<String>,
     /// Your own, as JSON.
-    metadata: Option<String>,
+    pub(crate) metadata: Option<String>,
 }
 
 /// What was asked, however it came.
 #[derive(Debug, Default)]
-struct Asked {
-    recipient: Option<String>,
-    media_type: Option<String>,
-    caption: Option<String>,
-    filename: Option<String>,
-    session: Option<String>,
-    reply_to: Option<MessageId>,
-    metadata: Option<Value>,
-    media_url: Option<String>,
+pub(crate) struct Asked {
+    pub(crate) recipient: Option<String>,
+    pub(crate) media_type: Option<String>,
+    pub(crate) caption: Option<String>,
+    pub(crate) filename: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) reply_to: Option<MessageId>,
+    pub(crate) metadata: Option<Value>,
+    pub(crate) media_url: Option<String>,
     media_base64: Option<String>,
-    file: Option<Uploaded>,
+    pub(crate) file: Option<Uploaded>,
 }
 
 /// A file that lies on this machine's disk, with what its sender said of it.
 #[derive(Debug)]
-struct Uploaded {
-    staged: Staged,
-    name: Option<String>,
-    declared: Option<String>,
+pub(crate) struct Uploaded {
+    pub(crate) staged: Staged,
+    pub(crate) name: Option<String>,
+    pub(crate) declared: Option<String>,
 }
 
 /// What was checked before the file is looked at.
 struct Sound {
-    recipient: Recipient,
-    kind: MediaKind,
-    caption: Option<String>,
-    filename: Option<String>,
-    metadata: Option<Value>,
+    pub(crate) recipient: Recipient,
+    pub(crate) kind: MediaKind,
+    pub(crate) caption: Option<String>,
+    pub(crate) filename: Option<String>,
+    pub(crate) metadata: Option<Value>,
 }
 
 /// Send a file
@@ -145,7 +146,7 @@ struct Sound {
     extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!([
         "RECIPIENT_INVALID", "NOT_FOUND", "SESSION_NOT_LINKED", "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED", "BAD_REQUEST",
         "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
-pub(super) async fn send_media(
+pub(crate) async fn send_media(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(query): Query<SendQuery>,
@@ -154,15 +155,29 @@ pub(super) async fn send_media(
     let wait = patience(&app, query.wait)?;
     let key = idempotency_key(request.headers())?;
     let asked = read(&app, request).await?;
+    send(&app, &caller, &query, asked, (key, wait)).await
+}
+
+/// Sends what was asked: checks it, keeps the file, takes the message in.
+///
+/// # Errors
+/// As `send_media`.
+pub(crate) async fn send(
+    app: &App,
+    caller: &Caller,
+    query: &SendQuery,
+    asked: Asked,
+    (key, wait): (Option<String>, Duration),
+) -> Result<Response, ApiError> {
     let sound = check(&asked)?;
     let fingerprint = fingerprint(PATH, asked.summary(&sound).as_bytes(), query.session.as_deref());
     let terms = Terms { key, fingerprint, wait };
-    if let Some(answer) = terms.replay(&app, caller.id()).await? {
+    if let Some(answer) = terms.replay(app, caller.id()).await? {
         return Ok(answer);
     }
-    let session = choose_linked(&app, caller.id(), asked.session.as_deref().or(query.session.as_deref())).await?;
+    let session = choose_linked(app, caller.id(), asked.session.as_deref().or(query.session.as_deref())).await?;
     let reply_to = asked.reply_to;
-    let Uploaded { staged, name, declared } = source::file(&app, asked, sound.kind).await?;
+    let Uploaded { staged, name, declared } = source::file(app, asked, sound.kind).await?;
     let filename = sound.filename.or_else(|| name.as_deref().and_then(file_name));
     let wish = Wish { user: caller.id(), kind: sound.kind, caption: sound.caption, filename, declared };
     let kept = app.media.keep(staged, wish).await.map_err(not_kept)?;
@@ -173,7 +188,7 @@ pub(super) async fn send_media(
         metadata: sound.metadata,
         reply_to,
     };
-    take_in(&app, &caller, session.id, checked, terms).await
+    take_in(app, caller, session.id, checked, terms).await
 }
 
 async fn read(app: &App, request: Request) -> Result<Asked, ApiError> {

@@ -27,7 +27,7 @@ static BASE64: GeneralPurpose =
 ///
 /// # Errors
 /// When it can't be had, or is too large.
-pub(super) async fn file(app: &App, asked: Asked, kind: MediaKind) -> Result<Uploaded, ApiError> {
+pub(crate) async fn file(app: &App, asked: Asked, kind: MediaKind) -> Result<Uploaded, ApiError> {
     if let Some(file) = asked.file {
         return Ok(file);
     }

@@ -1,0 +1,87 @@
+//! The audit log: who did what, and whether the log is whole.
+
+use super::form::Form;
+use super::list::{Asked, Pager};
+use super::messages::{day, day_after};
+use super::owner::asked_or_own;
+use super::parts::{Empty, When, grouped};
+use super::render::{Page, page};
+use super::visitor::{Shell, Visitor};
+use crate::app::App;
+use crate::http::v1::audit::verify_audit_log;
+use askama::Template;
+use axum::extract::State;
+use sanasend_store::AuditFilter;
+use std::sync::Arc;
+
+struct Line {
+    seq: i64,
+    at: When,
+    actor: Option<String>,
+    action: String,
+    target: String,
+    ip: Option<String>,
+    detail: String,
+}
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct ListPage {
+    shell: Shell,
+    filters: Form,
+    is_admin: bool,
+    lines: Vec<Line>,
+    pager: Pager,
+    empty: Empty,
+}
+
+/// Shows the list: to admins all, to others what they did themselves.
+pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
+    let filter = AuditFilter {
+        actor: asked_or_own(&visitor, &asked),
+        action: asked.some("action"),
+        target: asked.some("target"),
+        from: day(asked.text("from")),
+        to: day_after(asked.text("to")),
+    };
+    let listed = app.store.list_audit(&filter, asked.page()).await?;
+    let names = app.store.usernames(listed.results.iter().filter_map(|record| record.actor)).await?;
+    let pager = asked.pager(&listed);
+    let lines = listed.results.into_iter().map(|record| Line {
+        seq: record.seq,
+        at: When(record.at),
+        actor: record.actor.map(|id| names.get(&id).cloned().unwrap_or_else(|| id.to_string())),
+        action: record.action,
+        target: record.target,
+        ip: record.ip.map(|ip| ip.to_string()),
+        detail: if record.detail.as_object().is_some_and(serde_json::Map::is_empty) { String::new() } else { record.detail.to_string() },
+    });
+    let text = "Logins, keys, users, sessions: what touches security is noted here and never removed.";
+    let empty = Empty { title: "Nothing fits", text, href: "/admin/audit/".into(), action: "Show all" };
+    let kept = ["action", "target", "from", "to"].map(|name| (name, asked.text(name).to_owned()));
+    page(&ListPage {
+        shell: visitor.shell("Audit log", "audit"),
+        filters: Form::of(kept),
+        is_admin: visitor.is_admin(),
+        lines: lines.collect(),
+        pager,
+        empty,
+    })
+}
+
+/// Checks every entry, and says what was found.
+pub async fn verify(State(app): State<Arc<App>>, visitor: Visitor) -> Page {
+    let answer = verify_audit_log(State(app), visitor.caller.clone()).await?;
+    let message = answer.body().message.clone();
+    let found = answer.into_data();
+    let entries = grouped(i64::try_from(found.entries).unwrap_or(i64::MAX));
+    Ok(match (found.intact, found.head) {
+        (true, Some(head)) => visitor.done("/admin/audit/", &format!("Verified: {message} {entries} entries. Its end is {head}")),
+        (true, None) => visitor.done("/admin/audit/", &format!("Verified: {message} {entries} entries.")),
+        (false, _) => {
+            let place = found.first_broken.unwrap_or_default();
+            let why = found.why.unwrap_or_default();
+            visitor.refused("/admin/audit/", &format!("{message} Entry {place} {why}; {entries} entries before it are sound."))
+        }
+    })
+}

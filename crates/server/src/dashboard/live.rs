@@ -1,0 +1,74 @@
+//! Parts of pages that are kept up to date: the server makes the part anew and sends it when it changed.
+//!
+//! The part is the same template that the page was made with, in an element with `data-live`; the script only puts it in
+//! its place, and asks for it by itself where the stream does not come through.
+
+use super::visitor::Visitor;
+use crate::app::App;
+use crate::http::ApiError;
+use crate::http::v1::streams::{HEARTBEAT, Slot, may_go_on};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::Stream;
+use futures::future::BoxFuture;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often a part is looked at.
+const LOOKED_AT: Duration = Duration::from_secs(2);
+
+/// Makes the part; `None` ends the stream.
+pub type Make = Box<dyn FnMut() -> BoxFuture<'static, Option<String>> + Send>;
+
+struct Follower {
+    app: Arc<App>,
+    visitor: Visitor,
+    make: Make,
+    told: Option<String>,
+    checked: Instant,
+    _slot: Slot,
+}
+
+/// Sends a part at once, and again whenever it is another one.
+///
+/// # Errors
+/// `RATE_LIMITED` when the user has as many streams open as it may.
+pub fn follow(app: Arc<App>, visitor: Visitor, make: Make) -> Result<Response, ApiError> {
+    let slot = app.streams.open(visitor.caller.id(), app.config.limits.streams_per_user)?;
+    let follower = Follower { app, visitor, make, told: None, checked: Instant::now(), _slot: slot };
+    Ok(Sse::new(events(follower)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<String> {
+        let stop = self.app.shutdown.clone();
+        loop {
+            if self.told.is_some() {
+                tokio::select! {
+                    () = tokio::time::sleep(LOOKED_AT) => {}
+                    () = stop.cancelled() => return None,
+                }
+            }
+            if self.checked.elapsed() >= HEARTBEAT {
+                self.checked = Instant::now();
+                if !may_go_on(&self.app, &self.visitor.caller).await {
+                    return None;
+                }
+            }
+            let made = (self.make)().await?;
+            if self.told.as_ref() != Some(&made) {
+                self.told = Some(made.clone());
+                return Some(made);
+            }
+        }
+    }
+}
+
+fn events(follower: Follower) -> impl Stream<Item = Result<Event, Infallible>> {
+    futures::stream::unfold(follower, |mut follower| async move {
+        let part = follower.next().await?;
+        Some((Ok(Event::default().event("part").data(part.replace('\r', ""))), follower))
+    })
+}

@@ -1,0 +1,87 @@
+//! The API log: which requests came.
+
+use super::form::Form;
+use super::list::{Asked, Pager};
+use super::messages::{day, day_after};
+use super::owner::{asked_or_own, names};
+use super::parts::{Badge, Empty, When};
+use super::render::{Page, page};
+use super::visitor::{Shell, Visitor};
+use crate::app::App;
+use askama::Template;
+use axum::extract::State;
+use sanasend_store::{ApiLogFilter, LoggedRequest};
+use std::sync::Arc;
+
+/// What the list can be narrowed to.
+const STATUSES: &[(&str, &str)] =
+    &[("", "Any answer"), ("2", "2xx, done"), ("3", "3xx, elsewhere"), ("4", "4xx, refused"), ("5", "5xx, failed")];
+const METHODS: &[(&str, &str)] =
+    &[("", "Any method"), ("GET", "GET"), ("POST", "POST"), ("PUT", "PUT"), ("PATCH", "PATCH"), ("DELETE", "DELETE")];
+
+struct Line {
+    row: LoggedRequest,
+    owner: Option<String>,
+    status: Badge,
+    took: String,
+    at: When,
+}
+
+#[derive(Template)]
+#[template(path = "requests.html")]
+struct ListPage {
+    shell: Shell,
+    filters: Form,
+    is_admin: bool,
+    lines: Vec<Line>,
+    pager: Pager,
+    empty: Empty,
+}
+
+fn badge(status: u16) -> Badge {
+    let text = status.to_string();
+    match status {
+        500.. => Badge::bad(text),
+        400..=499 => Badge::warn(text),
+        _ => Badge::good(text),
+    }
+}
+
+/// Shows the list.
+pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
+    let filter = ApiLogFilter {
+        user_id: asked_or_own(&visitor, &asked),
+        status_class: asked.read("status"),
+        method: asked.some("method"),
+        ip: asked.read("ip"),
+        from: day(asked.text("from")),
+        to: day_after(asked.text("to")),
+        search: asked.some("search"),
+        ..ApiLogFilter::default()
+    };
+    let listed = app.store.list_requests(&filter, asked.page()).await?;
+    let owners = names(&app, &visitor, listed.results.iter().filter_map(|row| row.user_id)).await?;
+    let pager = asked.long_pager(&listed);
+    let lines = listed.results.into_iter().map(|row| Line {
+        owner: row.user_id.and_then(|id| owners.get(&id).cloned()),
+        status: badge(row.status_code),
+        took: format!("{:.1} ms", row.latency.as_secs_f64() * 1000.0),
+        at: When(row.at),
+        row,
+    });
+    let (title, text) = if asked.is_filtered() {
+        ("No request fits", "Ask for less.")
+    } else {
+        ("No requests yet", "Requests to the API are listed here a moment after they were answered.")
+    };
+    let empty = Empty { title, text, href: "/api/docs/".into(), action: "To the API's documentation" };
+    let kept = ["search", "status", "method", "ip", "from", "to"].map(|name| (name, asked.text(name).to_owned()));
+    page(&ListPage {
+        shell: visitor.shell("API log", "requests"),
+        filters: Form::of(kept),
+        is_admin: visitor.is_admin(),
+        lines: lines.collect(),
+        pager,
+        empty,
+    })
+}

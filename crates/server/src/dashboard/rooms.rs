@@ -1,0 +1,110 @@
+//! The routes of the pages about sessions, messages, webhooks, logs, jobs, settings and virtual phones: a part of the
+//! dashboard's table of contents.
+
+use super::phones::act;
+use super::{Row, Who, audit, deliveries, form, jobs, messages, page, phones, requests, send, sessions, settings, webhooks};
+use axum::extract::DefaultBodyLimit;
+
+/// The same row with another limit of the body; `None` where the handler counts the bytes itself.
+fn with_limit(row: Row, limit: Option<usize>) -> Row {
+    let limit = limit.map_or_else(DefaultBodyLimit::disable, DefaultBodyLimit::max);
+    Row { handler: row.handler.layer(limit), ..row }
+}
+
+/// The rows.
+pub fn rows() -> Vec<Row> {
+    [session_rows(), message_rows(), webhook_rows(), log_rows(), phone_rows()].into_iter().flatten().collect()
+}
+
+fn session_rows() -> Vec<Row> {
+    use Who::User;
+    vec![
+        page("/admin/sessions/", User, sessions::list),
+        page("/admin/sessions/new/", User, sessions::ask_new),
+        form("/admin/sessions/new/", User, sessions::create),
+        page("/admin/sessions/{id}/", User, sessions::show),
+        page("/admin/sessions/{id}/live/", User, sessions::follow),
+        form("/admin/sessions/{id}/link/", User, sessions::relink),
+        form("/admin/sessions/{id}/reconnect/", User, sessions::reconnect),
+        form("/admin/sessions/{id}/offline/", User, sessions::go_offline),
+        page("/admin/sessions/{id}/logout/", User, sessions::ask_log_out),
+        form("/admin/sessions/{id}/logout/", User, sessions::log_out),
+        page("/admin/sessions/{id}/delete/", User, sessions::ask_delete),
+        form("/admin/sessions/{id}/delete/", User, sessions::delete),
+        form("/admin/sessions/{id}/passkey/", User, sessions::passkey),
+        form("/admin/sessions/{id}/passkey/confirm/", User, sessions::passkey_seen),
+    ]
+}
+
+fn message_rows() -> Vec<Row> {
+    use Who::User;
+    vec![
+        page("/admin/messages/", User, messages::list),
+        page("/admin/messages/new/", User, send::ask),
+        form("/admin/messages/send-text/", User, send::text),
+        with_limit(form("/admin/messages/send-file/", User, send::file), None),
+        page("/admin/messages/{id}/", User, messages::show),
+        page("/admin/messages/{id}/live/", User, messages::follow),
+        page("/admin/messages/{id}/media/", User, messages::media),
+        form("/admin/messages/{id}/cancel/", User, messages::cancel),
+        form("/admin/messages/{id}/retry/", User, messages::retry),
+        form("/admin/messages/{id}/read/", User, messages::mark_read),
+    ]
+}
+
+fn webhook_rows() -> Vec<Row> {
+    use Who::User;
+    vec![
+        page("/admin/webhooks/", User, webhooks::list),
+        page("/admin/webhooks/new/", User, webhooks::ask_new),
+        form("/admin/webhooks/new/", User, webhooks::create),
+        page("/admin/webhooks/{id}/", User, deliveries::show),
+        page("/admin/webhooks/{id}/edit/", User, webhooks::ask_edit),
+        form("/admin/webhooks/{id}/edit/", User, webhooks::edit),
+        form("/admin/webhooks/{id}/enable/", User, webhooks::enable),
+        form("/admin/webhooks/{id}/test/", User, deliveries::test),
+        form("/admin/webhooks/{id}/replay/", User, deliveries::replay),
+        page("/admin/webhooks/{id}/rotate/", User, webhooks::ask_rotate),
+        form("/admin/webhooks/{id}/rotate/", User, webhooks::rotate),
+        page("/admin/webhooks/{id}/delete/", User, webhooks::ask_delete),
+        form("/admin/webhooks/{id}/delete/", User, webhooks::delete),
+        page("/admin/webhooks/{id}/deliveries/{delivery}/", User, deliveries::show_one),
+        form("/admin/webhooks/{id}/deliveries/{delivery}/replay/", User, deliveries::replay_one),
+    ]
+}
+
+fn log_rows() -> Vec<Row> {
+    use Who::{Admin, User};
+    vec![
+        page("/admin/requests/", User, requests::list),
+        page("/admin/audit/", User, audit::list),
+        form("/admin/audit/verify/", Admin, audit::verify),
+        page("/admin/jobs/", Admin, jobs::list),
+        form("/admin/jobs/retry/", Admin, jobs::retry_all),
+        page("/admin/jobs/{id}/", Admin, jobs::show),
+        form("/admin/jobs/{id}/retry/", Admin, jobs::retry),
+        page("/admin/jobs/{id}/drop/", Admin, jobs::ask_drop),
+        form("/admin/jobs/{id}/drop/", Admin, jobs::drop),
+        form("/admin/jobs/schedules/{name}/run/", Admin, jobs::run),
+        page("/admin/settings/", Admin, settings::show),
+    ]
+}
+
+fn phone_rows() -> Vec<Row> {
+    use Who::Admin;
+    vec![
+        page("/admin/phones/", Admin, phones::show),
+        page("/admin/phones/live/", Admin, phones::follow),
+        form("/admin/phones/", Admin, act::add),
+        form("/admin/phones/{phone}/delete/", Admin, act::remove),
+        form("/admin/phones/{phone}/scan/", Admin, act::scan),
+        form("/admin/phones/{phone}/pair/", Admin, act::pair),
+        form("/admin/phones/{phone}/send/", Admin, act::send),
+        with_limit(form("/admin/phones/{phone}/send-file/", Admin, act::send_file), Some(act::MOST_FILE + (1 << 20))),
+        form("/admin/phones/{phone}/read/", Admin, act::read),
+        form("/admin/phones/{phone}/online/", Admin, act::set_online),
+        form("/admin/phones/{phone}/auto/", Admin, act::set_auto),
+        form("/admin/phones/{phone}/devices/{device}/unlink/", Admin, act::unlink),
+        page("/admin/phones/{phone}/media/{id}/", Admin, act::media),
+    ]
+}

@@ -1,0 +1,11 @@
+//! The dashboard as browsers meet it: cookies, forms, pages.
+
+mod account;
+mod browser;
+mod figures;
+mod keys;
+mod login;
+mod matrix;
+mod users;
+
+pub use browser::Browser;
