@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 const WRITE_EVERY: Duration = Duration::from_millis(250);
 /// The same as a part of a second.
 const WRITES_PER_SECOND: usize = 4;
-/// Rows written in one transaction.
-const BATCH: usize = 500;
+/// Rows written in one transaction: each is nine entries in tables and indexes, and accepts that share it wait for all.
+const BATCH: usize = 100;
 /// Rows that wait at most.
 const WAITING: usize = 50_000;
 /// Tries of the last write, when the database is not there at the stop.

@@ -1,11 +1,11 @@
 //! The event log: what is told outside was first written here, in the transaction of the fact itself.
 
-use crate::dialect::{Pool, Rows, pieces, query_as, query_scalar, refused};
+use crate::dialect::{Pool, Rows, query_as, query_scalar, refused};
 use crate::messages::Message;
 use crate::rows::event::Model;
 use crate::writer::Tx;
 use crate::{Store, StoreError};
-use sanasend_model::{Direction, EventId, EventKind, Media, MessageId, SessionId, Timestamp, UserId};
+use sanasend_model::{Clock, Direction, EventId, EventKind, Media, MessageId, SessionId, Timestamp, UserId};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,6 +47,19 @@ pub struct NewEvent {
     pub data: Value,
     /// When it happened.
     pub at: Timestamp,
+}
+
+/// An entry that is ready to be written: with its id, and as text.
+pub(crate) struct Draft {
+    id: EventId,
+    new: NewEvent,
+    text: String,
+}
+
+impl Draft {
+    pub(crate) fn of(new: NewEvent, clock: &dyn Clock) -> Self {
+        Self { id: EventId::new(clock), text: new.data.to_string(), new }
+    }
 }
 
 impl NewEvent {
@@ -104,7 +117,7 @@ fn told_of(media: &Media, message: MessageId) -> Value {
     })
 }
 
-static INSERT: Rows = Rows::new(
+static INSERT: Rows = Rows::insert(
     "INSERT INTO events (id, user_id, session_id, kind, message_id, data, at) VALUES ",
     "(?, ?, ?, ?, ?, ?, ?)",
     " RETURNING seq, id",
@@ -114,20 +127,25 @@ impl Tx {
     /// Writes events, and the deliveries to webhook endpoints that want them; answers the cursors of the events in the same
     /// order. They are told after the commit.
     pub(crate) async fn record(&mut self, news: Vec<NewEvent>) -> Result<Vec<i64>, StoreError> {
-        let events: Vec<(EventId, NewEvent)> = news.into_iter().map(|new| (EventId::new(&*self.clock), new)).collect();
+        let drafts = news.into_iter().map(|new| Draft::of(new, &*self.clock)).collect();
+        self.record_drafts(drafts).await
+    }
+
+    /// The same, with what was made ready before.
+    pub(crate) async fn record_drafts(&mut self, events: Vec<Draft>) -> Result<Vec<i64>, StoreError> {
         let mut seqs = HashMap::with_capacity(events.len());
-        for piece in pieces(&events) {
+        for piece in self.conn.pieces(&events) {
             let mut insert = query_as::<_, (i64, Uuid)>(INSERT.sql(piece.len()));
-            for (id, new) in piece {
+            for Draft { id, new, text } in piece {
                 insert = insert.bind(id.0).bind(new.user_id.0).bind(new.session_id.map(|id| id.0)).bind(new.kind.as_str());
-                insert = insert.bind(new.message_id.map(|id| id.0)).bind(new.data.to_string()).bind(new.at.0);
+                insert = insert.bind(new.message_id.map(|id| id.0)).bind(text).bind(new.at.0);
             }
             let rows = insert.fetch_all(&mut self.conn).await.map_err(refused)?;
             seqs.extend(rows.into_iter().map(|(seq, id)| (id, seq)));
         }
         let mut cursors = Vec::with_capacity(events.len());
         let first = self.events.len();
-        for (id, new) in events {
+        for Draft { id, new, .. } in events {
             let seq = seqs.get(&id.0).copied().ok_or_else(|| StoreError::Unavailable("an event was not written".into()))?;
             let NewEvent { user_id, session_id, kind, message_id, data, at } = new;
             self.events.push(Arc::new(Event { seq, id, user_id, session_id, kind, message_id, data, at }));

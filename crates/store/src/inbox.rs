@@ -171,7 +171,7 @@ async fn receive(tx: &mut Tx, incoming: Vec<(&Incoming, Message)>) -> Result<Vec
         }
         ids.push(id);
     }
-    insert_messages(tx, &new).await?;
+    insert_messages(tx, &new.iter().collect::<Vec<_>>()).await?;
     for (incoming, message) in fresh.into_iter().zip(&new) {
         if let Some(raw) = &incoming.raw {
             insert_raw(tx, message.id, raw).await?;

@@ -164,7 +164,7 @@ impl Store {
             hints: hints.clone(),
             commits: commits.clone(),
         };
-        let writer = writer::start(conn, parts);
+        let writer = writer::start(conn, parts)?;
         let node = OnceLock::new();
         let store = Self { inner: Arc::new(Inner { source, readers, writer, sealer, clock, teller, hints, commits, counts, node }) };
         // A first start may have been killed between two migrations: then there is no log yet.

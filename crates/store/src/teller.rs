@@ -74,9 +74,7 @@ impl Teller {
             }
             return;
         }
-        for event in events.drain(..) {
-            self.tell_one(&mut cursor, event);
-        }
+        self.tell_all(&mut cursor, events.drain(..));
     }
 
     /// Tells what others have committed.
@@ -94,18 +92,19 @@ impl Teller {
             if last == *cursor {
                 return Ok(());
             }
-            for event in events {
-                self.tell_one(cursor, Arc::new(event));
-            }
+            self.tell_all(cursor, events.into_iter().map(Arc::new));
             *cursor = last;
         }
     }
 
-    fn tell_one(&self, cursor: &mut i64, event: Arc<Event>) {
-        self.counts.forget(event.user_id);
-        if event.seq > *cursor {
-            *cursor = event.seq;
-            self.written.send_replace(event.seq);
+    /// Tells those that were not told. How far it came is told first and once: who waits for that is woken once a commit.
+    fn tell_all(&self, cursor: &mut i64, events: impl Iterator<Item = Arc<Event>>) {
+        let forgotten = events.inspect(|event| self.counts.forget(event.user_id));
+        let news: Vec<Arc<Event>> = forgotten.filter(|event| event.seq > *cursor).collect();
+        let Some(last) = news.last() else { return };
+        *cursor = last.seq;
+        self.written.send_replace(last.seq);
+        for event in news {
             let _ = self.changes.send(event);
         }
     }

@@ -12,7 +12,7 @@ use crate::commits::{Commit, Watch};
 use crate::dialect::{Conn, Pool, Source, refused};
 use crate::events::Event;
 use crate::jobs::{Hints, JobHint};
-use crate::outbox::{Accepted, NewMessage, Queued};
+use crate::outbox::{Accepted, Prepared, Queued};
 use crate::seal::Sealer;
 use crate::teller::Teller;
 use crate::together::{Asked, Piles, Together};
@@ -35,7 +35,7 @@ const BATCH: usize = 256;
 type AcceptAnswer = oneshot::Sender<Result<Accepted, StoreError>>;
 
 enum Request {
-    Accept(Box<NewMessage>, AcceptAnswer),
+    Accept(Box<Prepared>, AcceptAnswer),
     Together(Box<Asked>),
     Work(Box<dyn Work>),
     Close(oneshot::Sender<()>),
@@ -153,7 +153,7 @@ fn closed() -> StoreError {
 
 impl Writer {
     /// Hands a message in.
-    pub(crate) async fn accept(&self, new: NewMessage) -> Result<Accepted, StoreError> {
+    pub(crate) async fn accept(&self, new: Prepared) -> Result<Accepted, StoreError> {
         let (answer, answered) = oneshot::channel();
         self.queue.send(Request::Accept(Box::new(new), answer)).await.map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
@@ -198,17 +198,25 @@ pub(crate) struct Parts {
     pub(crate) commits: Watch,
 }
 
-/// Starts the task.
-pub(crate) fn start(conn: Conn, parts: Parts) -> Writer {
+/// Starts the task. On SQLite it has a thread of its own: statements and the wait for the disk happen on it.
+pub(crate) fn start(conn: Conn, parts: Parts) -> Result<Writer, StoreError> {
     let (queue, requests) = mpsc::channel(QUEUE);
-    tokio::spawn(run(conn, parts, requests));
-    Writer { queue }
+    match &conn {
+        Conn::Postgres(_) => drop(tokio::spawn(run(conn, parts, requests))),
+        Conn::Sqlite(_) => {
+            let runtime = tokio::runtime::Handle::current();
+            let thread = std::thread::Builder::new().name("sqlite-writer".into());
+            let started = thread.spawn(move || runtime.block_on(run(conn, parts, requests)));
+            started.map_err(|error| StoreError::Unavailable(format!("the writer's thread can't be started: {error}")))?;
+        }
+    }
+    Ok(Writer { queue })
 }
 
 /// Requests that share a transaction.
 #[derive(Default)]
 struct Batch {
-    accepts: Vec<NewMessage>,
+    accepts: Vec<Prepared>,
     accept_answers: Vec<AcceptAnswer>,
     accept_results: Vec<Result<Accepted, StoreError>>,
     together: Piles,
@@ -309,7 +317,7 @@ impl Parts {
             tx.hookless = !looked.any_webhook;
         }
         if !batch.accepts.is_empty() {
-            batch.accept_results = outbox::accept_all(&mut tx, &batch.accepts).await?;
+            batch.accept_results = outbox::accept_all(&mut tx, &mut batch.accepts).await?;
         }
         batch.together.run(&mut tx).await?;
         let alone = waiting == 0 && batch.work.len() == 1;

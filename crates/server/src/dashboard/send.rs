@@ -6,12 +6,11 @@ use super::render::{Page, page, with_status};
 use super::trouble::Trouble;
 use super::visitor::{Shell, Visitor};
 use crate::app::App;
-use crate::http::v1::messages::send::{SendQuery, SendText, send_text};
+use crate::http::v1::messages::send::{SendQuery, SendText, SentKey, send_text};
 use crate::http::v1::messages::send_media::{self, form as media_form};
 use crate::http::{ApiError, JsonBytes, Query};
 use askama::Template;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use sanasend_store::{Page as Paging, SessionFilter};
 use serde_json::Value;
@@ -77,7 +76,7 @@ pub async fn text(State(app): State<Arc<App>>, visitor: Visitor, form: Form) -> 
     };
     let body = JsonBytes { value: asked, bytes: bytes::Bytes::new() };
     let query = Query(SendQuery { wait: None, session: None });
-    match send_text(State(app.clone()), visitor.caller.clone(), query, HeaderMap::new(), body).await {
+    match send_text(State(app.clone()), visitor.caller.clone(), query, SentKey::none(), body).await {
         Ok(answer) => accepted(&visitor, answer).await,
         Err(refusal) => {
             let form = form.refused(refusal)?;

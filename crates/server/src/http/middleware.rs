@@ -380,6 +380,8 @@ static FIXED_HEADERS: [(HeaderName, HeaderValue); 6] = [
 
 fn dress(response: &mut Response, app: &App, exchange: &Exchange) {
     let headers = response.headers_mut();
+    // Once, and not again and again as they grow: the fixed ones, the id, five on limits.
+    headers.reserve(FIXED_HEADERS.len() + 6);
     for (name, value) in &FIXED_HEADERS {
         if !headers.contains_key(name) {
             headers.insert(name, value.clone());

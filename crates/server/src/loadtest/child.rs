@@ -11,6 +11,9 @@ use tokio::process::{Child, Command};
 /// How long a process may take to become ready, and to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// In which Linux counts processor time towards programs, on every machine.
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// A process of ours, and what it said when it was ready.
 pub struct Process {
     child: Child,
@@ -63,6 +66,19 @@ impl Process {
         let found = status.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| *name == figure);
         let (_, value) = found.with_context(|| format!("the system does not tell {figure}"))?;
         value.trim().trim_end_matches("kB").trim().parse().with_context(|| format!("{figure} is no number"))
+    }
+
+    /// Processor time that the process has taken so far, its own code and the system's for it, seconds.
+    ///
+    /// # Errors
+    /// Where the system does not tell it.
+    pub fn processor_seconds(&self) -> anyhow::Result<f64> {
+        let pid = self.child.id().context("the process has ended")?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("processor time is read from /proc, which Linux has")?;
+        // The name in parentheses may hold anything; the two times are the 12th and 13th figure behind it.
+        let figures = stat.rsplit_once(')').map_or("", |(_, figures)| figures).split_ascii_whitespace().skip(11).take(2);
+        let ticks: Result<Vec<u32>, _> = figures.map(str::parse).collect();
+        Ok(ticks.context("processor time is no number")?.into_iter().map(f64::from).sum::<f64>() / TICKS_PER_SECOND)
     }
 
     /// Asks the process to stop and waits for it.

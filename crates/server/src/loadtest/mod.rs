@@ -27,7 +27,7 @@ use customer::Customer;
 use fire::Plan;
 use indicatif::{ProgressBar, ProgressStyle};
 use places::Temporary;
-use report::{Accept, Latency, Rate, Raw, Report, Sends, quantile};
+use report::{Accept, Accepts, Latency, Raw, Report, Rest, Sends, quantile};
 use sanasend_store::Database;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -65,6 +65,9 @@ pub struct LoadtestArgs {
     pub rows: Option<u64>,
     #[command(flatten)]
     against: against::Against,
+    /// Measure accepts and lists alone, without linking accounts for the rest.
+    #[arg(long)]
+    pub accepts_only: bool,
     /// Print the figures as one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -129,7 +132,13 @@ async fn measure(args: &LoadtestArgs, place: &Temporary, progress: &ProgressBar)
         progress.inc(1);
     };
     stage("accepts: starting a server");
-    let (raw, accept, list) = accept_stage(args, place, time, &stage).await?;
+    let accepts = accept_stage(args, place, time, &stage).await?;
+    let rest = if args.accepts_only { None } else { Some(measure_rest(args, place, progress, &stage).await?) };
+    Ok(Report { accepts, rest })
+}
+
+async fn measure_rest(args: &LoadtestArgs, place: &Temporary, progress: &ProgressBar, stage: &impl Fn(&str)) -> anyhow::Result<Rest> {
+    let time = Duration::from_secs(args.seconds);
 
     stage("latency and sends: starting a server");
     let server = Process::start(SERVE, &place.folder("sends")?, SETTINGS).await?;
@@ -143,7 +152,7 @@ async fn measure(args: &LoadtestArgs, place: &Temporary, progress: &ProgressBar)
     let twenty_accounts = sends::through(&customer, &twenty, time).await?;
     server.stop().await?;
 
-    let webhooks = hooks::measure(place, time, &stage).await?;
+    let webhooks = hooks::measure(place, time, stage).await?;
     stage("memory: linking accounts");
     let accounts = usize::try_from(args.accounts)?;
     let (memory, mut linked) = accounts::measure(place, accounts, progress).await?;
@@ -156,16 +165,11 @@ async fn measure(args: &LoadtestArgs, place: &Temporary, progress: &ProgressBar)
         ack_p50_ms: quantile(&mut acks, 0.5),
         ack_p99_ms: quantile(&mut acks, 0.99),
     };
-    Ok(Report { accept, list, raw, memory, latency, sends_per_s: Sends { one_account, twenty_accounts }, webhooks })
+    Ok(Rest { memory, latency, sends_per_s: Sends { one_account, twenty_accounts }, webhooks })
 }
 
 /// Accepts with one client and with many, with the machine's limits measured between them.
-async fn accept_stage(
-    args: &LoadtestArgs,
-    place: &Temporary,
-    time: Duration,
-    stage: &impl Fn(&str),
-) -> anyhow::Result<(Raw, Accept, Rate)> {
+async fn accept_stage(args: &LoadtestArgs, place: &Temporary, time: Duration, stage: &impl Fn(&str)) -> anyhow::Result<Accepts> {
     let folder = place.folder("accepts")?;
     let mut settings = SETTINGS.to_vec();
     settings.extend(args.database.as_deref().map(|url| ("SANASEND_DATABASE_URL", url)));
@@ -191,7 +195,9 @@ async fn accept_stage(
     let bare = if database.file().is_some() { Database::Sqlite { path: raw_folder.join("raw.db") } } else { database.clone() };
     let bare = sanasend_store::raw::measure(&bare, raw_time).await?;
     stage("accepts with many clients");
+    let processor = server.processor_seconds()?;
     let many = accepts::accept(&customer, &account, args.plan(clients)).await?;
+    let processor = server.processor_seconds()? - processor;
     let on_disk = sanasend_store::raw::count_messages(&database).await? - before;
     let answered = one.answered + many.answered;
     anyhow::ensure!(on_disk == answered, "{answered} messages were accepted, but {on_disk} are on disk");
@@ -200,7 +206,9 @@ async fn accept_stage(
     let list_raw = sanasend_store::raw::measure_lists(&database, raw_time).await?;
     server.stop().await?;
     let raw = Raw { fsync_per_s, commit_per_s: bare.commits_per_s, rows_per_s_batch64: bare.rows_per_s, lists_per_s: list_raw };
-    Ok((raw, Accept { c1: one.rate, c64: many.rate }, list.rate))
+    #[expect(clippy::cast_precision_loss, reason = "a count of what one machine does in minutes")]
+    let c64_cpu_us = processor * 1e6 / (many.answered.max(1) as f64);
+    Ok(Accepts { accept: Accept { c1: one.rate, c64: many.rate, c64_cpu_us }, list: list.rate, raw })
 }
 
 fn progress() -> ProgressBar {

@@ -29,8 +29,8 @@ impl Snapshot {
     pub(crate) async fn rows<T: FromRow>(&mut self, sql: &'static str) -> Result<Vec<T>, sqlx::Error> {
         let asked: Query = query(sql);
         match on_postgres(&mut self.conn, &asked, Want::All).await? {
-            Answer::Postgres(rows) => rows.iter().map(|row| T::from_row(DbRow::Postgres(row))).collect(),
-            _ => Ok(Vec::new()),
+            Answer::Rows(rows) => rows.iter().map(|row| T::from_row(DbRow::Postgres(row))).collect(),
+            Answer::Done(_) => Ok(Vec::new()),
         }
     }
 

@@ -9,6 +9,8 @@
 mod cell;
 mod copy;
 mod errors;
+mod file;
+mod inline;
 mod lists;
 mod postgres;
 mod query;
@@ -28,18 +30,18 @@ pub(crate) use value::{DbRow, FromRow};
 
 use crate::migrations::Migrator;
 use crate::{Database, StoreError};
+use inline::Inline;
 use postgres::{PgConn, Readers};
 use readers::FileReaders;
 use sea_orm::{SqlxPostgresConnector, SqlxSqliteConnector};
 use sea_orm_migration::MigratorTrait;
-use sqlx::{Connection, SqliteConnection};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// One connection, for writing.
 pub(crate) enum Conn {
-    Sqlite(SqliteConnection),
+    Sqlite(Inline),
     Postgres(PgConn),
 }
 
@@ -75,7 +77,7 @@ impl Source {
     /// The connection that writes.
     pub(crate) async fn connect_writer(&self) -> Result<Conn, StoreError> {
         match self {
-            Self::Sqlite(path) => sqlite::connect_writer(path).await,
+            Self::Sqlite(path) => sqlite::connect_writer(path),
             Self::Postgres(address) => address.connect_writer().await,
         }
     }
@@ -129,15 +131,23 @@ impl Conn {
     /// Runs a statement that takes no values and answers no rows.
     pub(crate) async fn command(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
         match self {
-            Self::Sqlite(conn) => sqlx::query(sql).execute(conn).await.map(drop),
+            Self::Sqlite(conn) => conn.command(sql),
             Self::Postgres(conn) => conn.command(sql).await,
+        }
+    }
+
+    /// Cuts rows into pieces for a statement of [`Rows::insert`].
+    pub(crate) fn pieces<'r, T>(&self, rows: &'r [T]) -> Vec<&'r [T]> {
+        match self {
+            Self::Sqlite(_) => pieces(rows).collect(),
+            Self::Postgres(_) => rows.chunks(postgres::MOST_ROWS).collect(),
         }
     }
 
     /// Ends the connection in good order.
     pub(crate) async fn close(self) {
         match self {
-            Self::Sqlite(conn) => drop(conn.close().await),
+            Self::Sqlite(conn) => conn.close(),
             Self::Postgres(conn) => conn.close().await,
         }
     }

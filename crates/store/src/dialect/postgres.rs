@@ -22,6 +22,8 @@ const WRITE_LOCK: i64 = 0x7361_6e61_7365_6e64;
 const MIGRATION_LOCK: i64 = WRITE_LOCK + 1;
 /// Every statement of the program in every size stays prepared.
 const STATEMENTS: usize = 512;
+/// Rows that one statement inserts at most.
+pub(super) const MOST_ROWS: usize = 256;
 
 /// Where the database is, and how long it may take to answer.
 #[derive(Clone)]

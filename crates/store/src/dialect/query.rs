@@ -1,13 +1,13 @@
 //! Statements: the text, its values, and what is read from the answer. They look like sqlx's own and run on either database.
 
+use super::inline::Inline;
 use super::postgres::{PgConn, Readers};
 use super::readers::FileReaders;
 use super::rows::Rows;
-use super::value::{Bind, Column, DbRow, FromRow, Value, for_postgres, for_sqlite};
+use super::value::{Bind, Column, DbRow, FromRow, Value, by_columns, for_postgres};
 use super::{Conn, Pool};
 use futures::future::BoxFuture;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -116,27 +116,27 @@ impl<'c> From<&'c Pool> for On<'c> {
     }
 }
 
-/// A statement runs through sqlx, or is read by [`FileReaders`].
+/// Who runs a statement: a thread of [`FileReaders`], whoever calls, or sqlx.
 enum Way<'c> {
     File(&'c FileReaders),
+    Inline(&'c mut Inline),
     Driver(Driver<'c>),
 }
 
-/// Connections of sqlx.
+/// Connections of sqlx, which are PostgreSQL's.
 enum Driver<'c> {
-    Sqlite(&'c mut SqliteConnection),
-    Postgres(&'c mut PgConn),
+    Writer(&'c mut PgConn),
     Readers(&'c Readers),
 }
 
 impl<'c> On<'c> {
     fn way(self) -> Way<'c> {
-        Way::Driver(match self {
-            Self::Pool(Pool::Sqlite(readers)) => return Way::File(readers),
-            Self::Pool(Pool::Postgres(readers)) => Driver::Readers(readers),
-            Self::Conn(Conn::Sqlite(conn)) => Driver::Sqlite(conn),
-            Self::Conn(Conn::Postgres(conn)) => Driver::Postgres(conn),
-        })
+        match self {
+            Self::Pool(Pool::Sqlite(readers)) => Way::File(readers),
+            Self::Pool(Pool::Postgres(readers)) => Way::Driver(Driver::Readers(readers)),
+            Self::Conn(Conn::Sqlite(conn)) => Way::Inline(conn),
+            Self::Conn(Conn::Postgres(conn)) => Way::Driver(Driver::Writer(conn)),
+        }
     }
 }
 
@@ -151,8 +151,7 @@ pub(super) enum Want {
 /// What a statement gave.
 pub(super) enum Answer {
     Done(u64),
-    Sqlite(Vec<SqliteRow>),
-    Postgres(Vec<PgRow>),
+    Rows(Vec<PgRow>),
 }
 
 /// What a statement did that answers no rows.
@@ -216,10 +215,10 @@ impl Query {
     pub(crate) async fn execute<'c>(self, on: impl Into<On<'c>>) -> Result<Done, sqlx::Error> {
         let rows = match on.into().way() {
             Way::File(readers) => readers.count_rows(self).await?,
+            Way::Inline(conn) => conn.execute(self)?,
             Way::Driver(driver) => match self.run(driver, Want::Done).await? {
                 Answer::Done(rows) => rows,
-                Answer::Sqlite(rows) => rows.len() as u64,
-                Answer::Postgres(rows) => rows.len() as u64,
+                Answer::Rows(rows) => rows.len() as u64,
             },
         };
         Ok(Done { rows })
@@ -228,8 +227,7 @@ impl Query {
     /// Boxed, each for itself: PostgreSQL's way is long, and must not make every caller's future as large.
     fn run(self, driver: Driver<'_>, want: Want) -> BoxFuture<'_, Result<Answer, sqlx::Error>> {
         match driver {
-            Driver::Sqlite(conn) => Box::pin(on_sqlite(conn, self, want)),
-            Driver::Postgres(conn) => Box::pin(async move { conn.run(&self, want).await }),
+            Driver::Writer(conn) => Box::pin(async move { conn.run(&self, want).await }),
             Driver::Readers(readers) => Box::pin(async move { readers.run(&self, want).await }),
         }
     }
@@ -251,12 +249,12 @@ impl<T: FromRow> QueryAs<T> {
     pub(crate) async fn fetch_all<'c>(self, on: impl Into<On<'c>>) -> Result<Vec<T>, sqlx::Error> {
         let driver = match on.into().way() {
             Way::File(readers) => return readers.all(self.query).await,
+            Way::Inline(conn) => return conn.all(self.query),
             Way::Driver(driver) => driver,
         };
         match self.query.run(driver, Want::All).await? {
             Answer::Done(_) => Ok(Vec::new()),
-            Answer::Sqlite(rows) => rows.iter().map(|row| T::from_row(DbRow::Sqlite(row))).collect(),
-            Answer::Postgres(rows) => rows.iter().map(|row| T::from_row(DbRow::Postgres(row))).collect(),
+            Answer::Rows(rows) => rows.iter().map(|row| T::from_row(DbRow::Postgres(row))).collect(),
         }
     }
 
@@ -264,12 +262,12 @@ impl<T: FromRow> QueryAs<T> {
     pub(crate) async fn fetch_optional<'c>(self, on: impl Into<On<'c>>) -> Result<Option<T>, sqlx::Error> {
         let driver = match on.into().way() {
             Way::File(readers) => return readers.first(self.query).await,
+            Way::Inline(conn) => return conn.first(self.query),
             Way::Driver(driver) => driver,
         };
         match self.query.run(driver, Want::First).await? {
             Answer::Done(_) => Ok(None),
-            Answer::Sqlite(rows) => rows.first().map(|row| T::from_row(DbRow::Sqlite(row))).transpose(),
-            Answer::Postgres(rows) => rows.first().map(|row| T::from_row(DbRow::Postgres(row))).transpose(),
+            Answer::Rows(rows) => rows.first().map(|row| T::from_row(DbRow::Postgres(row))).transpose(),
         }
     }
 
@@ -302,23 +300,14 @@ impl<T: Column> QueryScalar<T> {
     }
 }
 
-async fn on_sqlite(on: &mut SqliteConnection, query: Query, want: Want) -> Result<Answer, sqlx::Error> {
-    let arguments = for_sqlite(query.values).map_err(sqlx::Error::Encode)?;
-    let statement = sqlx::query_with(query.sql.plain(), arguments);
-    Ok(match want {
-        Want::Done => Answer::Done(statement.execute(on).await?.rows_affected()),
-        Want::All => Answer::Sqlite(statement.fetch_all(on).await?),
-        Want::First => Answer::Sqlite(statement.fetch_optional(on).await?.into_iter().collect()),
-    })
-}
-
 pub(super) async fn on_postgres(conn: &mut PgConnection, query: &Query, want: Want) -> Result<Answer, sqlx::Error> {
-    let arguments = for_postgres(&query.values).map_err(sqlx::Error::Encode)?;
-    let statement = sqlx::query_with(query.sql.numbered(), arguments);
+    let columns = if let Sql::Rows(rows, _) = &query.sql { rows.columns() } else { None };
+    let arguments = columns.map_or_else(|| for_postgres(&query.values), |columns| by_columns(&query.values, columns));
+    let statement = sqlx::query_with(query.sql.numbered(), arguments.map_err(sqlx::Error::Encode)?);
     Ok(match want {
         Want::Done => Answer::Done(statement.execute(conn).await?.rows_affected()),
-        Want::All => Answer::Postgres(statement.fetch_all(conn).await?),
-        Want::First => Answer::Postgres(statement.fetch_optional(conn).await?.into_iter().collect()),
+        Want::All => Answer::Rows(statement.fetch_all(conn).await?),
+        Want::First => Answer::Rows(statement.fetch_optional(conn).await?.into_iter().collect()),
     })
 }
 

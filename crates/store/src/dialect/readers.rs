@@ -4,21 +4,18 @@
 //! twenty messages has 600 columns, and most of its time was that. Here a statement crosses to its thread and back once, and
 //! its rows are read there, out of SQLite's own memory (decision 0025).
 
+use super::file::{STATEMENTS, ask, failed};
 use super::query::Query;
 use super::unavailable;
-use super::value::{DbRow, FromRow, Value};
+use super::value::{DbRow, FromRow};
 use crate::StoreError;
-use rusqlite::types::{Null, ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql};
+use rusqlite::{CachedStatement, Connection, OpenFlags};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
-
-/// Statements that stay prepared on each connection.
-const STATEMENTS: usize = 256;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -80,7 +77,7 @@ pub(crate) struct FileReaders {
 impl FileReaders {
     /// Starts `count` threads on the file. Only the first opens it now, to see that it can be opened.
     pub(super) fn start(path: &Path, count: u32) -> Result<Self, StoreError> {
-        let mut first = Some(open(path).map_err(|error| unavailable(failed(&error)))?);
+        let mut first = Some(open(path).map_err(|error| unavailable(failed(error)))?);
         let queue = Arc::<Queue>::default();
         let mut threads = Vec::new();
         for _ in 0..count.max(1) {
@@ -98,7 +95,7 @@ impl FileReaders {
             |statement, places| {
                 let mut rows = statement.raw_query();
                 let mut read = Vec::new();
-                while let Some(row) = rows.next().map_err(|error| failed(&error))? {
+                while let Some(row) = rows.next().map_err(failed)? {
                     read.push(T::from_row(DbRow::File(row, places))?);
                 }
                 Ok(read)
@@ -114,7 +111,7 @@ impl FileReaders {
             query,
             |statement, places| {
                 let mut rows = statement.raw_query();
-                let row = rows.next().map_err(|error| failed(&error))?;
+                let row = rows.next().map_err(failed)?;
                 row.map(|row| T::from_row(DbRow::File(row, places))).transpose()
             },
             T::FIELDS,
@@ -128,7 +125,7 @@ impl FileReaders {
             query,
             |statement, _| {
                 let (mut rows, mut count) = (statement.raw_query(), 0);
-                while rows.next().map_err(|error| failed(&error))?.is_some() {
+                while rows.next().map_err(failed)?.is_some() {
                     count += 1;
                 }
                 Ok(count)
@@ -192,52 +189,6 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     conn.pragma_update(None, "temp_store", "memory")?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(conn)
-}
-
-/// Prepares a statement, binds its values, and has it read. `fields` are looked for among its columns once, not once a row.
-fn ask<T>(
-    conn: &Connection,
-    query: Query,
-    read: impl FnOnce(&mut CachedStatement<'_>, &[usize]) -> Result<T, sqlx::Error>,
-    fields: &'static [&'static str],
-) -> Result<T, sqlx::Error> {
-    let sql = query.sql.plain();
-    let mut statement = conn.prepare_cached(sql.as_str()).map_err(|error| failed(&error))?;
-    for (index, value) in query.values.iter().enumerate() {
-        statement.raw_bind_parameter(index + 1, value).map_err(|error| failed(&error))?;
-    }
-    let place = |(index, name): (usize, &&'static str)| {
-        // Nearly always in the order of the table; otherwise it is searched for.
-        if statement.column_name(index).is_ok_and(|column| column == *name) {
-            return Ok(index);
-        }
-        statement.column_index(name).map_err(|_| sqlx::Error::ColumnNotFound((*name).to_owned()))
-    };
-    let places = fields.iter().enumerate().map(place).collect::<Result<Vec<_>, _>>()?;
-    read(&mut statement, &places)
-}
-
-impl ToSql for Value {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        fn or_null(value: Option<ValueRef<'_>>) -> ToSqlOutput<'_> {
-            value.map_or_else(|| ToSqlOutput::from(Null), ToSqlOutput::Borrowed)
-        }
-        Ok(match self {
-            Self::Bool(value) => or_null(value.map(|value| ValueRef::Integer(value.into()))),
-            Self::Small(value) => or_null(value.map(|value| ValueRef::Integer(value.into()))),
-            Self::Int(value) => or_null(value.map(|value| ValueRef::Integer(value.into()))),
-            Self::Big(value) => or_null(value.map(ValueRef::Integer)),
-            Self::Real(value) => or_null(value.map(ValueRef::Real)),
-            Self::Text(value) => or_null(value.as_deref().map(|value| ValueRef::Text(value.as_bytes()))),
-            Self::Bytes(value) => or_null(value.as_deref().map(ValueRef::Blob)),
-            Self::Id(value) => or_null(value.as_ref().map(|value| ValueRef::Blob(value.as_bytes()))),
-        })
-    }
-}
-
-/// An error of a reader, among those of sqlx. What reads can't break a rule of a table.
-pub(super) fn failed(error: &rusqlite::Error) -> sqlx::Error {
-    sqlx::Error::Io(std::io::Error::other(error.to_string()))
 }
 
 #[cfg(test)]

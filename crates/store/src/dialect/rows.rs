@@ -26,12 +26,32 @@ pub(crate) struct Rows {
     tail: &'static str,
     plain: Texts,
     numbered: Texts,
+    /// Whether PostgreSQL takes the values by columns; see [`Rows::insert`].
+    by_columns: bool,
+    columns: OnceLock<Arc<str>>,
 }
 
 impl Rows {
     /// The parts of the statement.
     pub(crate) const fn new(head: &'static str, row: &'static str, tail: &'static str) -> Self {
-        Self { head, row, tail, plain: [const { OnceLock::new() }; SIZES.len()], numbered: [const { OnceLock::new() }; SIZES.len()] }
+        Self::made(head, row, tail, false)
+    }
+
+    const fn made(head: &'static str, row: &'static str, tail: &'static str, by_columns: bool) -> Self {
+        let plain = [const { OnceLock::new() }; SIZES.len()];
+        let numbered = [const { OnceLock::new() }; SIZES.len()];
+        Self { head, row, tail, plain, numbered, by_columns, columns: OnceLock::new() }
+    }
+
+    /// The parts of an `INSERT` of many rows; `head` ends with `VALUES`, and only `row` takes values. PostgreSQL gets one
+    /// array per column instead of a value per field: one statement whatever the number of rows, read and planned once.
+    pub(crate) const fn insert(head: &'static str, row: &'static str, tail: &'static str) -> Self {
+        Self::made(head, row, tail, true)
+    }
+
+    /// How many values a row takes, where PostgreSQL takes them by columns.
+    pub(super) fn columns(&self) -> Option<usize> {
+        self.by_columns.then(|| self.row.matches('?').count())
     }
 
     /// The statement for a piece of this many rows, put together once per database.
@@ -44,7 +64,29 @@ impl Rows {
     }
 
     pub(super) fn numbered(&self, rows: usize) -> Arc<str> {
+        if self.by_columns {
+            return self.columns.get_or_init(|| self.over_columns().into()).clone();
+        }
         once(&self.numbered, rows, || numbered(&self.plain(rows)))
+    }
+}
+
+impl Rows {
+    fn over_columns(&self) -> String {
+        let head = self.head.trim_end().trim_end_matches("VALUES");
+        let mut row = String::new();
+        let inner = self.row.strip_prefix('(').and_then(|row| row.strip_suffix(')')).unwrap_or(self.row);
+        let mut count = 0_usize;
+        for (index, part) in inner.split('?').enumerate() {
+            if index > 0 {
+                count = index;
+                row.push_str("t.c");
+                row.push_str(&index.to_string());
+            }
+            row.push_str(part);
+        }
+        let list = |mark: &str| (1..=count).map(|index| format!("{mark}{index}")).collect::<Vec<_>>().join(", ");
+        format!("{head}SELECT {row} FROM UNNEST({}) AS t({}){}", list("$"), list("c"), self.tail)
     }
 }
 
@@ -79,5 +121,16 @@ mod tests {
         static INSERT: Rows = Rows::new("INSERT INTO t VALUES ", "(?, ?)", " ON CONFLICT DO NOTHING");
         assert_eq!(&*INSERT.plain(2), "INSERT INTO t VALUES (?, ?),(?, ?) ON CONFLICT DO NOTHING");
         assert_eq!(&*INSERT.numbered(2), "INSERT INTO t VALUES ($1, $2),($3, $4) ON CONFLICT DO NOTHING");
+    }
+
+    #[test]
+    fn postgresql_takes_an_insert_by_columns() {
+        static INSERT: Rows = Rows::insert("INSERT INTO t (a, b, c) VALUES ", "(?, 0, ? AND NOT EXISTS (SELECT ?))", " RETURNING a");
+        assert_eq!(&*INSERT.plain(1), "INSERT INTO t (a, b, c) VALUES (?, 0, ? AND NOT EXISTS (SELECT ?)) RETURNING a");
+        assert_eq!(
+            &*INSERT.numbered(7),
+            "INSERT INTO t (a, b, c) SELECT t.c1, 0, t.c2 AND NOT EXISTS (SELECT t.c3) FROM UNNEST($1, $2, $3) AS t(c1, c2, c3) RETURNING a"
+        );
+        assert_eq!(INSERT.columns(), Some(3));
     }
 }

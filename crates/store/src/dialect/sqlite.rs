@@ -1,10 +1,11 @@
 //! SQLite: one file, one connection that writes, several that read.
 
+use super::inline::Inline;
 use super::readers::FileReaders;
 use super::{Conn, Pool, unavailable};
 use crate::StoreError;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,9 +36,10 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 /// The connection that writes. Ids from WhatsApp and keys of callers are random, so their indexes are touched all over: a
 /// larger cache keeps those pages in memory, and a longer log lets a page that changes often be copied back once.
-pub(super) async fn connect_writer(path: &Path) -> Result<Conn, StoreError> {
-    let options = options(path).pragma("cache_size", "-32768").pragma("wal_autocheckpoint", "8192");
-    SqliteConnection::connect_with(&options).await.map(Conn::Sqlite).map_err(unavailable)
+pub(super) fn connect_writer(path: &Path) -> Result<Conn, StoreError> {
+    const SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+        PRAGMA temp_store = memory; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 8192";
+    Inline::open(path, BUSY, SETTINGS).map(Conn::Sqlite).map_err(unavailable)
 }
 
 /// A short-lived pool of one for migrations.
@@ -61,7 +63,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("test.db");
         create_file(&path).expect("a file");
-        let mut writer = connect_writer(&path).await.expect("connected");
+        let mut writer = connect_writer(&path).expect("connected");
         let full: i64 = query_scalar("PRAGMA synchronous").fetch_one(&mut writer).await.expect("answered");
         assert_eq!(full, 2, "FULL: the log is synced before a commit is answered");
         let journal: String = query_scalar("PRAGMA journal_mode").fetch_one(&mut writer).await.expect("answered");

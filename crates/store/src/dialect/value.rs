@@ -2,8 +2,7 @@
 
 use super::cell::{Cell, cell};
 use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, Decode, Postgres, Row, Sqlite, Type};
+use sqlx::{Arguments, Decode, Postgres, Row, Type};
 use std::borrow::Cow;
 use uuid::Uuid;
 
@@ -88,25 +87,6 @@ impl<T: Bind + Clone> Bind for &T {
 
 type Failed = sqlx::error::BoxDynError;
 
-/// The values as SQLite takes them: moved, not copied.
-pub(super) fn for_sqlite(values: Vec<Value>) -> Result<SqliteArguments, Failed> {
-    let mut arguments = SqliteArguments::default();
-    arguments.reserve(values.len(), 0);
-    for value in values {
-        match value {
-            Value::Bool(value) => arguments.add(value),
-            Value::Small(value) => arguments.add(value),
-            Value::Int(value) => arguments.add(value),
-            Value::Big(value) => arguments.add(value),
-            Value::Real(value) => arguments.add(value),
-            Value::Text(value) => arguments.add(value),
-            Value::Bytes(value) => arguments.add(value),
-            Value::Id(value) => arguments.add(value),
-        }?;
-    }
-    Ok(arguments)
-}
-
 /// The values as PostgreSQL takes them; they stay, since a statement may have to be sent again.
 pub(super) fn for_postgres(values: &[Value]) -> Result<PgArguments, Failed> {
     let mut arguments = PgArguments::default();
@@ -126,6 +106,35 @@ pub(super) fn for_postgres(values: &[Value]) -> Result<PgArguments, Failed> {
     Ok(arguments)
 }
 
+/// The same for rows of so many `columns`: one array for each, whose type is that of the first row's value.
+pub(super) fn by_columns(values: &[Value], columns: usize) -> Result<PgArguments, Failed> {
+    let mut arguments = PgArguments::default();
+    arguments.reserve(columns, values.len() * 16);
+    for (column, first) in values.iter().enumerate().take(columns) {
+        let cells = values.iter().skip(column).step_by(columns);
+        macro_rules! array {
+            ($variant:ident, $value:ident => $read:expr) => {
+                arguments.add(
+                    cells
+                        .map(|cell| if let Value::$variant($value) = cell { Ok($read) } else { Err("a column has values of two types") })
+                        .collect::<Result<Vec<_>, _>>()?,
+                )
+            };
+        }
+        match first {
+            Value::Bool(_) => array!(Bool, value => *value),
+            Value::Small(_) => array!(Small, value => *value),
+            Value::Int(_) => array!(Int, value => *value),
+            Value::Big(_) => array!(Big, value => *value),
+            Value::Real(_) => array!(Real, value => *value),
+            Value::Text(_) => array!(Text, value => value.as_deref().map(storable)),
+            Value::Bytes(_) => array!(Bytes, value => value.as_deref()),
+            Value::Id(_) => array!(Id, value => *value),
+        }?;
+    }
+    Ok(arguments)
+}
+
 /// PostgreSQL refuses a NUL in a text, which anybody may send to an account: it is replaced by the sign for what can't
 /// be shown, so that nobody can stop an account by it.
 fn storable(text: &str) -> Cow<'_, str> {
@@ -135,29 +144,21 @@ fn storable(text: &str) -> Cow<'_, str> {
 /// A row of an answer.
 #[derive(Clone, Copy)]
 pub(crate) enum DbRow<'r> {
-    /// Read by `FileReaders`, with the places of the fields of a struct.
+    /// Of SQLite, read where it lies, with the places of the fields of a struct.
     File(&'r rusqlite::Row<'r>, &'r [usize]),
-    Sqlite(&'r SqliteRow),
     Postgres(&'r PgRow),
 }
 
 /// What a column can be read as: whatever both databases can.
-pub(crate) trait Column:
-    Cell + Type<Sqlite> + for<'r> Decode<'r, Sqlite> + Type<Postgres> + for<'r> Decode<'r, Postgres> + Send + 'static
-{
-}
+pub(crate) trait Column: Cell + Type<Postgres> + for<'r> Decode<'r, Postgres> + Send + 'static {}
 
-impl<T> Column for T where
-    T: Cell + Type<Sqlite> + for<'r> Decode<'r, Sqlite> + Type<Postgres> + for<'r> Decode<'r, Postgres> + Send + 'static
-{
-}
+impl<T> Column for T where T: Cell + Type<Postgres> + for<'r> Decode<'r, Postgres> + Send + 'static {}
 
 impl DbRow<'_> {
     /// The column at this place, from 0.
     pub(crate) fn at<T: Column>(self, index: usize) -> Result<T, sqlx::Error> {
         match self {
             Self::File(row, _) => cell(row, index),
-            Self::Sqlite(row) => row.try_get(index),
             Self::Postgres(row) => row.try_get(index),
         }
     }
@@ -169,7 +170,6 @@ impl DbRow<'_> {
                 let index = row.as_ref().column_index(name).map_err(|_| sqlx::Error::ColumnNotFound(name.to_owned()))?;
                 cell(row, index)
             }
-            Self::Sqlite(row) => row.try_get(name),
             Self::Postgres(row) => row.try_get(name),
         }
     }
@@ -184,7 +184,6 @@ impl DbRow<'_> {
                     other => other,
                 })
             }
-            Self::Sqlite(row) => row.try_get(name),
             Self::Postgres(row) => row.try_get(name),
         }
     }

@@ -6,20 +6,42 @@
 use super::{Accepted, Idempotency, NewMessage};
 use crate::StoreError;
 use crate::dialect::{On, Rows, pieces, query, query_as, refused};
-use crate::events::NewEvent;
+use crate::events::{Draft, NewEvent};
 use crate::messages::{Message, Peer};
 use crate::rows::Place;
 use crate::rows::message::{write_media, write_quoted};
 use crate::usage::Usage;
 use crate::writer::Tx;
-use sanasend_model::{Direction, EventKind, Jid, MessageStatus, PhoneNumber, Recipient, SessionId, Timestamp, UserId};
+use sanasend_model::{Clock, Direction, EventKind, Jid, MessageStatus, PhoneNumber, Recipient, SessionId, Timestamp, UserId};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
+/// A message on its way to the writer, with what will be written of it. Made by whoever hands it in, beside all others: the
+/// writer is one, and what it need not do is done by several.
+pub(crate) struct Prepared {
+    new: NewMessage,
+    /// Right unless the conversation goes by another id.
+    message: Message,
+    /// Its event; gone once it was recorded.
+    draft: Option<Draft>,
+}
+
+impl Prepared {
+    pub(crate) fn of(new: NewMessage, clock: &dyn Clock) -> Self {
+        let message = message(&new, &HashMap::new());
+        let draft = Some(Draft::of(accepted(&message), clock));
+        Self { new, message, draft }
+    }
+}
+
+fn accepted(message: &Message) -> NewEvent {
+    NewEvent::of_message(EventKind::MessageAccepted, message, message.created_at)
+}
+
 /// Accepts messages that came together, as the first work of a transaction. The outer error means that the transaction
 /// is broken.
-pub(crate) async fn accept_all(tx: &mut Tx, news: &[NewMessage]) -> Result<Vec<Result<Accepted, StoreError>>, StoreError> {
+pub(crate) async fn accept_all(tx: &mut Tx, news: &mut [Prepared]) -> Result<Vec<Result<Accepted, StoreError>>, StoreError> {
     if let Ok(accepted) = accept_together(tx, news).await {
         return Ok(accepted.into_iter().map(Ok).collect());
     }
@@ -32,7 +54,7 @@ pub(crate) async fn accept_all(tx: &mut Tx, news: &[NewMessage]) -> Result<Vec<R
     for new in news {
         let told = tx.events.len();
         tx.command("SAVEPOINT accept").await?;
-        let result = accept_together(tx, std::slice::from_ref(new)).await;
+        let result = accept_together(tx, std::slice::from_mut(new)).await;
         if result.is_err() {
             tx.events.truncate(told);
             tx.command("ROLLBACK TO accept").await?;
@@ -53,13 +75,16 @@ pub(super) struct Remembered {
     pub(super) expires_at: Timestamp,
 }
 
-async fn accept_together(tx: &mut Tx, news: &[NewMessage]) -> Result<Vec<Accepted>, StoreError> {
+async fn accept_together(tx: &mut Tx, prepared: &mut [Prepared]) -> Result<Vec<Accepted>, StoreError> {
+    let mut drafts: Vec<Option<Draft>> = prepared.iter_mut().map(|one| one.draft.take()).collect();
+    address(tx, prepared, &mut drafts).await?;
+    let news: Vec<&NewMessage> = prepared.iter().map(|one| &one.new).collect();
     let mut outcomes: Vec<Option<Accepted>> = vec![None; news.len()];
-    let known = check_keys(tx, news, &mut outcomes).await?;
-    check_limits(tx, news, &mut outcomes, &known.repeated).await?;
+    let known = check_keys(tx, &news, &mut outcomes).await?;
+    check_limits(tx, &news, &mut outcomes, &known.repeated).await?;
     let open = |outcomes: &[Option<Accepted>], index: &usize| outcomes.get(*index).is_some_and(Option::is_none);
     let chosen: Vec<usize> = (0..news.len()).filter(|index| open(&outcomes, index) && !known.repeated.contains(index)).collect();
-    let messages = messages(tx, chosen.iter().filter_map(|index| news.get(*index))).await?;
+    let messages: Vec<&Message> = chosen.iter().filter_map(|index| prepared.get(*index)).map(|one| &one.message).collect();
     insert_messages(tx, &messages).await?;
     for new in chosen.iter().filter_map(|index| news.get(*index)) {
         if let Some(media) = &new.media {
@@ -67,14 +92,32 @@ async fn accept_together(tx: &mut Tx, news: &[NewMessage]) -> Result<Vec<Accepte
         }
     }
     insert_outbox(tx, &messages).await?;
-    let events = messages.iter().map(|message| NewEvent::of_message(EventKind::MessageAccepted, message, message.created_at));
-    let seqs = tx.record(events.collect()).await?;
+    let mut events = Vec::with_capacity(chosen.len());
+    for (index, message) in chosen.iter().zip(&messages) {
+        let draft = drafts.get_mut(*index).and_then(Option::take);
+        events.push(draft.unwrap_or_else(|| Draft::of(accepted(message), &*tx.clock)));
+    }
+    let seqs = tx.record_drafts(events).await?;
     for (index, seq) in chosen.into_iter().zip(seqs) {
         if let Some(outcome) = outcomes.get_mut(index) {
             *outcome = Some(Accepted::Created { seq });
         }
     }
-    Ok(answer_repeats(news, &outcomes, &known))
+    Ok(answer_repeats(&news, &outcomes, &known))
+}
+
+/// Gives messages the conversation that their recipient is known to have under another id than the one asked for.
+async fn address(tx: &mut Tx, prepared: &mut [Prepared], drafts: &mut [Option<Draft>]) -> Result<(), StoreError> {
+    let asked: HashSet<(SessionId, Jid)> = prepared.iter().map(|one| (one.new.session_id, one.new.recipient.jid())).collect();
+    let aliases = aliases(tx, &asked.into_iter().collect::<Vec<_>>()).await?;
+    for (one, draft) in prepared.iter_mut().zip(drafts).filter(|_| !aliases.is_empty()) {
+        let message = message(&one.new, &aliases);
+        if message != one.message {
+            one.message = message;
+            *draft = None;
+        }
+    }
+    Ok(())
 }
 
 /// What was found out about idempotency keys.
@@ -105,10 +148,10 @@ static REMEMBER: Rows = Rows::new(
 );
 
 /// Writes the keys that are new (or past their end), and answers those messages whose key was there before.
-async fn check_keys<'a>(tx: &mut Tx, news: &'a [NewMessage], outcomes: &mut [Option<Accepted>]) -> Result<Known<'a>, StoreError> {
+async fn check_keys<'a>(tx: &mut Tx, news: &[&'a NewMessage], outcomes: &mut [Option<Accepted>]) -> Result<Known<'a>, StoreError> {
     let mut known = Known { before: HashMap::new(), first: HashMap::new(), repeated: HashSet::new() };
     let mut fresh = Vec::new();
-    for (index, new) in news.iter().enumerate() {
+    for (index, new) in news.iter().copied().enumerate() {
         let Some((key, idempotency)) = key_of(new) else { continue };
         match known.first.entry(key) {
             Entry::Occupied(_) => drop(known.repeated.insert(index)),
@@ -162,7 +205,7 @@ pub(super) fn compare(remembered: &Remembered, fingerprint: &[u8; 32]) -> Accept
 /// Counts what is new against the users' days, and refuses what is too much, the last first.
 async fn check_limits(
     tx: &mut Tx,
-    news: &[NewMessage],
+    news: &[&NewMessage],
     outcomes: &mut [Option<Accepted>],
     repeated: &HashSet<usize>,
 ) -> Result<(), StoreError> {
@@ -205,7 +248,7 @@ async fn forget(tx: &mut Tx, key: Key<'_>) -> Result<(), StoreError> {
 }
 
 /// Answers messages whose key came earlier in the same batch by what became of that one.
-fn answer_repeats(news: &[NewMessage], outcomes: &[Option<Accepted>], known: &Known<'_>) -> Vec<Accepted> {
+fn answer_repeats(news: &[&NewMessage], outcomes: &[Option<Accepted>], known: &Known<'_>) -> Vec<Accepted> {
     let first_of = |key: &Key<'_>| known.first.get(key).and_then(|index| Some((news.get(*index)?, outcomes.get(*index)?.as_ref()?)));
     let repeat = |new: &NewMessage| -> Option<Accepted> {
         let (key, idempotency) = key_of(new)?;
@@ -254,13 +297,7 @@ async fn aliases(tx: &mut Tx, asked: &[(SessionId, Jid)]) -> Result<HashMap<(Ses
     Ok(found)
 }
 
-/// The messages as they will be read.
-async fn messages(tx: &mut Tx, news: impl Iterator<Item = &NewMessage> + Clone) -> Result<Vec<Message>, StoreError> {
-    let asked: HashSet<(SessionId, Jid)> = news.clone().map(|new| (new.session_id, new.recipient.jid())).collect();
-    let aliases = aliases(tx, &asked.into_iter().collect::<Vec<_>>()).await?;
-    Ok(news.map(|new| message(new, &aliases)).collect())
-}
-
+/// The message as it will be read.
 fn message(new: &NewMessage, aliases: &HashMap<(SessionId, String), (Jid, Peer)>) -> Message {
     let asked = new.recipient.jid();
     let plain = match &new.recipient {
@@ -296,7 +333,7 @@ fn message(new: &NewMessage, aliases: &HashMap<(SessionId, String), (Jid, Peer)>
     }
 }
 
-static INSERT_MESSAGE: Rows = Rows::new(
+static INSERT_MESSAGE: Rows = Rows::insert(
     "INSERT INTO messages (id, user_id, session_id, direction, chat, sender, peer_phone, peer_jid, peer_lid, peer_name, message_type, \
      body, status, attempts, written, created_at, expires_at, sent_at, wa_message_id, reply_to, quoted, metadata, media, media_state) VALUES ",
     "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, FALSE, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -304,8 +341,8 @@ static INSERT_MESSAGE: Rows = Rows::new(
 );
 
 /// Writes message rows; `inbox` writes its own the same way.
-pub(crate) async fn insert_messages(tx: &mut Tx, messages: &[Message]) -> Result<(), StoreError> {
-    for piece in pieces(messages) {
+pub(crate) async fn insert_messages(tx: &mut Tx, messages: &[&Message]) -> Result<(), StoreError> {
+    for piece in tx.conn.pieces(messages) {
         let mut insert = query(INSERT_MESSAGE.sql(piece.len()));
         for message in piece {
             let text = |jid: Option<&Jid>| jid.map(|jid| jid.as_str().to_owned());
@@ -330,17 +367,18 @@ pub(crate) fn sender_key(message: &Message) -> &str {
     if message.direction == Direction::Inbound { sender.map_or("", Jid::as_str) } else { "" }
 }
 
-static INSERT_OUTBOX: Rows = Rows::new(
+static INSERT_OUTBOX: Rows = Rows::insert(
     "INSERT INTO outbox (message_id, session_id, chat, due_at, expires_at, phase, head) VALUES ",
     "(?, ?, ?, ?, ?, 0, ? AND NOT EXISTS (SELECT 1 FROM outbox AS other WHERE other.session_id = ? AND other.chat = ?))",
     "",
 );
 
 /// Puts messages at the end of their chats. The first of a chat in this batch is its head if nothing waits there.
-pub(super) async fn insert_outbox(tx: &mut Tx, messages: &[Message]) -> Result<(), StoreError> {
+pub(super) async fn insert_outbox(tx: &mut Tx, messages: &[&Message]) -> Result<(), StoreError> {
     let mut chats = HashSet::with_capacity(messages.len());
-    let rows: Vec<(&Message, bool)> = messages.iter().map(|message| (message, chats.insert((message.session_id, &message.chat)))).collect();
-    for piece in pieces(&rows) {
+    let rows: Vec<(&Message, bool)> =
+        messages.iter().map(|message| (*message, chats.insert((message.session_id, &message.chat)))).collect();
+    for piece in tx.conn.pieces(&rows) {
         let mut insert = query(INSERT_OUTBOX.sql(piece.len()));
         for (message, first) in piece {
             let expires_at = message.expires_at.unwrap_or(message.created_at);

@@ -11,7 +11,7 @@ mod claim;
 mod settle;
 mod working;
 
-pub(crate) use accept::{accept_all, insert_messages, sender_key};
+pub(crate) use accept::{Prepared, accept_all, insert_messages, sender_key};
 pub(crate) use advance::Queued;
 pub(crate) use apply::Telling;
 pub(crate) use claim::Claim;
@@ -201,6 +201,6 @@ impl Store {
     /// the others that wait at this moment. On disk when this answers `Created`. `Conflict` on `owner` when the account is
     /// gone, on `wa_message_id` when that id was used before.
     pub async fn accept(&self, new: NewMessage) -> Result<Accepted, StoreError> {
-        self.inner.writer.accept(new).await
+        self.inner.writer.accept(Prepared::of(new, &*self.inner.clock)).await
     }
 }

@@ -89,7 +89,7 @@ async fn requeue(tx: &mut Tx, user: UserId, id: MessageId, expires_at: Timestamp
     (message.error_code, message.error_message) = (None, None);
     message.expires_at = Some(expires_at);
     tx.save(&message, false).await?;
-    insert_outbox(tx, std::slice::from_ref(&message)).await?;
+    insert_outbox(tx, &[&message]).await?;
     tx.note((id, at, Step::Requeued, message.attempts, None));
     tx.tell(EventKind::MessageRetried, &message, at);
     tx.finish().await?;

@@ -4,7 +4,8 @@ use super::choose::choose_linked;
 use super::view::MessageView;
 use crate::app::App;
 use crate::http::{Answer, ApiError, Caller, ErrorCode, JsonBytes, Query, Success};
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sanasend_model::{Content, FieldErrors, Jid, MessageId, Recipient, SessionId, Timestamp, UserId};
@@ -12,6 +13,7 @@ use sanasend_store::{Accepted, Idempotency, Message, NewMedia, NewMessage, Quote
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
@@ -61,6 +63,25 @@ pub(crate) struct SendQuery {
     pub(crate) session: Option<String>,
 }
 
+/// The header `Idempotency-Key`, or what is wrong with it: told only after what is wrong with the body.
+pub(crate) struct SentKey(Result<Option<String>, ApiError>);
+
+impl SentKey {
+    /// Of a request that can't have one, such as a page's form.
+    pub(crate) const fn none() -> Self {
+        Self(Ok(None))
+    }
+}
+
+/// Instead of all headers, which would be copied for it.
+impl<S: Sync> FromRequestParts<S> for SentKey {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(idempotency_key(&parts.headers)))
+    }
+}
+
 /// A message that was checked and can be taken in.
 pub(crate) struct Checked {
     pub(crate) recipient: Recipient,
@@ -105,13 +126,13 @@ pub(crate) async fn send_text(
     State(app): State<Arc<App>>,
     caller: Caller,
     Query(query): Query<SendQuery>,
-    headers: HeaderMap,
+    SentKey(key): SentKey,
     body: JsonBytes<SendText>,
 ) -> Result<Response, ApiError> {
     let wait = patience(&app, query.wait)?;
     let SendText { recipient, content, session, reply_to, metadata } = body.value;
     let checked = Checked { reply_to, ..check(&recipient, content, metadata)? };
-    let key = idempotency_key(&headers)?;
+    let key = key?;
     // Without a key nobody asks for it, and it costs as much as reading the body once more.
     let fingerprint = if key.is_some() { fingerprint(PATH, &body.bytes, query.session.as_deref()) } else { [0; 32] };
     let terms = Terms { key, fingerprint, wait };
