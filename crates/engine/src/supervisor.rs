@@ -159,7 +159,7 @@ impl Supervisor {
         let _over = OverAtTheEnd(Arc::clone(&self.shared));
         let end = self.live().await;
         self.take_down().await;
-        self.note_unlinking(end.as_ref());
+        self.hear_out(end.as_ref()).await;
         if let Some(end) = end {
             tracing::info!(session = %self.session_id, ?end, "link ended");
             self.say(LinkEvent::Ended(end));
@@ -434,12 +434,21 @@ impl Supervisor {
         }
     }
 
-    /// Whether WhatsApp said that the account is unlinked, be it the end or something nobody heard any more.
-    fn note_unlinking(&mut self, end: Option<&LinkEnd>) {
+    /// What came in while the link was taken down. WhatsApp counts it as told, so acknowledgements, receipts and recovered
+    /// messages are passed on; of the rest it matters only whether the account was unlinked.
+    async fn hear_out(&mut self, end: Option<&LinkEnd>) {
         let unlinked = |end: &LinkEnd| matches!(end, LinkEnd::LoggedOut { code: Some(_) });
         let mut noted = end.is_some_and(unlinked);
         while let Ok(signal) = self.signals.try_recv() {
-            noted |= matches!(signal, Signal::End(end) if unlinked(&end));
+            match signal {
+                Signal::End(end) => noted |= unlinked(&end),
+                Signal::Tell(event @ LinkEvent::Ack { .. }) => self.say(event),
+                Signal::Receipt { chat, by, wa_message_ids, kind, at } => {
+                    self.receipt(&chat, by.as_ref(), wa_message_ids, kind, at).await;
+                }
+                Signal::Recovered(batch) => self.recovered(&batch).await,
+                _ => {}
+            }
         }
         self.shared.unlinked.fetch_or(noted, Ordering::AcqRel);
     }
