@@ -34,11 +34,11 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// The connection that writes. Ids from WhatsApp and keys of callers are random, so their indexes are touched all over: a
-/// larger cache keeps those pages in memory, and a longer log lets a page that changes often be copied back once.
+/// The connection that writes. A longer log lets a page that changes often be copied back once. The cache is no larger than
+/// what a commit touches: where SQLite moved pages while it balanced a tree, it walks through all of the cache at the commit.
 pub(super) fn connect_writer(path: &Path) -> Result<Conn, StoreError> {
     const SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-        PRAGMA temp_store = memory; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 8192";
+        PRAGMA temp_store = memory; PRAGMA cache_size = -8192; PRAGMA wal_autocheckpoint = 8192";
     Inline::open(path, BUSY, SETTINGS).map(Conn::Sqlite).map_err(unavailable)
 }
 
