@@ -30,6 +30,19 @@ async fn a_key_is_shown_once_and_works_in_both_headers() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_wrong_in_one_character_opens_nothing() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let (_, key) = world.key(&admin, json!({})).await;
+    world.get("/auth/me/", As::Key(&key)).await.is(200, "");
+    let other = if key.ends_with('a') { "b" } else { "a" };
+    for wrong in [format!("{}{other}", &key[..key.len() - 1]), key[..key.len() - 1].to_owned(), format!("{key}a"), key.to_uppercase()] {
+        let refused = world.get("/auth/me/", As::Key(&wrong)).await;
+        refused.is(401, "INVALID_API_KEY");
+    }
+}
+
+#[tokio::test]
 async fn the_last_use_is_told_at_once_and_written_later() {
     let world = World::start().await;
     let admin = world.admin().await;
