@@ -58,6 +58,22 @@ events! {
     WebhookDisabled = "webhook.disabled",
     /// A test was sent to a webhook endpoint; only that endpoint is told.
     WebhookTested = "webhook.tested",
+    /// A campaign began, or goes on after it had stopped.
+    CampaignStarted = "campaign.started",
+    /// A campaign has accepted or skipped recipients; told at most once a second.
+    CampaignProgressed = "campaign.progressed",
+    /// A campaign was held by its owner.
+    CampaignPaused = "campaign.paused",
+    /// A campaign that was held goes on.
+    CampaignResumed = "campaign.resumed",
+    /// Every recipient of a campaign has an outcome.
+    CampaignFinished = "campaign.finished",
+    /// A campaign ended itself; the reason is in it.
+    CampaignStopped = "campaign.stopped",
+    /// A campaign was ended by its owner.
+    CampaignCanceled = "campaign.canceled",
+    /// A linked account fares better or worse than before.
+    SessionHealthChanged = "session.health_changed",
 }
 
 impl fmt::Display for EventKind {

@@ -76,3 +76,7 @@ id!(
     /// The delivery of one event to one endpoint.
     DeliveryId
 );
+id!(
+    /// A campaign of a user.
+    CampaignId
+);

@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod api_key;
+pub mod campaign;
 pub mod clock;
 pub mod content;
 pub mod day;
@@ -19,6 +20,7 @@ pub mod latency;
 pub mod limit;
 pub mod media;
 pub mod message;
+pub mod pacing;
 pub mod retry;
 pub mod scope;
 pub mod session;
@@ -27,10 +29,11 @@ pub mod user;
 pub mod webhook;
 
 pub use address::{Jid, PhoneNumber, Recipient};
+pub use campaign::{CampaignState, RecipientState};
 pub use clock::Clock;
 pub use content::Content;
 pub use event::EventKind;
-pub use id::{ApiKeyId, DeliveryId, EventId, FileId, JobId, LoginId, MessageId, SessionId, UserId, WebhookId};
+pub use id::{ApiKeyId, CampaignId, DeliveryId, EventId, FileId, JobId, LoginId, MessageId, SessionId, UserId, WebhookId};
 pub use invalid::{FieldErrors, Invalid};
 pub use job::JobState;
 pub use media::{Media, MediaKind, MediaState};

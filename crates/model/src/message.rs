@@ -197,6 +197,8 @@ names! {
         Requeued = "requeued",
         /// It came in.
         Received = "received",
+        /// Its campaign kept it back before it was accepted; the detail says why.
+        Held = "held",
     }
 }
 

@@ -45,13 +45,18 @@ scopes! {
     WebhooksManage = "webhooks:manage",
     /// Read the own usage and limits.
     UsageRead = "usage:read",
+    /// Read campaigns, their recipients and reports.
+    CampaignsRead = "campaigns:read",
+    /// Make, start, hold and end campaigns.
+    CampaignsManage = "campaigns:manage",
 }
 
 impl Scope {
     /// Whether a key with this scope may do what asks for `wanted`: whoever may manage accounts may look at them too.
     #[must_use]
     pub fn covers(self, wanted: Self) -> bool {
-        self == wanted || matches!((self, wanted), (Self::SessionsManage, Self::SessionsRead))
+        self == wanted
+            || matches!((self, wanted), (Self::SessionsManage, Self::SessionsRead) | (Self::CampaignsManage, Self::CampaignsRead))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The way in for what other people write: remembered before WhatsApp is told that it arrived.
 
+use crate::account_hours::AccountCounts;
 use crate::dialect::{Rows, pieces, query, query_as, query_scalar, refused};
 use crate::media::IncomingMedia;
 use crate::messages::{Message, Peer, Quoted};
@@ -181,6 +182,8 @@ async fn receive(tx: &mut Tx, incoming: Vec<(&Incoming, Message)>) -> Result<Vec
         }
         let received = i64::from(!incoming.from_me);
         tx.count(message.user_id, message.created_at, Usage { received, ..Usage::default() });
+        // What the owner wrote on the phone was sent by the account as well.
+        tx.count_account(message.session_id, AccountCounts { sent: 1 - received, received, ..AccountCounts::default() });
         tx.tell(EventKind::MessageReceived, message, message.created_at);
     }
     Ok(ids)

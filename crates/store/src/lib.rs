@@ -5,10 +5,12 @@
 //! Lists and schema are SeaORM's; the hot rooms (outbox, inbox, Signal state) are hand-written SQL.
 #![forbid(unsafe_code)]
 
+mod account_hours;
 mod api_keys;
 mod api_log;
 mod audit;
 mod backup;
+mod campaigns;
 mod commits;
 mod cookies;
 mod counts;
@@ -43,10 +45,15 @@ mod users;
 mod webhooks;
 mod writer;
 
+pub use account_hours::{AccountCounts, Answers, PacedAccount};
 pub use api_keys::{ApiKey, ApiKeyFilter, ApiKeyOrder, NewApiKey};
 pub use api_log::{ApiLogFilter, LoggedRequest, RequestCounts, RequestHour, WINDOW as API_LOG_WINDOW};
 pub use audit::{AuditBreak, AuditCheck, AuditEntry, AuditFilter, AuditRecord, AuditStep};
 pub use backup::{Copied, CopiedSequence, CopiedTable, Fenced, Fillable, Owners, open_file, seal_file};
+pub use campaigns::{
+    CAMPAIGN_JOB, Campaign, CampaignAccount, CampaignChanged, CampaignFilter, CampaignMade, CampaignRecipient, CampaignTurn,
+    CampaignTurned, Funnels, NewCampaign, NewRecipient, RecipientFilter, Turn, TurnMessage, TurnWhat,
+};
 pub use commits::Commit;
 pub use cookies::{CookieLogin, NewCookie};
 pub use database::Database;

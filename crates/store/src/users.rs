@@ -215,6 +215,12 @@ impl Store {
         }
         self.delete_in_pieces("DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE user_id = ? LIMIT 500)", id.0).await?;
         self.delete_in_pieces("DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE user_id = ? LIMIT 2000)", id.0).await?;
+        self.delete_in_pieces(
+            "DELETE FROM campaign_recipients WHERE (campaign_id, ordinal) IN (SELECT r.campaign_id, r.ordinal FROM campaign_recipients r \
+             JOIN campaigns c ON c.id = r.campaign_id WHERE c.user_id = ? LIMIT 500)",
+            id.0,
+        )
+        .await?;
         self.release_files(id).await?;
         self.delete_in_pieces("DELETE FROM users WHERE id = ?", id.0).await?;
         Ok(Updated::Done(()))

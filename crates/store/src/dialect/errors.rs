@@ -36,6 +36,8 @@ const TABLES: &[&str] = &[
     "webhook_endpoints",
     "webhook_deliveries",
     "webhook_attempts",
+    "campaigns",
+    "campaign_recipients",
     "api_log",
 ];
 

@@ -75,7 +75,8 @@ pub(super) struct Remembered {
     pub(super) expires_at: Timestamp,
 }
 
-async fn accept_together(tx: &mut Tx, prepared: &mut [Prepared]) -> Result<Vec<Accepted>, StoreError> {
+/// Accepts messages inside a transaction that does more; an error spoils what the caller wrote as well.
+pub(crate) async fn accept_together(tx: &mut Tx, prepared: &mut [Prepared]) -> Result<Vec<Accepted>, StoreError> {
     let mut drafts: Vec<Option<Draft>> = prepared.iter_mut().map(|one| one.draft.take()).collect();
     address(tx, prepared, &mut drafts).await?;
     let news: Vec<&NewMessage> = prepared.iter().map(|one| &one.new).collect();

@@ -11,7 +11,7 @@ mod claim;
 mod settle;
 mod working;
 
-pub(crate) use accept::{Prepared, accept_all, insert_messages, sender_key};
+pub(crate) use accept::{Prepared, accept_all, accept_together, insert_messages, sender_key};
 pub(crate) use advance::Queued;
 pub(crate) use apply::Telling;
 pub(crate) use claim::Claim;
