@@ -76,3 +76,11 @@ id!(
     /// The delivery of one event to one endpoint.
     DeliveryId
 );
+id!(
+    /// A template of a user, in one language.
+    TemplateId
+);
+id!(
+    /// A recurring send of a user.
+    ScheduleId
+);

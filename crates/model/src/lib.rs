@@ -19,7 +19,9 @@ pub mod latency;
 pub mod limit;
 pub mod media;
 pub mod message;
+pub mod quiet;
 pub mod retry;
+pub mod schedule;
 pub mod scope;
 pub mod session;
 pub mod template;
@@ -31,7 +33,9 @@ pub use address::{Jid, PhoneNumber, Recipient};
 pub use clock::Clock;
 pub use content::Content;
 pub use event::EventKind;
-pub use id::{ApiKeyId, DeliveryId, EventId, FileId, JobId, LoginId, MessageId, SessionId, UserId, WebhookId};
+pub use id::{
+    ApiKeyId, DeliveryId, EventId, FileId, JobId, LoginId, MessageId, ScheduleId, SessionId, TemplateId, UserId, WebhookId,
+};
 pub use invalid::{FieldErrors, Invalid};
 pub use job::JobState;
 pub use media::{Media, MediaKind, MediaState};

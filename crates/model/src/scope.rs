@@ -45,13 +45,17 @@ scopes! {
     WebhooksManage = "webhooks:manage",
     /// Read the own usage and limits.
     UsageRead = "usage:read",
+    /// Read templates and try them out.
+    TemplatesRead = "templates:read",
+    /// Make, change and delete templates.
+    TemplatesWrite = "templates:write",
 }
 
 impl Scope {
     /// Whether a key with this scope may do what asks for `wanted`: whoever may manage accounts may look at them too.
     #[must_use]
     pub fn covers(self, wanted: Self) -> bool {
-        self == wanted || matches!((self, wanted), (Self::SessionsManage, Self::SessionsRead))
+        self == wanted || matches!((self, wanted), (Self::SessionsManage, Self::SessionsRead) | (Self::TemplatesWrite, Self::TemplatesRead))
     }
 }
 
