@@ -48,6 +48,12 @@ events! {
     MessageCanceled = "message.canceled",
     /// A failed message was put back on its way.
     MessageRetried = "message.retried",
+    /// A message was accepted and is on disk, and waits for its date; told instead of `message.accepted`.
+    MessageScheduled = "message.scheduled",
+    /// The date or the content of a message that waits for its date was changed.
+    MessageRescheduled = "message.rescheduled",
+    /// The date of a message has come: it is on its way.
+    MessageReleased = "message.released",
     /// A message came in.
     MessageReceived = "message.received",
     /// A linked account changed its status.
@@ -74,6 +80,8 @@ events! {
     CampaignCanceled = "campaign.canceled",
     /// A linked account fares better or worse than before.
     SessionHealthChanged = "session.health_changed",
+    /// A recurring send was due, and no message was accepted for it; the reason is in it.
+    ScheduleFailed = "schedule.failed",
 }
 
 impl fmt::Display for EventKind {

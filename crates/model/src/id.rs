@@ -80,3 +80,11 @@ id!(
     /// A campaign of a user.
     CampaignId
 );
+id!(
+    /// A template of a user, in one language.
+    TemplateId
+);
+id!(
+    /// A recurring send of a user.
+    ScheduleId
+);

@@ -21,9 +21,12 @@ pub mod limit;
 pub mod media;
 pub mod message;
 pub mod pacing;
+pub mod quiet;
 pub mod retry;
+pub mod schedule;
 pub mod scope;
 pub mod session;
+pub mod template;
 pub mod time;
 pub mod user;
 pub mod webhook;
@@ -33,11 +36,14 @@ pub use campaign::{CampaignState, RecipientState};
 pub use clock::Clock;
 pub use content::Content;
 pub use event::EventKind;
-pub use id::{ApiKeyId, CampaignId, DeliveryId, EventId, FileId, JobId, LoginId, MessageId, SessionId, UserId, WebhookId};
+pub use id::{
+    ApiKeyId, CampaignId, DeliveryId, EventId, FileId, JobId, LoginId, MessageId, ScheduleId, SessionId, TemplateId, UserId, WebhookId,
+};
 pub use invalid::{FieldErrors, Invalid};
 pub use job::JobState;
 pub use media::{Media, MediaKind, MediaState};
 pub use message::{Direction, Failure, MessageStatus, Step};
 pub use scope::Scope;
 pub use session::{Network, SessionStatus};
+pub use template::Template;
 pub use time::Timestamp;

@@ -195,6 +195,12 @@ names! {
         Canceled = "canceled",
         /// A caller put it back on its way.
         Requeued = "requeued",
+        /// It waits for a date; the detail says for which and why.
+        Scheduled = "scheduled",
+        /// Its date or its content was changed.
+        Rescheduled = "rescheduled",
+        /// Its date has come.
+        Released = "released",
         /// It came in.
         Received = "received",
         /// Its campaign kept it back before it was accepted; the detail says why.

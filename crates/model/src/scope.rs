@@ -49,14 +49,20 @@ scopes! {
     CampaignsRead = "campaigns:read",
     /// Make, start, hold and end campaigns.
     CampaignsManage = "campaigns:manage",
+    /// Read templates and try them out.
+    TemplatesRead = "templates:read",
+    /// Make, change and delete templates.
+    TemplatesWrite = "templates:write",
 }
 
 impl Scope {
     /// Whether a key with this scope may do what asks for `wanted`: whoever may manage accounts may look at them too.
     #[must_use]
     pub fn covers(self, wanted: Self) -> bool {
+        let pair = (self, wanted);
         self == wanted
-            || matches!((self, wanted), (Self::SessionsManage, Self::SessionsRead) | (Self::CampaignsManage, Self::CampaignsRead))
+            || matches!(pair, (Self::SessionsManage, Self::SessionsRead) | (Self::TemplatesWrite, Self::TemplatesRead))
+            || matches!(pair, (Self::CampaignsManage, Self::CampaignsRead))
     }
 }
 

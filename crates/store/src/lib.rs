@@ -68,7 +68,7 @@ pub use logins::{Login, NewLogin, Rotation};
 pub use media::{Bucket, FileStore, IncomingMedia, LocalFile, MediaPart, NewMedia, Opened};
 pub use messages::{Cursor, Message, MessageFilter, MessageOrder, Peer, Quoted, Settled, TimelineEntry};
 pub use nodes::NodeCall;
-pub use outbox::{Accepted, Backlog, Change, Claimed, Idempotency, NewMessage, News};
+pub use outbox::{Accepted, Backlog, Change, Claimed, Idempotency, NewMessage, News, Released, Reschedule};
 pub use overview::UserCounts;
 pub use page::{COUNTED, Listed, LongList, Ordering, Page};
 pub use people::UserFigures;

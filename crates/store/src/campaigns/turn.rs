@@ -232,6 +232,8 @@ impl<'a> Road<'a> {
             quoted: None,
             metadata: message.metadata.clone(),
             created_at: self.now,
+            scheduled_at: None,
+            wait_reason: None,
             expires_at: self.now.plus(self.asked.deadline),
             day: self.now.day(),
             daily_limit: self.asked.daily_limit,

@@ -8,6 +8,7 @@ mod advance;
 mod again;
 mod apply;
 mod claim;
+mod scheduled;
 mod settle;
 mod working;
 
@@ -15,6 +16,7 @@ pub(crate) use accept::{Prepared, accept_all, accept_together, insert_messages, 
 pub(crate) use advance::Queued;
 pub(crate) use apply::Telling;
 pub(crate) use claim::Claim;
+pub use scheduled::{Released, Reschedule};
 
 use crate::media::NewMedia;
 use crate::messages::{Message, Peer, Quoted};
@@ -47,6 +49,10 @@ pub struct NewMessage {
     pub metadata: Option<Value>,
     /// Now.
     pub created_at: Timestamp,
+    /// When it is due, if not at once: it waits outside the outbox, and holds up nothing.
+    pub scheduled_at: Option<Timestamp>,
+    /// Why it waits, for its timeline; only with `scheduled_at`.
+    pub wait_reason: Option<String>,
     /// Deadline.
     pub expires_at: Timestamp,
     /// UTC day number, for the daily limit.

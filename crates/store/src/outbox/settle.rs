@@ -60,8 +60,9 @@ async fn cancel(tx: &mut Tx, user: UserId, id: MessageId) -> Result<Settled, Sto
         return Ok(Settled::Missing);
     }
     let waits = query_scalar::<_, i16>("SELECT phase FROM outbox WHERE message_id = ?").bind(id.0).fetch_optional(&mut tx.conn);
-    let waits = waits.await.map_err(refused)? == Some(phase::WAITING);
     let status = message.status;
+    // What waits for its date has no place in the outbox yet.
+    let waits = waits.await.map_err(refused)? == Some(phase::WAITING) || status == MessageStatus::Scheduled;
     if written || !waits {
         return Ok(Settled::WrongState(status));
     }
