@@ -9,6 +9,7 @@ pub mod api_log;
 pub mod app;
 pub mod auth;
 pub mod backup;
+pub mod campaigns;
 pub mod cli;
 pub mod clock;
 pub mod config;

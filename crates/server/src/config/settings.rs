@@ -3,7 +3,7 @@
 //! The macro makes of each section a struct, and of each field one question to the [`Reader`]; the doc comment
 //! is the text of `docs/configuration.md`. There is no other list of settings anywhere.
 
-use super::kinds::{Cidr, Hidden, LogFormat, MediaFetch, Profile};
+use super::kinds::{Cidr, DayCaps, Hidden, LogFormat, MediaFetch, Profile};
 use super::read::Reader;
 use sanasend_store::Database;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -168,6 +168,35 @@ section! {
         ack_timeout_seconds: u64 = 20, within 1..=300;
         /// Messages of one account that are written and not yet acknowledged, at most; one per chat.
         in_flight_per_account: usize = 64, within 1..=4096;
+    }
+}
+
+section! {
+    /// Campaigns: how accounts are paced. A campaign may be gentler than this, never harsher; only in the sandbox it may be
+    /// whatever it likes. Hours and days are UTC's, and everything that an account sends counts.
+    CampaignSettings("campaigns.", profile) {
+        /// Shortest gap between two messages of campaigns through one account, in seconds.
+        gap_min_seconds: u32 = 20, within 1..=86_400;
+        /// Longest gap; each is drawn between the two.
+        gap_max_seconds: u32 = 60, within 1..=86_400;
+        /// Most messages of one account in an hour before campaigns wait.
+        per_hour: u32 = 60, within 1..=1_000_000;
+        /// Most messages of one account in a day before campaigns wait.
+        per_day: u32 = 500, within 1..=1_000_000;
+        /// The same on the first, second, third day after an account was linked, and so on; afterwards `per_day` holds.
+        warm_up: DayCaps = DayCaps(vec![20, 40, 60, 90, 140, 210, 320]);
+        /// Most messages of campaigns in a day, through one account, to people who never wrote to it.
+        cold_per_day: u32 = 50, within 1..=1_000_000;
+        /// Messages of campaigns that may be on their way through one account at once.
+        on_the_way: u32 = 5, within 1..=1000;
+        /// A campaign stops by itself when more than this share of its last 50 messages failed, in percent.
+        failure_percent: u32 = 30, within 1..=100;
+        /// Most recipients of one campaign.
+        max_recipients: u64 = 100_000, within 1..=1_000_000;
+        /// Largest file with recipients, in MiB.
+        file_limit_mib: u64 = 64, within 1..=1024;
+        /// How long campaigns that ended are kept with their recipients, in days. 0: for ever.
+        keep_days: u64 = 365, within 0..=36_500;
     }
 }
 
@@ -354,6 +383,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// Messages on their way.
     pub messages: Messages,
+    /// How accounts are paced in campaigns.
+    pub campaigns: CampaignSettings,
     /// Events posted to the endpoints of users.
     pub webhooks: WebhookSettings,
     /// The way out to hosts that callers name.
@@ -390,6 +421,7 @@ impl Config {
             limits: Limits::read(reader, profile),
             sessions: Sessions::read(reader, profile),
             messages: Messages::read(reader, profile),
+            campaigns: CampaignSettings::read(reader, profile),
             webhooks: WebhookSettings::read(reader, profile),
             egress: EgressSettings::read(reader, profile),
             retention: Retention::read(reader, profile),

@@ -316,6 +316,9 @@ fn stranger(app: &App, exchange: &Exchange) -> Ask {
 
 /// Requests that bring a file, or may have to fetch one first.
 fn carries_file(path: &str) -> bool {
+    if path == "/api/v1/campaigns/" || path == "/api/v1/messages/send-bulk/" {
+        return true;
+    }
     path.starts_with("/api/v1/messages/") && (path.ends_with("/send-media/") || path.ends_with("/media/"))
 }
 

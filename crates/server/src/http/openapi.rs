@@ -35,6 +35,7 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "api-keys", description = "Keys for programs."),
         (name = "sessions", description = "Linked WhatsApp accounts."),
         (name = "messages", description = "Sending, and what came in."),
+        (name = "campaigns", description = "Many messages, paced so that accounts stay well."),
         (name = "events", description = "The event log."),
         (name = "jobs", description = "Background work, for admins."),
         (name = "audit", description = "What was done by whom, for admins."),

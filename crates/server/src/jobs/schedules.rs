@@ -44,6 +44,15 @@ const SIGNAL: [(SignalKind, Duration); 5] = [
 /// Counts by hour are for charts; those by day are kept with each user.
 const HOURS_KEPT: Duration = Duration::from_hours(24 * 400);
 
+/// Looks how linked accounts fare.
+pub const ACCOUNT_HEALTH: &str = "accounts.health";
+
+/// Campaigns whose recipients were not all written down by then never will be: their request broke off.
+const UNFINISHED_KEPT: Duration = Duration::from_hours(24);
+
+/// A running campaign has a turn every ten minutes; without one for so long its job was dropped or given up.
+const TURN_LOST: Duration = Duration::from_mins(30);
+
 /// The check of the audit log; `/health` looks at how its last run ended.
 pub const AUDIT_CHECK: &str = "audit.check";
 
@@ -104,6 +113,30 @@ pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
             Box::pin(async move { removed(p.store.sweep_deliveries(p.before(age)).await, "deliveries") })
         }));
     }
+    let campaigns = days(config.campaigns.keep_days);
+    all.push(make(
+        "campaigns.sweep",
+        "Removes campaigns that ended long ago, and those that were never made whole.",
+        "53 * * * *",
+        parts,
+        move |p| {
+            Box::pin(async move {
+                let before = campaigns.map(|age| p.before(age));
+                removed(p.store.sweep_campaigns(before, p.before(UNFINISHED_KEPT)).await, "campaigns")
+            })
+        },
+    ));
+    let policy = crate::campaigns::Settings::of(config).policy;
+    all.push(make(ACCOUNT_HEALTH, "Looks how linked accounts fare, and tells of changes.", "* * * * *", parts, move |p| {
+        let policy = policy.clone();
+        Box::pin(async move { Ok(format!("{} accounts fare otherwise than before", p.store.check_account_health(&policy).await?)) })
+    }));
+    all.push(make("campaigns.wake", "Moves campaigns on whose next turn was lost.", "*/10 * * * *", parts, |p| {
+        Box::pin(async move { Ok(format!("moved {} campaigns on", p.store.wake_campaigns(p.before(TURN_LOST)).await?)) })
+    }));
+    all.push(make("account_hours.sweep", "Removes counts of accounts by hour that nobody looks at any more.", "39 3 * * *", parts, |p| {
+        Box::pin(async move { removed(p.store.sweep_account_hours(p.before(HOURS_KEPT)).await, "hours") })
+    }));
     if keep.unlinked_sessions_hours > 0 {
         let age = Duration::from_secs(keep.unlinked_sessions_hours * 3600);
         all.push(make("sessions.sweep", "Removes sessions that no account was ever linked to.", "41 * * * *", parts, move |p| {

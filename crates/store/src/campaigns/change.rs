@@ -1,7 +1,7 @@
 //! What owners do with a campaign, and how it ends by itself.
 
 use super::{CAMPAIGN_JOB, Campaign, find};
-use crate::dialect::{query, refused};
+use crate::dialect::{query, query_scalar, refused};
 use crate::jobs::NewJob;
 use crate::writer::Tx;
 use crate::{Store, StoreError};
@@ -89,6 +89,25 @@ impl Store {
     /// Starts, pauses, resumes or cancels a campaign, with its event, in one transaction.
     pub async fn change_campaign(&self, id: CampaignId, wish: CampaignWish) -> Result<CampaignChanged, StoreError> {
         self.write(move |tx| Box::pin(change(tx, id, wish))).await
+    }
+
+    /// Makes a turn of running campaigns that had none since `before`: their job was dropped or given up. One turn too many
+    /// does no harm. Answers how many.
+    pub async fn wake_campaigns(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let sql = "SELECT id FROM campaigns WHERE state = 'running' AND updated_at < ?";
+        let quiet = query_scalar::<_, uuid::Uuid>(sql).bind(before.0).fetch_all(&self.inner.readers).await.map_err(refused)?;
+        let count = quiet.len() as u64;
+        for id in quiet.into_iter().map(CampaignId) {
+            self.write(move |tx| {
+                Box::pin(async move {
+                    let Some(campaign) = find(&mut tx.conn, id).await? else { return Ok(()) };
+                    let now = tx.clock.now();
+                    tx.next_turn(&campaign, campaign.step, now).await
+                })
+            })
+            .await?;
+        }
+        Ok(count)
     }
 
     /// Says that all recipients of a campaign are written down. `None` when it is gone or was complete before.

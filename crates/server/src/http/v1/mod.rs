@@ -4,6 +4,7 @@ pub mod analytics;
 pub mod api_keys;
 pub mod audit;
 pub mod auth;
+pub mod campaigns;
 pub mod events;
 pub mod health;
 pub mod jobs;
@@ -27,6 +28,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(api_keys::routes())
         .merge(sessions::routes())
         .merge(messages::routes())
+        .merge(campaigns::routes())
         .merge(events::routes())
         .merge(jobs::routes())
         .merge(audit::routes())

@@ -262,6 +262,8 @@ fn new_message(app: &App, caller: &Caller, session_id: SessionId, checked: Check
         quoted: None,
         metadata: checked.metadata,
         created_at,
+        scheduled_at: None,
+        wait_reason: None,
         expires_at,
         day: i32::try_from(created_at.0.div_euclid(DAY_MS)).unwrap_or(i32::MAX),
         daily_limit: caller.user.max_messages_per_day,

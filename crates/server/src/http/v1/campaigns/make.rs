@@ -1,0 +1,267 @@
+//! Making a campaign, or only trying out what it would do.
+
+use super::ask::{Asked, CampaignForm, Source, WantedCampaign, read};
+use super::view::{CampaignView, DryRun};
+use crate::app::App;
+use crate::campaigns::content::{CampaignContent, Form};
+use crate::campaigns::outlook::LOOKED_AT;
+use crate::campaigns::pace::Pacing;
+use crate::campaigns::plan::{Listed, Planner};
+use crate::campaigns::table;
+use crate::http::v1::messages::choose::choose_linked;
+use crate::http::v1::messages::send::idempotency_key;
+use crate::http::{Answer, ApiError, Caller, ErrorCode, Query, Success};
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use sanasend_model::campaign::{CampaignWish, LONGEST_NAME};
+use sanasend_model::{CampaignId, FieldErrors, Invalid, Network, SessionId, UserId};
+use sanasend_store::{Campaign, CampaignChanged, CampaignMade, NewCampaign, NewRecipient};
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::IntoParams;
+
+const PATH: &str = "POST /api/v1/campaigns/";
+const BULK: &str = "POST /api/v1/messages/send-bulk/";
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// Lines that are looked at before others get their turn.
+const BUNCH: usize = 500;
+
+/// How to make a campaign.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct MakeQuery {
+    /// `true`: make nothing, and answer who would be skipped and when it would end.
+    #[param(example = false)]
+    pub(crate) dry_run: Option<bool>,
+}
+
+/// What was checked before the recipients are looked at.
+struct Sound {
+    name: String,
+    content: CampaignContent,
+    form: Form,
+    pacing: Pacing,
+    accounts: Vec<SessionId>,
+}
+
+/// Create a campaign
+///
+/// One message for each of many people, with values of their own. As JSON with a list, or as a form with a CSV file of up to
+/// 100,000 lines. It waits as a draft unless `start` is true. With `?dry_run=true` nothing is made, and the answer says who
+/// would be skipped and why, and when it would end. With an `Idempotency-Key` the same request makes one campaign.
+#[utoipa::path(post, path = "/campaigns/", tag = "campaigns",
+    params(MakeQuery, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of your choice.")),
+    request_body(content(
+        (WantedCampaign = "application/json"),
+        (CampaignForm = "multipart/form-data", example = json!({
+            "name": "Opening hours", "content": "Hi {{name|there}}, we are open again.", "file": "(the bytes of people.csv)"})))),
+    responses(
+        (status = 201, description = "The campaign.", body = Success<CampaignView>),
+        (status = 200, description = "What it would do, for a dry run.", body = Success<DryRun>)),
+    extensions(("x-scope" = json!("campaigns:manage")),
+        ("x-error-codes" = json!(["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "BAD_REQUEST"]))))]
+pub(crate) async fn create_campaign(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(query): Query<MakeQuery>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let key = idempotency_key(request.headers())?;
+    let asked = read(&app, PATH, request).await?;
+    if query.dry_run == Some(true) {
+        return Ok(Answer::ok("What the campaign would do.", dry_run(&app, &caller, asked).await?).into_response());
+    }
+    let (campaign, replayed) = make(&app, &caller, asked, key).await?;
+    Ok(with_replay(Answer::created("The campaign was created.", CampaignView::from(campaign)).into_response(), replayed))
+}
+
+/// Send to many
+///
+/// Makes a campaign and starts it. It goes as fast as pacing allows; the answer holds its id, and `GET /campaigns/{id}/` how
+/// it gets on.
+#[utoipa::path(post, path = "/messages/send-bulk/", tag = "messages",
+    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of your choice.")),
+    request_body(content(
+        (WantedCampaign = "application/json"),
+        (CampaignForm = "multipart/form-data", example = json!({
+            "content": "Hi {{name|there}}, we are open again.", "file": "(the bytes of people.csv)"})))),
+    responses((status = 202, description = "The campaign, which has begun.", body = Success<CampaignView>)),
+    extensions(("x-scope" = json!("campaigns:manage")),
+        ("x-error-codes" = json!(["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "BAD_REQUEST"]))))]
+pub(crate) async fn send_bulk(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, ApiError> {
+    let key = idempotency_key(request.headers())?;
+    let asked = Asked { start: true, ..read(&app, BULK, request).await? };
+    let (campaign, replayed) = make(&app, &caller, asked, key).await?;
+    Ok(with_replay(Answer::accepted("The campaign has begun.", CampaignView::from(campaign)).into_response(), replayed))
+}
+
+fn with_replay(mut response: Response, replayed: bool) -> Response {
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+async fn check(app: &App, caller: &Caller, asked: &Asked) -> Result<Sound, ApiError> {
+    let mut errors = FieldErrors::default();
+    let name = asked.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
+    let name = name.map_or_else(|| format!("Campaign of {}", app.clock.now()), str::to_owned);
+    if name.chars().count() > LONGEST_NAME {
+        errors.push(Invalid::new("name", format!("must have at most {LONGEST_NAME} characters")));
+    }
+    let content = match &asked.content {
+        Some(text) if !text.trim().is_empty() => {
+            Some(CampaignContent { text: text.clone(), language: asked.language.clone(), template: None })
+        }
+        _ => {
+            errors.push(Invalid::new("content", "is required"));
+            None
+        }
+    };
+    let form = content.as_ref().and_then(|content| errors.take(content.form()));
+    let pacing = errors.take(Pacing::parse(asked.pacing.as_ref()));
+    errors.into_result()?;
+    let (Some(content), Some(form), Some(pacing)) = (content, form, pacing) else {
+        return Err(ApiError::internal("a field that was refused and not named"));
+    };
+    let (accounts, all_in_sandbox) = accounts(app, caller.id(), &asked.sessions).await?;
+    pacing.check(&app.campaigns.settings().policy, all_in_sandbox)?;
+    Ok(Sound { name, content, form, pacing, accounts })
+}
+
+/// The accounts that are named, and whether all of them live in the sandbox.
+async fn accounts(app: &App, user: UserId, named: &[String]) -> Result<(Vec<SessionId>, bool), ApiError> {
+    let mut accounts = Vec::with_capacity(named.len().max(1));
+    let names: Vec<Option<&str>> = if named.is_empty() { vec![None] } else { named.iter().map(|name| Some(name.as_str())).collect() };
+    for name in names {
+        let id = choose_linked(app, user, name).await.map_err(|refused| match name {
+            Some(_) if refused.code == ErrorCode::NotFound => refused.with_field("sessions", "names an account that you do not have"),
+            _ => refused,
+        })?;
+        if !accounts.contains(&id.id) {
+            accounts.push(id.id);
+        }
+    }
+    let mut all_in_sandbox = true;
+    for id in &accounts {
+        let network = app.store.session(*id).await?.map(|session| session.network);
+        all_in_sandbox &= network == Some(Network::Sandbox);
+    }
+    Ok((accounts, all_in_sandbox))
+}
+
+/// Recipients as they come, in bunches.
+enum Lines {
+    List(std::vec::IntoIter<Listed>),
+    File(tokio::sync::mpsc::Receiver<table::Bunch>, #[expect(dead_code, reason = "the file goes with it")] crate::media::Staged),
+}
+
+impl Lines {
+    fn of(source: Source) -> Self {
+        match source {
+            Source::List(listed) => Self::List(listed.into_iter()),
+            Source::File { staged, column } => Self::File(table::read(staged.scratch.path(), column), staged),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<Listed>>, Invalid> {
+        match self {
+            Self::List(rest) => {
+                let bunch: Vec<Listed> = rest.take(BUNCH).collect();
+                Ok(Some(bunch).filter(|bunch| !bunch.is_empty()))
+            }
+            Self::File(bunches, _) => bunches.recv().await.transpose(),
+        }
+    }
+}
+
+/// Goes through all recipients; each bunch is planned on a thread that may think for a while.
+async fn plan<F>(app: &App, form: Form, source: Source, mut each: impl FnMut(u64, Vec<NewRecipient>) -> F) -> Result<Planner, ApiError>
+where
+    F: Future<Output = Result<(), ApiError>>,
+{
+    let field = if matches!(source, Source::List(_)) { "recipients" } else { "file" };
+    let most = app.campaigns.settings().most_recipients;
+    let (mut planner, mut lines) = (Planner::new(form), Lines::of(source));
+    while let Some(bunch) = lines.next().await? {
+        let before = planner.total;
+        if before + bunch.len() as u64 > most {
+            return Err(ApiError::field(field, format!("holds more than {most} recipients; make several campaigns of it")));
+        }
+        let work = move || {
+            let planned: Vec<NewRecipient> = bunch.into_iter().map(|line| planner.take(line)).collect();
+            (planner, planned)
+        };
+        let planned;
+        (planner, planned) = tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)?;
+        each(before, planned).await?;
+    }
+    if planner.total == 0 {
+        return Err(ApiError::field(field, "must hold at least one recipient"));
+    }
+    Ok(planner)
+}
+
+async fn dry_run(app: &App, caller: &Caller, asked: Asked) -> Result<DryRun, ApiError> {
+    let sound = check(app, caller, &asked).await?;
+    let mut some: Vec<String> = Vec::new();
+    let planner = plan(app, sound.form, asked.source, |_, planned| {
+        let room = LOOKED_AT.saturating_sub(some.len());
+        some.extend(planned.into_iter().filter(|one| one.skip.is_none()).take(room).map(|one| one.recipient));
+        std::future::ready(Ok(()))
+    })
+    .await?;
+    let policy = sound.pacing.policy(&app.campaigns.settings().policy);
+    let outlook = app.campaigns.outlook(&policy, &sound.accounts, planner.planned(), &some).await?;
+    let (total, planned) = (planner.total, planner.planned());
+    let skipped = planner.skipped.into_iter().map(|(reason, count)| (reason.as_str().to_owned(), count)).collect();
+    Ok(DryRun::new((total, planned), skipped, planner.samples, outlook))
+}
+
+/// Makes a campaign, and starts it where that is asked for; whether it was there before, by its key.
+///
+/// # Errors
+/// What is wrong with the request; nothing was made then.
+pub(crate) async fn make(app: &App, caller: &Caller, asked: Asked, key: Option<String>) -> Result<(Campaign, bool), ApiError> {
+    let sound = check(app, caller, &asked).await?;
+    let (start, fingerprint) = (asked.start, asked.fingerprint);
+    let new = NewCampaign {
+        id: CampaignId::new(&*app.clock),
+        user_id: caller.id(),
+        name: sound.name,
+        content: serde_json::to_value(&sound.content).map_err(ApiError::internal)?,
+        pacing: serde_json::to_value(&sound.pacing).map_err(ApiError::internal)?,
+        accounts: sound.accounts,
+        key: key.map(|key| (key, fingerprint)),
+    };
+    let id = match app.store.create_campaign(new).await? {
+        CampaignMade::Done(campaign) => campaign.id,
+        CampaignMade::Known(campaign) => return Ok((*campaign, true)),
+        CampaignMade::KeyReused => return Err(ErrorCode::IdempotencyKeyReused.into()),
+    };
+    let filled = fill(app, id, sound.form, asked.source).await;
+    if filled.is_err() {
+        // What is left of it when this fails too is swept later.
+        let _ = app.store.delete_campaign(id).await;
+    }
+    let campaign = filled?;
+    if !start {
+        return Ok((campaign, false));
+    }
+    match app.store.change_campaign(id, CampaignWish::Start).await? {
+        CampaignChanged::Done(campaign) => Ok((*campaign, false)),
+        _ => Ok((campaign, false)),
+    }
+}
+
+async fn fill(app: &App, id: CampaignId, form: Form, source: Source) -> Result<Campaign, ApiError> {
+    let store = app.store.clone();
+    plan(app, form, source, |before, planned| {
+        let store = store.clone();
+        async move { Ok(store.add_recipients(id, before, planned).await?) }
+    })
+    .await?;
+    app.store.complete_campaign(id).await?.ok_or_else(ApiError::not_found)
+}
