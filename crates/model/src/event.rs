@@ -58,6 +58,10 @@ events! {
     WebhookDisabled = "webhook.disabled",
     /// A test was sent to a webhook endpoint; only that endpoint is told.
     WebhookTested = "webhook.tested",
+    /// Somebody wants no more messages of the user.
+    ContactOptedOut = "contact.opted_out",
+    /// Somebody who had opted out wants messages again.
+    ContactOptedIn = "contact.opted_in",
 }
 
 impl fmt::Display for EventKind {

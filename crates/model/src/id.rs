@@ -76,3 +76,15 @@ id!(
     /// The delivery of one event to one endpoint.
     DeliveryId
 );
+id!(
+    /// A contact of a user.
+    ContactId
+);
+id!(
+    /// One time that somebody opted out.
+    OptOutId
+);
+id!(
+    /// An import of contacts or of opt-outs.
+    ImportId
+);

@@ -8,6 +8,8 @@
 pub mod address;
 pub mod api_key;
 pub mod clock;
+pub mod contact;
+pub mod contact_file;
 pub mod content;
 pub mod day;
 pub mod event;
@@ -19,22 +21,28 @@ pub mod latency;
 pub mod limit;
 pub mod media;
 pub mod message;
+pub mod opt_out;
 pub mod retry;
 pub mod scope;
 pub mod session;
 pub mod time;
 pub mod user;
 pub mod webhook;
+pub mod words;
 
 pub use address::{Jid, PhoneNumber, Recipient};
 pub use clock::Clock;
 pub use content::Content;
 pub use event::EventKind;
-pub use id::{ApiKeyId, DeliveryId, EventId, FileId, JobId, LoginId, MessageId, SessionId, UserId, WebhookId};
+pub use contact::{Consent, ContactSource};
+pub use id::{
+    ApiKeyId, ContactId, DeliveryId, EventId, FileId, ImportId, JobId, LoginId, MessageId, OptOutId, SessionId, UserId, WebhookId,
+};
 pub use invalid::{FieldErrors, Invalid};
 pub use job::JobState;
 pub use media::{Media, MediaKind, MediaState};
 pub use message::{Direction, Failure, MessageStatus, Step};
+pub use opt_out::OptOutSource;
 pub use scope::Scope;
 pub use session::{Network, SessionStatus};
 pub use time::Timestamp;

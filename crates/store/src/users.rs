@@ -216,6 +216,8 @@ impl Store {
         self.delete_in_pieces("DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE user_id = ? LIMIT 500)", id.0).await?;
         self.delete_in_pieces("DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE user_id = ? LIMIT 2000)", id.0).await?;
         self.release_files(id).await?;
+        self.delete_in_pieces("DELETE FROM contacts WHERE seq IN (SELECT seq FROM contacts WHERE user_id = ? LIMIT 500)", id.0).await?;
+        self.delete_in_pieces("DELETE FROM opt_outs WHERE seq IN (SELECT seq FROM opt_outs WHERE user_id = ? LIMIT 1000)", id.0).await?;
         self.delete_in_pieces("DELETE FROM users WHERE id = ?", id.0).await?;
         Ok(Updated::Done(()))
     }

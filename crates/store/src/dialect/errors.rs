@@ -37,6 +37,9 @@ const TABLES: &[&str] = &[
     "webhook_deliveries",
     "webhook_attempts",
     "api_log",
+    "contacts",
+    "opt_outs",
+    "contact_imports",
 ];
 
 /// Writes the table into an error about a column, which knows only the column.

@@ -14,6 +14,7 @@ mod m20261121_000009_proofs;
 mod m20261121_000010_nodes;
 mod m20261127_000011_message_status;
 mod m20261127_000012_cookies;
+mod m20261127_000013_contacts;
 
 use sea_orm_migration::prelude::*;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000010_nodes::Migration),
             Box::new(m20261127_000011_message_status::Migration),
             Box::new(m20261127_000012_cookies::Migration),
+            Box::new(m20261127_000013_contacts::Migration),
         ]
     }
 }
