@@ -159,6 +159,10 @@ names! {
         Duplicate = "DUPLICATE",
         /// It wants no messages.
         OptedOut = "RECIPIENT_OPTED_OUT",
+        /// Its user writes only to people who agreed or wrote first, and it is neither.
+        ConsentRequired = "CONSENT_REQUIRED",
+        /// The person was erased.
+        Erased = "ERASED",
         /// A variable of the text has no value.
         VariablesMissing = "VARIABLES_MISSING",
         /// The text with its values can't be sent.

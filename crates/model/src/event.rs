@@ -82,6 +82,10 @@ events! {
     SessionHealthChanged = "session.health_changed",
     /// A recurring send was due, and no message was accepted for it; the reason is in it.
     ScheduleFailed = "schedule.failed",
+    /// Somebody wants no more messages of the user.
+    ContactOptedOut = "contact.opted_out",
+    /// Somebody who had opted out wants messages again.
+    ContactOptedIn = "contact.opted_in",
 }
 
 impl fmt::Display for EventKind {

@@ -88,3 +88,15 @@ id!(
     /// A recurring send of a user.
     ScheduleId
 );
+id!(
+    /// A contact of a user.
+    ContactId
+);
+id!(
+    /// One time that somebody opted out.
+    OptOutId
+);
+id!(
+    /// An import of contacts or of opt-outs.
+    ImportId
+);

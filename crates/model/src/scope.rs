@@ -53,16 +53,21 @@ scopes! {
     TemplatesRead = "templates:read",
     /// Make, change and delete templates.
     TemplatesWrite = "templates:write",
+    /// Read contacts, their tags and groups, and who opted out.
+    ContactsRead = "contacts:read",
+    /// Change, import and erase contacts, and opt people out and in.
+    ContactsWrite = "contacts:write",
 }
 
 impl Scope {
-    /// Whether a key with this scope may do what asks for `wanted`: whoever may manage accounts may look at them too.
+    /// Whether a key with this scope may do what asks for `wanted`: whoever may change accounts or contacts may look at
+    /// them too.
     #[must_use]
     pub fn covers(self, wanted: Self) -> bool {
         let pair = (self, wanted);
         self == wanted
             || matches!(pair, (Self::SessionsManage, Self::SessionsRead) | (Self::TemplatesWrite, Self::TemplatesRead))
-            || matches!(pair, (Self::CampaignsManage, Self::CampaignsRead))
+            || matches!(pair, (Self::ContactsWrite, Self::ContactsRead) | (Self::CampaignsManage, Self::CampaignsRead))
     }
 }
 

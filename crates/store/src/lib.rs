@@ -12,6 +12,7 @@ mod audit;
 mod backup;
 mod campaigns;
 mod commits;
+mod contacts;
 mod cookies;
 mod counts;
 mod database;
@@ -26,6 +27,7 @@ mod media;
 mod messages;
 mod migrations;
 mod nodes;
+mod opt_outs;
 mod outbox;
 mod overview;
 mod page;
@@ -55,6 +57,10 @@ pub use campaigns::{
     CampaignTurned, Funnels, NewCampaign, NewRecipient, RecipientFilter, Turn, TurnMessage, TurnWhat,
 };
 pub use commits::Commit;
+pub use contacts::{
+    CHECK_JOB, CheckResult, Contact, ContactCursor, ContactFilter, ContactOrder, ContactPatch, ContactSettings, ERASE_JOB, Erased, Import,
+    ImportFault, ImportKind, ImportProgress, ImportState, LabelCount, LabelKind, NewContact, Put, ToCheck,
+};
 pub use cookies::{CookieLogin, NewCookie};
 pub use database::Database;
 pub use error::StoreError;
@@ -68,6 +74,7 @@ pub use logins::{Login, NewLogin, Rotation};
 pub use media::{Bucket, FileStore, IncomingMedia, LocalFile, MediaPart, NewMedia, Opened};
 pub use messages::{Cursor, Message, MessageFilter, MessageOrder, Peer, Quoted, Settled, TimelineEntry};
 pub use nodes::NodeCall;
+pub use opt_outs::{ANSWER_JOB, NewOptOut, OptIn, OptOut, OptOutCause, OptOutFilter};
 pub use outbox::{Accepted, Backlog, Change, Claimed, Idempotency, NewMessage, News, Released, Reschedule};
 pub use overview::UserCounts;
 pub use page::{COUNTED, Listed, LongList, Ordering, Page};
@@ -149,6 +156,8 @@ struct Inner {
     counts: Arc<counts::Counts>,
     /// The node in whose name accounts are taken, where there may be several.
     node: OnceLock<uuid::Uuid>,
+    /// The words by which people opt out and in.
+    words: OnceLock<Arc<sanasend_model::opt_out::Words>>,
 }
 
 impl Store {
@@ -172,8 +181,8 @@ impl Store {
             commits: commits.clone(),
         };
         let writer = writer::start(conn, parts)?;
-        let node = OnceLock::new();
-        let store = Self { inner: Arc::new(Inner { source, readers, writer, sealer, clock, teller, hints, commits, counts, node }) };
+        let (node, words) = (OnceLock::new(), OnceLock::new());
+        let store = Self { inner: Arc::new(Inner { source, readers, writer, sealer, clock, teller, hints, commits, counts, node, words }) };
         // A first start may have been killed between two migrations: then there is no log yet.
         if store.pending_migrations().await?.is_empty() {
             store.inner.teller.begin(store.last_event().await?).await;

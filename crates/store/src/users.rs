@@ -222,6 +222,8 @@ impl Store {
         )
         .await?;
         self.release_files(id).await?;
+        self.delete_in_pieces("DELETE FROM contacts WHERE seq IN (SELECT seq FROM contacts WHERE user_id = ? LIMIT 500)", id.0).await?;
+        self.delete_in_pieces("DELETE FROM opt_outs WHERE seq IN (SELECT seq FROM opt_outs WHERE user_id = ? LIMIT 1000)", id.0).await?;
         self.delete_in_pieces("DELETE FROM users WHERE id = ?", id.0).await?;
         Ok(Updated::Done(()))
     }

@@ -15,9 +15,10 @@ pub use turn::CampaignTurns;
 
 use crate::config::Config;
 use crate::outbox::Outbox;
+use sanasend_model::campaign::Skip;
 use sanasend_model::pacing::Policy;
-use sanasend_model::{CampaignId, Clock, Timestamp};
-use sanasend_store::{Funnels, Store, StoreError};
+use sanasend_model::{CampaignId, Clock, Jid, Timestamp, UserId};
+use sanasend_store::{Funnels, Peer, Store, StoreError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,6 +27,15 @@ use std::time::Duration;
 const COUNT_KEPT: Duration = Duration::from_secs(1);
 /// Counts that are kept at most.
 const COUNTS: usize = 256;
+
+/// Somebody by one id.
+fn peer(id: &Option<Jid>) -> Peer {
+    let Some(id) = id else { return Peer::default() };
+    if id.is_lid() {
+        return Peer { lid: Some(id.clone()), ..Peer::default() };
+    }
+    Peer { phone: id.phone(), jid: Some(id.clone()), lid: None }
+}
 
 /// Settings of campaigns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +115,23 @@ impl Campaigns {
         }
         counted.insert(id, (now, found.clone()));
         Ok(found)
+    }
+
+    /// Who of these may not be written to, and why: they opted out, or never agreed where that is needed. Asked again when a
+    /// message is accepted, and when it leaves.
+    ///
+    /// # Errors
+    /// When the store is down.
+    pub async fn unwanted(&self, user: UserId, people: &[Option<Jid>]) -> Result<Vec<Option<Skip>>, StoreError> {
+        let peers: Vec<Peer> = people.iter().map(peer).collect();
+        let out = self.inner.store.opted_out(user, &peers).await?;
+        let cold = self.inner.store.lacks_consent(user, &peers).await?;
+        let skip = |((out, cold), who): ((bool, bool), &Option<Jid>)| match (out, cold && who.is_some()) {
+            (true, _) => Some(Skip::OptedOut),
+            (false, true) => Some(Skip::ConsentRequired),
+            (false, false) => None,
+        };
+        Ok(out.into_iter().zip(cold).zip(people).map(skip).collect())
     }
 
     fn counted(&self) -> std::sync::MutexGuard<'_, Counted> {

@@ -7,7 +7,7 @@ use crate::jobs::Worker;
 use async_trait::async_trait;
 use sanasend_model::campaign::too_many_failures;
 use sanasend_model::pacing::Policy;
-use sanasend_model::{CampaignId, CampaignState, Failure, Recipient, SessionId, job};
+use sanasend_model::{CampaignId, CampaignState, Failure, Jid, Recipient, SessionId, job};
 use sanasend_store::{
     CAMPAIGN_JOB, Campaign, CampaignRecipient, CampaignTurn, CampaignTurned, Job, JobOutcome, StoreError, Turn, TurnMessage, TurnWhat,
 };
@@ -148,7 +148,13 @@ impl Campaigns {
         let Some(form) = form else {
             return Err(StoreError::Corrupt { table: "campaigns", row: campaign.id.to_string(), column: "content".into() });
         };
-        Ok(next.into_iter().map(|one| self.prepare(campaign, &form, &cold, one)).collect())
+        let jids: Vec<Option<Jid>> = next.iter().map(|one| Jid::parse(&one.recipient)).collect();
+        let unwanted = self.unwanted(campaign.user_id, &jids).await?;
+        let turns = next.into_iter().zip(unwanted).map(|(one, unwanted)| match unwanted {
+            Some(why) => Turn { ordinal: one.ordinal, what: TurnWhat::Skip { why, detail: None } },
+            None => self.prepare(campaign, &form, &cold, one),
+        });
+        Ok(turns.collect())
     }
 
     fn prepare(&self, campaign: &Campaign, form: &Form, cold: &[(String, SessionId)], one: CampaignRecipient) -> Turn {

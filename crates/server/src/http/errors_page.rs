@@ -41,5 +41,6 @@ fn meaning(failure: Failure) -> &'static str {
         Failure::NotSendable => "The message could not be encrypted or built.",
         Failure::MediaNotSendable => "The file can't be handed to WhatsApp: it is not here any more, or WhatsApp's media host refused it.",
         Failure::UserInactive => "The user was deactivated before the message left.",
+        Failure::RecipientOptedOut => "The recipient opted out after the message was accepted and before it left; it is not sent.",
     }
 }

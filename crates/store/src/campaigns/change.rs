@@ -1,12 +1,12 @@
 //! What owners do with a campaign, and how it ends by itself.
 
 use super::{CAMPAIGN_JOB, Campaign, find};
-use crate::dialect::{query, query_scalar, refused};
+use crate::dialect::{query, query_as, query_scalar, refused};
 use crate::jobs::NewJob;
 use crate::writer::Tx;
 use crate::{Store, StoreError};
-use sanasend_model::campaign::CampaignWish;
-use sanasend_model::{CampaignId, CampaignState, EventKind, Timestamp};
+use sanasend_model::campaign::{CampaignWish, Skip};
+use sanasend_model::{CampaignId, CampaignState, EventKind, Jid, Timestamp, UserId};
 use serde_json::json;
 
 impl Tx {
@@ -74,6 +74,17 @@ async fn run(tx: &mut Tx, before: Campaign, wish: CampaignWish) -> Result<Campai
     Ok(campaign)
 }
 
+async fn erase(tx: &mut Tx, campaign: uuid::Uuid, ordinal: i32) -> Result<(), StoreError> {
+    let sql = "UPDATE campaign_recipients SET state = 2, reason = ? WHERE campaign_id = ? AND ordinal = ? AND state = 0";
+    let skip = query(sql).bind(Skip::Erased.as_str()).bind(campaign).bind(ordinal).execute(&mut tx.conn).await.map_err(refused)?;
+    if skip.rows_affected() > 0 {
+        let sql = "UPDATE campaigns SET skipped = skipped + 1 WHERE id = ?";
+        query(sql).bind(campaign).execute(&mut tx.conn).await.map_err(refused)?;
+    }
+    let sql = "UPDATE campaign_recipients SET recipient = 'erased', variables = NULL, detail = NULL WHERE campaign_id = ? AND ordinal = ?";
+    query(sql).bind(campaign).bind(ordinal).execute(&mut tx.conn).await.map(drop).map_err(refused)
+}
+
 async fn change(tx: &mut Tx, id: CampaignId, wish: CampaignWish) -> Result<CampaignChanged, StoreError> {
     let Some(before) = find(&mut tx.conn, id).await? else { return Ok(CampaignChanged::Missing) };
     let Some(state) = before.state.after(wish) else { return Ok(CampaignChanged::WrongState(before.state)) };
@@ -106,6 +117,23 @@ impl Store {
                 })
             })
             .await?;
+        }
+        Ok(count)
+    }
+
+    /// Takes a person out of the lists of a user's campaigns: who is still planned is skipped, and of the others only their
+    /// place stays. Answers how many places.
+    pub(crate) async fn erase_recipients(&self, user: UserId, handles: &[Jid]) -> Result<u64, StoreError> {
+        let mut found: Vec<(uuid::Uuid, i32)> = Vec::new();
+        for handle in handles {
+            let sql = "SELECT r.campaign_id, r.ordinal FROM campaigns c JOIN campaign_recipients r ON r.campaign_id = c.id \
+                       WHERE c.user_id = ? AND r.recipient = ?";
+            let rows = query_as::<_, (uuid::Uuid, i32)>(sql).bind(user.0).bind(handle.as_str()).fetch_all(&self.inner.readers);
+            found.extend(rows.await.map_err(refused)?);
+        }
+        let count = found.len() as u64;
+        for (campaign, ordinal) in found {
+            self.write(move |tx| Box::pin(erase(tx, campaign, ordinal))).await?;
         }
         Ok(count)
     }

@@ -266,6 +266,9 @@ impl<'a> Road<'a> {
                     self.held.push((ordinal, hold));
                     self.blocked = Some(hold);
                 }
+                // Since it was looked at.
+                Accepted::OptedOut => self.skipped.push((ordinal, Skip::OptedOut, None)),
+                Accepted::ConsentRequired => self.skipped.push((ordinal, Skip::ConsentRequired, None)),
                 other => return Err(StoreError::Unavailable(format!("an answer that can't be: {other:?}"))),
             }
         }

@@ -39,6 +39,9 @@ const TABLES: &[&str] = &[
     "campaigns",
     "campaign_recipients",
     "api_log",
+    "contacts",
+    "opt_outs",
+    "contact_imports",
 ];
 
 /// Writes the table into an error about a column, which knows only the column.

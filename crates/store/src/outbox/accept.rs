@@ -1,6 +1,6 @@
 //! Accepting: all messages that wait at this moment, written by a handful of statements over many rows.
 //!
-//! The order of checks is fixed: idempotency key, then the daily limit, then the write. Everything is decided by what the
+//! The order of checks is fixed: idempotency key, then who may be written to, then the daily limit, then the write. Everything is decided by what the
 //! statements answer (an insert that conflicts, a counter after adding), so that no check can be overtaken.
 
 use super::{Accepted, Idempotency, NewMessage};
@@ -83,6 +83,7 @@ pub(crate) async fn accept_together(tx: &mut Tx, prepared: &mut [Prepared]) -> R
     let news: Vec<&NewMessage> = prepared.iter().map(|one| &one.new).collect();
     let mut outcomes: Vec<Option<Accepted>> = vec![None; news.len()];
     let known = check_keys(tx, &news, &mut outcomes).await?;
+    check_recipients(tx, prepared, &mut outcomes, &known.repeated).await?;
     check_limits(tx, &news, &mut outcomes, &known.repeated).await?;
     let open = |outcomes: &[Option<Accepted>], index: &usize| outcomes.get(*index).is_some_and(Option::is_none);
     let chosen: Vec<usize> = (0..news.len()).filter(|index| open(&outcomes, index) && !known.repeated.contains(index)).collect();
@@ -219,6 +220,31 @@ pub(super) async fn remembered<'c>(conn: impl Into<On<'c>>, key: Key<'_>) -> Res
 pub(super) fn compare(remembered: &Remembered, fingerprint: &[u8; 32]) -> Accepted {
     let Remembered { status, body, .. } = remembered;
     if remembered.fingerprint == *fingerprint { Accepted::Replayed { status: *status, body: body.clone() } } else { Accepted::KeyReused }
+}
+
+/// Refuses what is for people who opted out or never agreed. Costs nothing where there are none.
+async fn check_recipients(
+    tx: &mut Tx,
+    prepared: &[Prepared],
+    outcomes: &mut [Option<Accepted>],
+    repeated: &HashSet<usize>,
+) -> Result<(), StoreError> {
+    if !tx.is_any_guarded(prepared.iter().map(|one| one.new.user_id)).await? {
+        return Ok(());
+    }
+    let open = |index: &usize| outcomes.get(*index).is_some_and(Option::is_none) && !repeated.contains(index);
+    let places: Vec<usize> = (0..prepared.len()).filter(open).collect();
+    let looked: Vec<(&Message, Jid)> =
+        places.iter().filter_map(|place| prepared.get(*place)).map(|one| (&one.message, one.new.recipient.jid())).collect();
+    let refusals = tx.refuse_recipients(&looked).await?;
+    for (place, refusal) in places.into_iter().zip(refusals) {
+        let (Some(refusal), Some(outcome), Some(one)) = (refusal, outcomes.get_mut(place), prepared.get(place)) else { continue };
+        *outcome = Some(refusal);
+        if let Some((key, _)) = key_of(&one.new) {
+            forget(tx, key).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Counts what is new against the users' days, and refuses what is too much, the last first.

@@ -58,6 +58,11 @@ impl Tx {
         self.queued.events.push(NewEvent::of_message(kind, message, at));
     }
 
+    /// The same for what is about no message.
+    pub(crate) fn tell_other(&mut self, event: NewEvent) {
+        self.queued.events.push(event);
+    }
+
     /// Writes what was queued. Every request that queues ends with it.
     pub(crate) async fn finish(&mut self) -> Result<(), StoreError> {
         let Queued { steps, usage, accounts, events } = std::mem::take(&mut self.queued);
@@ -133,7 +138,7 @@ impl Tx {
     }
 
     /// Removes the outbox row of a settled message; the next of its chat becomes the head.
-    pub(super) async fn leave_outbox(&mut self, id: MessageId) -> Result<(), StoreError> {
+    pub(crate) async fn leave_outbox(&mut self, id: MessageId) -> Result<(), StoreError> {
         let delete = query_as::<_, (uuid::Uuid, String, bool)>("DELETE FROM outbox WHERE message_id = ? RETURNING session_id, chat, head");
         let gone = delete.bind(id.0).fetch_optional(&mut self.conn).await.map_err(refused)?;
         match gone {

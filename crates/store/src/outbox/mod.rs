@@ -104,6 +104,10 @@ pub enum Accepted {
     KeyReused,
     /// The user has sent as many messages today as allowed.
     DailyLimitReached,
+    /// The recipient wants no messages of the user.
+    OptedOut,
+    /// The user writes only to people who agreed or wrote first, and the recipient is neither.
+    ConsentRequired,
 }
 
 /// A message taken up for an attempt.

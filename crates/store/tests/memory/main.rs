@@ -11,6 +11,7 @@ mod api_log;
 mod audit;
 mod back;
 mod backend;
+mod contacts;
 mod copies;
 mod crash;
 mod gathered;
@@ -19,6 +20,7 @@ mod limits;
 mod lists;
 mod media;
 mod nodes;
+mod opt_outs;
 mod out;
 mod people;
 mod redis_server;
@@ -220,6 +222,31 @@ macro_rules! on {
                     secrets_of_endpoints_are_sealed_and_rotate,
                     old_deliveries_are_swept_and_endpoints_take_theirs_along,
                     a_user_has_as_many_endpoints_as_allowed,
+                ],
+                contacts: [
+                    a_contact_is_made_seen_changed_and_removed,
+                    a_file_is_put_in_and_put_in_again,
+                    people_are_found_by_the_beginnings_of_words,
+                    lists_are_whole_in_every_order_by_pages_and_cursors,
+                    tags_are_counted_renamed_and_taken_off,
+                    what_whatsapp_tells_makes_two_contacts_one,
+                    an_erased_person_leaves_nothing_but_the_wish_to_be_left_alone,
+                    imports_tell_how_far_they_are,
+                    contacts_go_with_their_user,
+                ],
+                opt_outs: [
+                    who_opted_out_is_refused_by_number_and_by_hidden_id,
+                    what_was_sent_before_is_replayed_and_not_refused,
+                    an_opt_out_wins_against_what_was_accepted_before,
+                    who_is_found_to_be_somebody_who_opted_out_is_refused_too,
+                    stop_and_start_are_heard_with_proof_and_told,
+                    a_message_replayed_by_whatsapp_is_no_second_wish,
+                    the_answer_is_the_one_message_that_still_goes,
+                    where_consent_is_needed_only_who_agreed_or_wrote_is_written_to,
+                    what_another_node_wrote_holds_here_at_once,
+                    what_was_undone_guards_nothing_and_what_was_done_guards_after_a_restart,
+                    opt_outs_are_listed_newest_first_by_pages_and_cursors,
+                    no_order_of_things_lets_a_message_leave_to_somebody_who_opted_out,
                 ],
                 lists: [
                     messages_are_filtered_by_everything_a_person_would_want,

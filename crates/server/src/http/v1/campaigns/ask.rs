@@ -8,6 +8,7 @@ use crate::media::{StageError, Staged};
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{HeaderMap, StatusCode, header};
+use sanasend_store::ContactFilter;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -29,6 +30,27 @@ pub(crate) struct WantedRecipient {
     pub(crate) variables: Option<Value>,
 }
 
+/// Which contacts get a message; an empty object for all.
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WantedContacts {
+    /// Only with this tag.
+    #[schema(example = "customers")]
+    pub(crate) tag: Option<String>,
+    /// Only of this group.
+    pub(crate) group: Option<String>,
+    /// Beginnings of words of the name, or of the number.
+    pub(crate) search: Option<String>,
+}
+
+impl From<WantedContacts> for ContactFilter {
+    fn from(wanted: WantedContacts) -> Self {
+        let WantedContacts { tag, group, search } = wanted;
+        let small = |text: Option<String>| text.map(|text| text.trim().to_lowercase()).filter(|text| !text.is_empty());
+        Self { tag: small(tag), group: small(group), search: search.filter(|text| !text.trim().is_empty()), ..Self::default() }
+    }
+}
+
 /// A campaign to make.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -45,8 +67,13 @@ pub(crate) struct WantedCampaign {
     #[serde(default)]
     #[schema(example = "en")]
     pub(crate) language: Option<String>,
-    /// Who gets it.
-    pub(crate) recipients: Vec<WantedRecipient>,
+    /// Who gets it. One of `recipients` and `filter`.
+    #[serde(default)]
+    pub(crate) recipients: Option<Vec<WantedRecipient>>,
+    /// Instead of a list: the contacts that get it. Their names and fields are values of variables.
+    #[serde(default)]
+    #[schema(example = json!(null))]
+    pub(crate) filter: Option<WantedContacts>,
     /// Names or ids of the accounts that share the work. Left out: the only one, or the one named `default`.
     #[serde(default)]
     #[schema(example = json!(["default"]))]
@@ -93,6 +120,8 @@ pub(crate) struct CampaignForm {
 pub(crate) enum Source {
     /// They stand in the request.
     List(Vec<Listed>),
+    /// They are contacts.
+    Contacts(Box<ContactFilter>),
     /// They stand in a file.
     File {
         /// The file.
@@ -126,13 +155,13 @@ pub(crate) async fn read(app: &App, path: &str, request: Request) -> Result<Aske
     }
     let limit = usize::try_from(app.config.media.json_limit_mib << 20).unwrap_or(usize::MAX);
     let JsonBytes { value, bytes } = JsonBytes::<WantedCampaign>::within(request, limit).await?;
-    let listed = |one: WantedRecipient| Listed { recipient: one.phone, variables: one.variables };
     let fingerprint = fingerprint(path, &bytes, None);
-    if let Some(at) =
-        value.recipients.iter().position(|one| one.variables.as_ref().is_some_and(|values| !values.is_object() && !values.is_null()))
-    {
-        return Err(ApiError::field(format!("recipients[{at}].variables"), "must be an object"));
-    }
+    let source = match (value.recipients, value.filter) {
+        (Some(recipients), None) => Source::List(checked(recipients)?),
+        (None, Some(filter)) => Source::Contacts(Box::new(filter.into())),
+        (None, None) => return Err(ApiError::field("recipients", "is required: a list of people, or a `filter` of contacts")),
+        (Some(_), Some(_)) => return Err(ApiError::field("filter", "can't be used together with `recipients`")),
+    };
     Ok(Asked {
         name: value.name,
         content: value.content,
@@ -140,9 +169,17 @@ pub(crate) async fn read(app: &App, path: &str, request: Request) -> Result<Aske
         sessions: value.sessions.unwrap_or_default(),
         pacing: value.pacing,
         start: value.start,
-        source: Source::List(value.recipients.into_iter().map(listed).collect()),
+        source,
         fingerprint,
     })
+}
+
+fn checked(recipients: Vec<WantedRecipient>) -> Result<Vec<Listed>, ApiError> {
+    let is_wrong = |one: &WantedRecipient| one.variables.as_ref().is_some_and(|values| !values.is_object() && !values.is_null());
+    if let Some(at) = recipients.iter().position(is_wrong) {
+        return Err(ApiError::field(format!("recipients[{at}].variables"), "must be an object"));
+    }
+    Ok(recipients.into_iter().map(|one| Listed { recipient: one.phone, variables: one.variables }).collect())
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

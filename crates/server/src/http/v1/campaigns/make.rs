@@ -15,10 +15,11 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use sanasend_model::campaign::{CampaignWish, LONGEST_NAME};
-use sanasend_model::{CampaignId, FieldErrors, Invalid, Network, SessionId, UserId};
-use sanasend_store::{Campaign, CampaignChanged, CampaignMade, NewCampaign, NewRecipient};
+use sanasend_model::{CampaignId, FieldErrors, Invalid, Jid, Network, SessionId, UserId};
+use sanasend_store::{Campaign, CampaignChanged, CampaignMade, Contact, ContactCursor, ContactFilter, NewCampaign, NewRecipient, Store};
 use serde::Deserialize;
-use std::sync::Arc;
+use serde_json::{Map, Value};
+use std::sync::{Arc, Mutex, PoisonError};
 use utoipa::IntoParams;
 
 const PATH: &str = "POST /api/v1/campaigns/";
@@ -155,36 +156,65 @@ async fn accounts(app: &App, user: UserId, named: &[String]) -> Result<(Vec<Sess
 /// Recipients as they come, in bunches.
 enum Lines {
     List(std::vec::IntoIter<Listed>),
+    Contacts { store: Store, user: UserId, filter: Box<ContactFilter>, cursor: Option<ContactCursor>, is_over: bool },
     File(tokio::sync::mpsc::Receiver<table::Bunch>, #[expect(dead_code, reason = "the file goes with it")] crate::media::Staged),
 }
 
 impl Lines {
-    fn of(source: Source) -> Self {
+    fn of(app: &App, user: UserId, source: Source) -> Self {
         match source {
+            Source::Contacts(filter) => Self::Contacts { store: app.store.clone(), user, filter, cursor: None, is_over: false },
             Source::List(listed) => Self::List(listed.into_iter()),
             Source::File { staged, column } => Self::File(table::read(staged.scratch.path(), column), staged),
         }
     }
 
-    async fn next(&mut self) -> Result<Option<Vec<Listed>>, Invalid> {
+    async fn next(&mut self) -> Result<Option<Vec<Listed>>, ApiError> {
         match self {
+            Self::Contacts { is_over: true, .. } => Ok(None),
+            Self::Contacts { store, user, filter, cursor, is_over } => {
+                let (contacts, next) = store.list_contacts_after(*user, filter, cursor.as_ref(), BUNCH as u64).await?;
+                *is_over = next.is_none();
+                *cursor = next;
+                Ok(Some(contacts.into_iter().filter_map(of_contact).collect()))
+            }
             Self::List(rest) => {
                 let bunch: Vec<Listed> = rest.take(BUNCH).collect();
                 Ok(Some(bunch).filter(|bunch| !bunch.is_empty()))
             }
-            Self::File(bunches, _) => bunches.recv().await.transpose(),
+            Self::File(bunches, _) => Ok(bunches.recv().await.transpose()?),
         }
     }
 }
 
+/// A contact with its name and fields as values.
+fn of_contact(contact: Contact) -> Option<Listed> {
+    let id = contact.person.handles().into_iter().next()?;
+    let mut values: Map<String, Value> = contact.fields.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+    if !contact.name.is_empty() {
+        values.entry("name").or_insert(Value::String(contact.name));
+    }
+    Some(Listed { recipient: id.to_string(), variables: Some(Value::Object(values)) })
+}
+
 /// Goes through all recipients; each bunch is planned on a thread that may think for a while.
-async fn plan<F>(app: &App, form: Form, source: Source, mut each: impl FnMut(u64, Vec<NewRecipient>) -> F) -> Result<Planner, ApiError>
+async fn plan<F>(
+    app: &App,
+    caller: &Caller,
+    form: Form,
+    source: Source,
+    mut each: impl FnMut(u64, Vec<NewRecipient>) -> F,
+) -> Result<Planner, ApiError>
 where
     F: Future<Output = Result<(), ApiError>>,
 {
-    let field = if matches!(source, Source::List(_)) { "recipients" } else { "file" };
+    let field = match source {
+        Source::List(_) => "recipients",
+        Source::Contacts(_) => "filter",
+        Source::File { .. } => "file",
+    };
     let most = app.campaigns.settings().most_recipients;
-    let (mut planner, mut lines) = (Planner::new(form), Lines::of(source));
+    let (mut planner, mut lines) = (Planner::new(form), Lines::of(app, caller.id(), source));
     while let Some(bunch) = lines.next().await? {
         let before = planner.total;
         if before + bunch.len() as u64 > most {
@@ -206,13 +236,27 @@ where
 
 async fn dry_run(app: &App, caller: &Caller, asked: Asked) -> Result<DryRun, ApiError> {
     let sound = check(app, caller, &asked).await?;
-    let mut some: Vec<String> = Vec::new();
-    let planner = plan(app, sound.form, asked.source, |_, planned| {
+    let (mut some, user) = (Vec::new(), caller.id());
+    // Whoever opted out is found in bunches, beside what the list itself tells.
+    let late = Arc::new(Mutex::new(Vec::new()));
+    let mut planner = plan(app, caller, sound.form, asked.source, |before, planned| {
         let room = LOOKED_AT.saturating_sub(some.len());
-        some.extend(planned.into_iter().filter(|one| one.skip.is_none()).take(room).map(|one| one.recipient));
-        std::future::ready(Ok(()))
+        some.extend(planned.iter().filter(|one| one.skip.is_none()).take(room).map(|one| one.recipient.clone()));
+        let (campaigns, late) = (app.campaigns.clone(), late.clone());
+        async move {
+            let open: Vec<(u64, NewRecipient)> = (before + 1..).zip(planned).filter(|(_, one)| one.skip.is_none()).collect();
+            let jids: Vec<Option<Jid>> = open.iter().map(|(_, one)| Jid::parse(&one.recipient)).collect();
+            let unwanted = campaigns.unwanted(user, &jids).await?;
+            let found = open.into_iter().zip(unwanted).filter_map(|((ordinal, one), why)| Some((ordinal, one.recipient, why?)));
+            late.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+            Ok(())
+        }
     })
     .await?;
+    for (ordinal, recipient, why) in late.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        planner.note(ordinal, recipient, why, None);
+    }
+    planner.samples.sort_by_key(|sample| sample.ordinal);
     let policy = sound.pacing.policy(&app.campaigns.settings().policy);
     let outlook = app.campaigns.outlook(&policy, &sound.accounts, planner.planned(), &some).await?;
     let (total, planned) = (planner.total, planner.planned());
@@ -241,7 +285,7 @@ pub(crate) async fn make(app: &App, caller: &Caller, asked: Asked, key: Option<S
         CampaignMade::Known(campaign) => return Ok((*campaign, true)),
         CampaignMade::KeyReused => return Err(ErrorCode::IdempotencyKeyReused.into()),
     };
-    let filled = fill(app, id, sound.form, asked.source).await;
+    let filled = fill(app, caller, id, sound.form, asked.source).await;
     if filled.is_err() {
         // What is left of it when this fails too is swept later.
         let _ = app.store.delete_campaign(id).await;
@@ -256,9 +300,9 @@ pub(crate) async fn make(app: &App, caller: &Caller, asked: Asked, key: Option<S
     }
 }
 
-async fn fill(app: &App, id: CampaignId, form: Form, source: Source) -> Result<Campaign, ApiError> {
+async fn fill(app: &App, caller: &Caller, id: CampaignId, form: Form, source: Source) -> Result<Campaign, ApiError> {
     let store = app.store.clone();
-    plan(app, form, source, |before, planned| {
+    plan(app, caller, form, source, |before, planned| {
         let store = store.clone();
         async move { Ok(store.add_recipients(id, before, planned).await?) }
     })
