@@ -6,6 +6,7 @@
 pub mod api_keys;
 pub mod audit;
 pub mod backup;
+pub mod campaign;
 pub mod client;
 pub mod config;
 pub mod data;
@@ -66,6 +67,8 @@ pub enum Command {
     Session(session::SessionArgs),
     /// Send a text through a running server.
     Send(send::SendArgs),
+    /// Send to many through a running server, paced, and follow how it gets on.
+    Campaign(campaign::CampaignArgs),
     /// Read and verify the audit log.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -121,6 +124,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::ApiKey(command) => api_keys::run(command, &places).await?,
         Command::Session(args) => session::run(args).await?,
         Command::Send(args) => return send::run(args).await,
+        Command::Campaign(args) => return campaign::run(args).await,
         Command::Webhook(args) => return webhook::run(args).await,
         Command::Audit(command) => return audit::run(command, &places).await,
         Command::Loadtest(args) => crate::loadtest::run(args).await?,

@@ -6,8 +6,10 @@
 //! except that live parts stand still.
 
 mod account;
+mod account_health;
 mod assets;
 mod audit;
+mod campaigns;
 mod chart;
 mod confirm;
 mod cookie;

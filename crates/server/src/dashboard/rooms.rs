@@ -2,7 +2,7 @@
 //! dashboard's table of contents.
 
 use super::phones::act;
-use super::{Row, Who, audit, deliveries, form, jobs, messages, page, phones, requests, send, sessions, settings, webhooks};
+use super::{Row, Who, audit, campaigns, deliveries, form, jobs, messages, page, phones, requests, send, sessions, settings, webhooks};
 use axum::extract::DefaultBodyLimit;
 
 /// The same row with another limit of the body; `None` where the handler counts the bytes itself.
@@ -13,7 +13,7 @@ fn with_limit(row: Row, limit: Option<usize>) -> Row {
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
-    [session_rows(), message_rows(), webhook_rows(), log_rows(), phone_rows()].into_iter().flatten().collect()
+    [session_rows(), message_rows(), campaign_rows(), webhook_rows(), log_rows(), phone_rows()].into_iter().flatten().collect()
 }
 
 fn session_rows() -> Vec<Row> {
@@ -49,6 +49,25 @@ fn message_rows() -> Vec<Row> {
         form("/admin/messages/{id}/cancel/", User, messages::cancel),
         form("/admin/messages/{id}/retry/", User, messages::retry),
         form("/admin/messages/{id}/read/", User, messages::mark_read),
+    ]
+}
+
+fn campaign_rows() -> Vec<Row> {
+    use Who::User;
+    vec![
+        page("/admin/campaigns/", User, campaigns::list),
+        page("/admin/campaigns/new/", User, campaigns::ask_new),
+        with_limit(form("/admin/campaigns/new/", User, campaigns::create), None),
+        page("/admin/campaigns/{id}/", User, campaigns::show),
+        page("/admin/campaigns/{id}/live/", User, campaigns::follow),
+        page("/admin/campaigns/{id}/report/", User, campaigns::report),
+        form("/admin/campaigns/{id}/start/", User, campaigns::start),
+        form("/admin/campaigns/{id}/pause/", User, campaigns::pause),
+        form("/admin/campaigns/{id}/resume/", User, campaigns::resume),
+        page("/admin/campaigns/{id}/cancel/", User, campaigns::ask_cancel),
+        form("/admin/campaigns/{id}/cancel/", User, campaigns::cancel),
+        page("/admin/campaigns/{id}/delete/", User, campaigns::ask_delete),
+        form("/admin/campaigns/{id}/delete/", User, campaigns::delete),
     ]
 }
 

@@ -316,7 +316,7 @@ fn stranger(app: &App, exchange: &Exchange) -> Ask {
 
 /// Requests that bring a file, or may have to fetch one first.
 fn carries_file(path: &str) -> bool {
-    if path == "/api/v1/campaigns/" || path == "/api/v1/messages/send-bulk/" {
+    if path == "/api/v1/campaigns/" || path == "/api/v1/messages/send-bulk/" || path == "/admin/campaigns/new/" {
         return true;
     }
     path.starts_with("/api/v1/messages/") && (path.ends_with("/send-media/") || path.ends_with("/media/"))

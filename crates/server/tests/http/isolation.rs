@@ -54,6 +54,9 @@ fn row(operation: &str) -> Option<Row> {
         }
         "send_media" | "list_webhooks" | "create_webhook" | "get_usage" => Row::Own,
         "get_message_media" | "get_webhook" | "delete_webhook" | "enable_webhook" | "replace_webhook" | "update_webhook" => Row::Owned,
+        "list_campaigns" | "create_campaign" | "send_bulk" => Row::Own,
+        "get_campaign" | "delete_campaign" | "start_campaign" | "pause_campaign" | "resume_campaign" | "cancel_campaign" => Row::Owned,
+        "try_campaign" | "list_campaign_recipients" | "get_campaign_report" | "get_session_health" => Row::Owned,
         "rotate_webhook_secret" | "test_webhook" | "list_deliveries" | "get_delivery" | "replay_delivery" | "replay_webhook" => Row::Owned,
         "get_overview" | "list_usage_stats" | "list_api_logs" => Row::Admins,
         "get_message" | "cancel_message" | "read_message" | "retry_message" | "get_session" | "delete_session" => Row::Owned,

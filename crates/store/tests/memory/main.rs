@@ -11,6 +11,7 @@ mod api_log;
 mod audit;
 mod back;
 mod backend;
+mod campaigns;
 mod contacts;
 mod copies;
 mod crash;
@@ -247,6 +248,16 @@ macro_rules! on {
                     what_was_undone_guards_nothing_and_what_was_done_guards_after_a_restart,
                     opt_outs_are_listed_newest_first_by_pages_and_cursors,
                     no_order_of_things_lets_a_message_leave_to_somebody_who_opted_out,
+                ],
+                campaigns: [
+                    a_campaign_goes_through_its_states_and_tells_them,
+                    a_turn_that_comes_twice_or_breaks_doubles_nobody,
+                    campaigns_and_ordinary_sends_share_the_caps_of_an_account,
+                    accounts_share_the_work_and_one_that_is_limited_leaves,
+                    cold_contacts_have_a_budget_and_known_people_do_not,
+                    who_opted_out_or_was_erased_gets_nothing,
+                    an_account_tells_when_it_fares_otherwise,
+                    five_thousand_over_three_days_each_once,
                 ],
                 lists: [
                     messages_are_filtered_by_everything_a_person_would_want,

@@ -32,7 +32,8 @@ fn cause() -> OptOutCause {
     OptOutCause { source: OptOutSource::Api, message_id: None, note: Some("by letter".into()) }
 }
 
-async fn opt_out(store: &Store, user: UserId, person: Peer) -> bool {
+/// Somebody opts out; whether that is new.
+pub async fn opt_out(store: &Store, user: UserId, person: Peer) -> bool {
     let new = NewOptOut { person, cause: cause() };
     store.opt_out(user, vec![new]).await.expect("written")[0].is_some()
 }
