@@ -33,9 +33,7 @@ pub use address::{Jid, PhoneNumber, Recipient};
 pub use clock::Clock;
 pub use content::Content;
 pub use event::EventKind;
-pub use id::{
-    ApiKeyId, DeliveryId, EventId, FileId, JobId, LoginId, MessageId, ScheduleId, SessionId, TemplateId, UserId, WebhookId,
-};
+pub use id::{ApiKeyId, DeliveryId, EventId, FileId, JobId, LoginId, MessageId, ScheduleId, SessionId, TemplateId, UserId, WebhookId};
 pub use invalid::{FieldErrors, Invalid};
 pub use job::JobState;
 pub use media::{Media, MediaKind, MediaState};

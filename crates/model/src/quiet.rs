@@ -74,7 +74,9 @@ impl QuietHours {
         let to = errors.take(read("to", to));
         match (from, to) {
             (Some(from), Some(to)) if from != to => Ok(Self { enabled, from, to }),
-            (Some(_), Some(_)) => Err(Invalid::new("to", "must not be the same as `from`: set `enabled` to false to have no quiet hours").into()),
+            (Some(_), Some(_)) => {
+                Err(Invalid::new("to", "must not be the same as `from`: set `enabled` to false to have no quiet hours").into())
+            }
             _ => Err(errors),
         }
     }

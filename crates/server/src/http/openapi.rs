@@ -36,6 +36,8 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "sessions", description = "Linked WhatsApp accounts."),
         (name = "messages", description = "Sending, and what came in."),
         (name = "events", description = "The event log."),
+        (name = "templates", description = "Messages with places for values."),
+        (name = "schedules", description = "What is sent again and again, and when nobody is written to."),
         (name = "jobs", description = "Background work, for admins."),
         (name = "audit", description = "What was done by whom, for admins."),
         (name = "webhooks", description = "Events posted to you, signed."),

@@ -202,7 +202,12 @@ impl Store {
     }
 
     /// A page of the messages that wait for their date, the next first; of one user or all, of one account or all.
-    pub async fn list_scheduled(&self, user: Option<UserId>, session: Option<SessionId>, page: Page) -> Result<Listed<Message>, StoreError> {
+    pub async fn list_scheduled(
+        &self,
+        user: Option<UserId>,
+        session: Option<SessionId>,
+        page: Page,
+    ) -> Result<Listed<Message>, StoreError> {
         let (user, session) = (user.map(|id| id.0), session.map(|id| id.0));
         let count = "SELECT COUNT(*) FROM messages WHERE status = 'scheduled' AND scheduled_at IS NOT NULL \
                      AND (? IS NULL OR user_id = ?) AND (? IS NULL OR session_id = ?)";
