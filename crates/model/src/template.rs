@@ -254,7 +254,7 @@ impl<'a> Filling<'a> {
                     (None, Some(default)) => self.text.push_str(default),
                     (None, None) => {
                         if self.sample {
-                            self.text.push_str(&format!("[{name}]"));
+                            self.text.extend(["[", name, "]"]);
                         }
                         self.missing.insert(name.clone());
                     }

@@ -5,7 +5,7 @@
 
 use super::{Hold, Outbox, When, hold};
 use sanasend_model::schedule::Recurrence;
-use sanasend_model::template::Language;
+use sanasend_model::template::{Language, Unfilled};
 use sanasend_model::{Content, Recipient, Template, Timestamp};
 use sanasend_store::{Accepted, Idempotency, NewMedia, NewMessage, Recurring, RecurringContent, RecurringRun, StoreError, TemplateVersion};
 use serde_json::json;
@@ -156,7 +156,7 @@ pub fn fill(
     values: &BTreeMap<String, String>,
 ) -> Result<(Content, Option<NewMedia>), sanasend_model::FieldErrors> {
     let template = Template::parse(&version.content)?;
-    let text = template.fill(values, Language::of(language)).map_err(|unfilled| unfilled.refusals())?;
+    let text = template.fill(values, Language::of(language)).map_err(Unfilled::refusals)?;
     match version.media {
         None => Ok((Content::text(text)?, None)),
         Some((mut media, file)) => {

@@ -36,7 +36,7 @@ async fn a_dated_message_waits_lets_others_pass_and_goes_when_it_is_due() {
     account.shown(&friend, "now").await;
     let listed = account.get("/messages/scheduled/").await;
     assert_eq!((&listed.body["data"]["count"], &listed.body["data"]["results"][0]["id"]), (&json!(1), &waits["id"]));
-    account.world.clock.pass(Duration::from_secs(3600));
+    account.world.clock.pass(Duration::from_hours(1));
     account.shown(&friend, "in an hour").await;
     let delivered = account.message_becomes(&waits["id"], "delivered").await;
     assert_eq!(steps(&delivered)[..3], ["accepted", "scheduled", "released"]);
@@ -97,7 +97,7 @@ async fn what_was_missed_while_the_server_was_down_goes_at_its_start() {
     world.clock.stop();
     let clock = world.clock.clone();
     let stopped = tokio::spawn(async move {
-        clock.pass(Duration::from_secs(86_400 + 1800));
+        clock.pass(Duration::from_mins(24 * 60 + 30));
         world.restart().await
     });
     account = Account { world: stopped.await.expect("restarted"), key, number };

@@ -211,6 +211,7 @@ pub(crate) struct PartOfTemplate {
     /// Another file; null: none from now on.
     #[serde(deserialize_with = "nullable")]
     #[schema(value_type = Option<WantedMedia>, example = json!(null))]
+    #[expect(clippy::option_option, reason = "left out, null and a file are three different wishes")]
     pub(crate) media: Option<Option<WantedMedia>>,
     /// Whether to put it away.
     #[serde(deserialize_with = "present")]
