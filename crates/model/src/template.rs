@@ -17,8 +17,8 @@ mod read;
 
 pub use format::{Format, Language};
 
-use crate::Invalid;
 use crate::content::MAX_TEXT_CHARS;
+use crate::{FieldErrors, Invalid, TemplateId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most variables of a template.
@@ -67,6 +67,55 @@ pub struct Unfilled {
     pub too_long: Option<usize>,
 }
 
+impl Unfilled {
+    /// The same by field, as callers are told: `variables.<name>`, and `content` for a text that is too long.
+    #[must_use]
+    pub fn refusals(self) -> FieldErrors {
+        let mut errors = FieldErrors::default();
+        for name in self.missing {
+            errors.push(Invalid::new(format!("variables.{name}"), MISSING));
+        }
+        for Invalid { field, message } in self.unfit {
+            errors.push(Invalid::new(format!("variables.{field}"), message));
+        }
+        if let Some(chars) = self.too_long {
+            let message = format!("would have {chars} characters with these values; at most {MAX_TEXT_CHARS} are possible");
+            errors.push(Invalid::new("content", message));
+        }
+        errors
+    }
+}
+
+/// What is said of a variable that has no value.
+pub const MISSING: &str = "is required by the template";
+/// Longest name of a template, in characters.
+pub const LONGEST_TEMPLATE_NAME: usize = 64;
+
+/// Checks the name of a template. One that reads as an id would stand in the way of ids.
+///
+/// # Errors
+/// On `name`.
+pub fn check_name(text: &str) -> Result<String, Invalid> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-' | '.');
+    let sound = (1..=LONGEST_TEMPLATE_NAME).contains(&text.len()) && text.chars().all(fits) && text.parse::<TemplateId>().is_err();
+    let message = "must have 1 to 64 lower-case letters a-z, digits, and the characters _ - . and be no id, like order_ready";
+    if sound { Ok(text.to_owned()) } else { Err(Invalid::new("name", message)) }
+}
+
+/// Checks a language tag; `pt_BR` becomes `pt-BR`.
+///
+/// # Errors
+/// On `language`.
+pub fn check_language(text: &str) -> Result<String, Invalid> {
+    let tag = text.trim().replace('_', "-");
+    let mut parts = tag.split('-');
+    let first = parts.next().unwrap_or_default();
+    let letters = (2..=3).contains(&first.len()) && first.bytes().all(|b| b.is_ascii_lowercase());
+    let rest = parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()));
+    let message = "must be a language tag like en, de or pt-BR";
+    if letters && rest && tag.len() <= 35 { Ok(tag) } else { Err(Invalid::new("language", message)) }
+}
+
 impl Template {
     /// Reads a template.
     ///
@@ -112,8 +161,7 @@ impl Template {
     /// # Errors
     /// All that is wrong with the values, at once.
     pub fn fill(&self, values: &BTreeMap<String, String>, language: Language) -> Result<String, Unfilled> {
-        let mut filling = Filling { values, language, text: String::new(), missing: BTreeSet::new(), unfit: BTreeMap::new() };
-        filling.write(&self.nodes);
+        let filling = self.written(values, language, false);
         let chars = filling.text.chars().count();
         let unfilled = Unfilled {
             missing: filling.missing.into_iter().collect(),
@@ -121,6 +169,19 @@ impl Template {
             too_long: (chars > MAX_TEXT_CHARS).then_some(chars),
         };
         if unfilled == Unfilled::default() { Ok(filling.text) } else { Err(unfilled) }
+    }
+
+    /// The text with these values, for looking at: what is missing stands in square brackets, what does not fit as it is.
+    #[must_use]
+    pub fn sample(&self, values: &BTreeMap<String, String>, language: Language) -> String {
+        self.written(values, language, true).text
+    }
+
+    fn written<'a>(&self, values: &'a BTreeMap<String, String>, language: Language, sample: bool) -> Filling<'a> {
+        let (missing, unfit) = (BTreeSet::new(), BTreeMap::new());
+        let mut filling = Filling { values, language, sample, text: String::new(), missing, unfit };
+        filling.write(&self.nodes);
+        filling
     }
 }
 
@@ -164,13 +225,15 @@ fn note(found: &mut Vec<Variable>, name: &str, format: Format, default: Option<&
 struct Filling<'a> {
     values: &'a BTreeMap<String, String>,
     language: Language,
+    /// Whether something is written for what is missing.
+    sample: bool,
     text: String,
     missing: BTreeSet<String>,
     unfit: BTreeMap<String, String>,
 }
 
-impl Filling<'_> {
-    fn value(&self, name: &str) -> Option<&str> {
+impl<'a> Filling<'a> {
+    fn value(&self, name: &str) -> Option<&'a str> {
         self.values.get(name).map(String::as_str).filter(|value| !value.trim().is_empty())
     }
 
@@ -181,10 +244,20 @@ impl Filling<'_> {
                 Node::Value { name, format, default } => match (self.value(name), default) {
                     (Some(value), _) => match format.write(value, self.language) {
                         Ok(text) => self.text.push_str(&text),
-                        Err(message) => drop(self.unfit.insert(name.clone(), message)),
+                        Err(message) => {
+                            if self.sample {
+                                self.text.push_str(value);
+                            }
+                            self.unfit.insert(name.clone(), message);
+                        }
                     },
                     (None, Some(default)) => self.text.push_str(default),
-                    (None, None) => drop(self.missing.insert(name.clone())),
+                    (None, None) => {
+                        if self.sample {
+                            self.text.extend(["[", name, "]"]);
+                        }
+                        self.missing.insert(name.clone());
+                    }
                 },
                 Node::Section { name, when, inside } => {
                     if self.value(name).is_some() == *when {

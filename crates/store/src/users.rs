@@ -5,6 +5,7 @@ use crate::page::{found_in, listed, order_fields};
 use crate::rows::user;
 use crate::writer::Tx;
 use crate::{Listed, Ordering, Page, Store, StoreError};
+use sanasend_model::quiet::QuietHours;
 use sanasend_model::{Timestamp, UserId};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
@@ -28,6 +29,8 @@ pub struct User {
     pub max_messages_per_minute: i64,
     /// Most linked accounts.
     pub max_sessions: i64,
+    /// When nobody is written to, where the user has set it.
+    pub quiet_hours: Option<QuietHours>,
     /// When the user was made.
     pub created_at: Timestamp,
     /// When anything of the user was last changed.
@@ -122,7 +125,7 @@ async fn is_last_admin(tx: &mut Tx, id: UserId) -> Result<bool, StoreError> {
 /// One user, inside a transaction or outside.
 pub(crate) async fn find<'c>(conn: impl Into<On<'c>>, id: UserId) -> Result<Option<User>, StoreError> {
     let sql = "SELECT id, username, email, is_active, is_admin, max_messages_per_day, max_messages_per_minute, max_sessions, \
-               created_at, updated_at FROM users WHERE id = ?";
+               quiet_hours, created_at, updated_at FROM users WHERE id = ?";
     let row = query_as::<_, user::Model>(sql).bind(id.0).fetch_optional(conn);
     Ok(row.await.map_err(refused)?.map(User::from))
 }
@@ -198,6 +201,18 @@ impl Store {
                 let update = update.bind(patch.max_messages_per_minute).bind(patch.max_sessions);
                 update.bind(tx.clock.now().0).bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
                 Ok(find(&mut tx.conn, id).await?.map_or(Updated::Missing, Updated::Done))
+            })
+        })
+        .await
+    }
+
+    /// Sets when nobody is written to; `None` when the user is not there.
+    pub async fn set_quiet_hours(&self, id: UserId, hours: QuietHours) -> Result<Option<User>, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let update = query("UPDATE users SET quiet_hours = ?, updated_at = ? WHERE id = ?").bind(hours.to_string());
+                update.bind(tx.clock.now().0).bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
+                find(&mut tx.conn, id).await
             })
         })
         .await

@@ -73,6 +73,8 @@ pub async fn text(State(app): State<Arc<App>>, visitor: Visitor, form: Form) -> 
         session: form.some("session"),
         reply_to: None,
         metadata: None,
+        scheduled_at: None,
+        quiet_hours: None,
     };
     let body = JsonBytes { value: asked, bytes: bytes::Bytes::new() };
     let query = Query(SendQuery { wait: None, session: None });

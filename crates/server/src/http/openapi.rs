@@ -37,6 +37,8 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "messages", description = "Sending, and what came in."),
         (name = "campaigns", description = "Many messages, paced so that accounts stay well."),
         (name = "events", description = "The event log."),
+        (name = "templates", description = "Messages with places for values."),
+        (name = "schedules", description = "What is sent again and again, and when nobody is written to."),
         (name = "jobs", description = "Background work, for admins."),
         (name = "audit", description = "What was done by whom, for admins."),
         (name = "webhooks", description = "Events posted to you, signed."),

@@ -68,6 +68,11 @@ fn row(operation: &str) -> Option<Row> {
             Row::Admins
         }
         "activate_user" | "deactivate_user" | "reset_user_password" => Row::Admins,
+        "list_scheduled_messages" | "send_template" | "list_templates" | "create_template" | "preview_source" => Row::Own,
+        "get_template" | "replace_template" | "update_template" | "delete_template" | "list_template_versions" => Row::Owned,
+        "update_message" | "preview_template" => Row::Owned,
+        "list_schedules" | "create_schedule" | "preview_schedule" | "get_quiet_hours" | "replace_quiet_hours" => Row::Own,
+        "get_schedule" | "replace_schedule" | "delete_schedule" | "pause_schedule" | "resume_schedule" => Row::Owned,
         _ => return None,
     })
 }
@@ -151,8 +156,9 @@ async fn ask(world: &World, operation: &Operation, who: As<'_>, asked: &Request)
 
 /// Names of query parameters and body fields that may hold an id.
 fn places(operation: &Operation) -> (Vec<String>, Vec<String>) {
-    let names_one =
-        |name: &str, schema: &Value| schema["format"] == "uuid" || ["session", "user", "reply_to", "actor", "id"].contains(&name);
+    let names_one = |name: &str, schema: &Value| {
+        schema["format"] == "uuid" || ["session", "user", "reply_to", "actor", "id", "template"].contains(&name)
+    };
     let parameters = operation.document["parameters"].as_array().into_iter().flatten();
     let query = parameters.filter(|parameter| parameter["in"] == "query");
     let query = query.filter(|parameter| names_one(parameter["name"].as_str().unwrap_or_default(), &parameter["schema"]));
@@ -205,7 +211,18 @@ async fn victim() -> Victim {
     account.message_becomes(&message["id"], "delivered").await;
     let (key, _) = world.key(&token, Value::Null).await;
     let session = text(&account.session().await["id"]);
-    let ids = BTreeMap::from([("user", text(&me)), ("message", text(&message["id"])), ("session", session), ("key", key)]);
+    let template = json!({"name": "secret", "content": SECRETS[0]});
+    let template = account.post("/templates/", template).await.body["data"]["id"].clone();
+    let daily = json!({"name": "daily", "cron": "0 9 * * *", "recipient": friend, "content": SECRETS[0]});
+    let schedule = account.post("/schedules/", daily).await.body["data"]["id"].clone();
+    let ids = BTreeMap::from([
+        ("user", text(&me)),
+        ("message", text(&message["id"])),
+        ("session", session),
+        ("key", key),
+        ("template", text(&template)),
+        ("schedule", text(&schedule)),
+    ]);
     Victim { account, token, ids }
 }
 
@@ -267,7 +284,9 @@ async fn another_users_things_do_not_exist() {
 async fn the_owner_is_answered_where_others_are_not() {
     let victim = Box::pin(victim()).await;
     let world = &victim.account.world;
-    for operation in matrix().iter().filter(|operation| ["get_message", "get_session", "get_api_key"].contains(&operation.name.as_str())) {
+    for operation in matrix().iter().filter(|operation| {
+        ["get_message", "get_session", "get_api_key", "get_template", "get_schedule"].contains(&operation.name.as_str())
+    }) {
         let mut found = 0;
         for id in victim.ids.values() {
             let (status, _) =

@@ -24,7 +24,10 @@ mod messages;
 mod operations;
 #[path = "../../../store/tests/memory/redis_server.rs"]
 mod redis_server;
+mod scheduled;
+mod schedules;
 mod sessions;
+mod templates;
 mod throttle;
 mod users;
 mod webhooks;

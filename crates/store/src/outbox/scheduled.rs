@@ -18,7 +18,7 @@ use uuid::Uuid;
 /// Messages that are moved in one transaction, so that other writers get their turn.
 const PIECE: i64 = 500;
 /// How late a message may be without its timeline saying so.
-const IN_TIME: Duration = Duration::from_secs(60);
+const IN_TIME: Duration = Duration::from_mins(1);
 
 /// What became of messages whose date has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

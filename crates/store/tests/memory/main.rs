@@ -25,7 +25,9 @@ mod opt_outs;
 mod out;
 mod people;
 mod redis_server;
+mod scheduled;
 mod sweeps;
+mod templates;
 mod usage;
 mod webhooks;
 mod world;
@@ -258,6 +260,23 @@ macro_rules! on {
                     who_opted_out_or_was_erased_gets_nothing,
                     an_account_tells_when_it_fares_otherwise,
                     five_thousand_over_three_days_each_once,
+                ],
+                scheduled: [
+                    a_dated_message_waits_outside_the_outbox_and_goes_when_it_is_due,
+                    what_is_due_goes_in_the_order_of_the_dates,
+                    ten_thousand_that_are_due_at_once_go_once,
+                    what_was_missed_past_its_deadline_fails_and_says_why,
+                    a_date_and_a_text_can_be_changed_until_it_goes,
+                    a_dated_message_finds_the_chat_that_its_recipient_has_by_now,
+                    a_dated_message_is_counted_keyed_and_listed,
+                    old_messages_are_swept_but_not_those_that_wait_for_their_date,
+                    a_run_moves_its_schedule_on_once,
+                    recurring_sends_have_names_limits_and_owners,
+                ],
+                templates: [
+                    an_edit_makes_a_version_and_old_ones_stay,
+                    a_name_is_taken_once_in_a_language,
+                    the_file_of_a_template_stays_as_long_as_the_template,
                 ],
                 lists: [
                     messages_are_filtered_by_everything_a_person_would_want,

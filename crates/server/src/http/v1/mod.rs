@@ -9,8 +9,11 @@ pub mod events;
 pub mod health;
 pub mod jobs;
 pub mod messages;
+pub mod quiet_hours;
+pub mod schedules;
 pub mod sessions;
 pub mod streams;
+pub mod templates;
 pub mod usage;
 pub mod users;
 pub mod webhooks;
@@ -35,6 +38,9 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(webhooks::routes())
         .merge(analytics::routes())
         .merge(usage::routes())
+        .merge(templates::routes())
+        .merge(schedules::routes())
+        .merge(quiet_hours::routes())
         .merge(health::routes());
     OpenApiRouter::default().merge(health::probes()).nest("/api/v1", v1)
 }
