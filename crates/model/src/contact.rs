@@ -195,7 +195,8 @@ pub fn wanted(search: &str) -> Vec<String> {
         return vec![cut(&digits).to_owned()];
     }
     let folded = folded(search);
-    let mut wanted: Vec<String> = folded.split(' ').filter(|word| !word.is_empty()).take(MOST_WORDS).map(|word| cut(word).to_owned()).collect();
+    let mut wanted: Vec<String> =
+        folded.split(' ').filter(|word| !word.is_empty()).take(MOST_WORDS).map(|word| cut(word).to_owned()).collect();
     wanted.sort_by_key(|word| std::cmp::Reverse(word.len()));
     wanted.dedup();
     wanted

@@ -91,12 +91,11 @@ impl Column {
         }
         let heading = folded(heading);
         match heading.as_str() {
-            "phone" | "phone number" | "phonenumber" | "mobile" | "mobile phone" | "mobile number" | "number" | "whatsapp" | "whatsapp number"
-            | "telefon" | "telefonnummer" | "handy" | "mobil" | "mobiltelefon" | "nummer" | "telephone" | "tel" | "msisdn" | "celular"
-            | "telefono" | "telefone" | "movil" | "recipient" | "phone 1 value" => Self::Phone,
-            "name" | "full name" | "fullname" | "display name" | "contact" | "contact name" | "vollstandiger name" | "nom" | "nombre" | "nome" => {
-                Self::Name
-            }
+            "phone" | "phone number" | "phonenumber" | "mobile" | "mobile phone" | "mobile number" | "number" | "whatsapp"
+            | "whatsapp number" | "telefon" | "telefonnummer" | "handy" | "mobil" | "mobiltelefon" | "nummer" | "telephone" | "tel"
+            | "msisdn" | "celular" | "telefono" | "telefone" | "movil" | "recipient" | "phone 1 value" => Self::Phone,
+            "name" | "full name" | "fullname" | "display name" | "contact" | "contact name" | "vollstandiger name" | "nom" | "nombre"
+            | "nome" => Self::Name,
             "first name" | "firstname" | "given name" | "vorname" | "prenom" => Self::FirstName,
             "last name" | "lastname" | "family name" | "surname" | "nachname" | "apellido" | "apellidos" | "sobrenome" | "cognome" => {
                 Self::LastName
@@ -107,9 +106,8 @@ impl Column {
             "consent" | "opt in" | "optin" | "einwilligung" => Self::Consent,
             "opted out" | "opt out" | "optout" | "unsubscribed" | "abgemeldet" => Self::OptedOut,
             // The other columns of our own export.
-            "id" | "jid" | "lid" | "source" | "on whatsapp" | "checked at" | "created at" | "updated at" | "consent at" | "opted out at" => {
-                Self::Skip
-            }
+            "id" | "jid" | "lid" | "source" | "on whatsapp" | "checked at" | "created at" | "updated at" | "consent at"
+            | "opted out at" => Self::Skip,
             other => contact::field_name("mapping", &other.replace(' ', "_")).map_or(Self::Skip, Self::Field),
         }
     }

@@ -32,9 +32,9 @@ pub mod words;
 
 pub use address::{Jid, PhoneNumber, Recipient};
 pub use clock::Clock;
+pub use contact::{Consent, ContactSource};
 pub use content::Content;
 pub use event::EventKind;
-pub use contact::{Consent, ContactSource};
 pub use id::{
     ApiKeyId, ContactId, DeliveryId, EventId, FileId, ImportId, JobId, LoginId, MessageId, OptOutId, SessionId, UserId, WebhookId,
 };

@@ -12,6 +12,7 @@ pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod contacts;
 pub mod dashboard;
 pub mod data_dir;
 pub mod egress;

@@ -9,6 +9,7 @@ mod analytics;
 mod api_keys;
 mod audit;
 mod auth;
+mod contacts;
 mod contract;
 mod daily_limit;
 mod dashboard;

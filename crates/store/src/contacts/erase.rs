@@ -112,7 +112,8 @@ async fn remove_messages(tx: &mut Tx, gone: Vec<Uuid>, unquote: Vec<Uuid>) -> Re
 
 async fn remove_events(tx: &mut Tx, user: UserId, seqs: Vec<i64>) -> Result<(), StoreError> {
     for seq in seqs {
-        let deliveries = "DELETE FROM webhook_deliveries WHERE event_seq = ? AND endpoint_id IN (SELECT id FROM webhook_endpoints WHERE user_id = ?)";
+        let deliveries =
+            "DELETE FROM webhook_deliveries WHERE event_seq = ? AND endpoint_id IN (SELECT id FROM webhook_endpoints WHERE user_id = ?)";
         query(deliveries).bind(seq).bind(user.0).execute(&mut tx.conn).await.map_err(refused)?;
         query("DELETE FROM events WHERE seq = ?").bind(seq).execute(&mut tx.conn).await.map_err(refused)?;
     }

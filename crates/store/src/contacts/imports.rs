@@ -220,7 +220,8 @@ impl Store {
     pub async fn sweep_imports(&self, before: Timestamp, old: Timestamp) -> Result<u64, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                let end = query("UPDATE contact_imports SET state = 2, ended_at = updated_at WHERE state = 0 AND updated_at < ?").bind(before.0);
+                let end =
+                    query("UPDATE contact_imports SET state = 2, ended_at = updated_at WHERE state = 0 AND updated_at < ?").bind(before.0);
                 end.execute(&mut tx.conn).await.map_err(refused)?;
                 let delete = query("DELETE FROM contact_imports WHERE ended_at < ?").bind(old.0);
                 delete.execute(&mut tx.conn).await.map(|done| done.rows_affected()).map_err(refused)

@@ -93,8 +93,10 @@ impl Store {
     pub async fn list_labels(&self, user: UserId, kind: LabelKind, page: Page) -> Result<Listed<LabelCount>, StoreError> {
         let sql = "SELECT COUNT(*) FROM (SELECT DISTINCT label FROM contact_labels WHERE user_id = ? AND kind = ?) AS labels";
         let count = query_as::<_, (i64,)>(sql).bind(user.0).bind(kind.number()).fetch_one(&self.inner.readers).await.map_err(refused)?;
-        let sql = "SELECT label, COUNT(*) FROM contact_labels WHERE user_id = ? AND kind = ? GROUP BY label ORDER BY label LIMIT ? OFFSET ?";
-        let rows = query_as::<_, (String, i64)>(sql).bind(user.0).bind(kind.number()).bind(limit(page.page_size)).bind(limit(page.offset()));
+        let sql =
+            "SELECT label, COUNT(*) FROM contact_labels WHERE user_id = ? AND kind = ? GROUP BY label ORDER BY label LIMIT ? OFFSET ?";
+        let rows =
+            query_as::<_, (String, i64)>(sql).bind(user.0).bind(kind.number()).bind(limit(page.page_size)).bind(limit(page.offset()));
         let rows = rows.fetch_all(&self.inner.readers).await.map_err(refused)?;
         let number = |count| u64::try_from(count).unwrap_or(0);
         let results = rows.into_iter().map(|(name, count)| LabelCount { name, contacts: number(count) }).collect();

@@ -1,7 +1,7 @@
 //! Rows of contacts, and what belongs to them.
 
-use super::labels::LabelKind;
 use super::Contact;
+use super::labels::LabelKind;
 use crate::StoreError;
 use crate::dialect::{On, Rows, pieces, query_as, refused};
 use crate::messages::Peer;

@@ -21,7 +21,8 @@ pub(super) async fn unite(tx: &mut Tx, user: UserId, handles: &[Jid]) -> Result<
     for gone in seqs.into_iter().skip(1) {
         take_in(tx, user, keep, gone).await?;
     }
-    let missing: Vec<(Jid, i64)> = handles.iter().filter(|handle| !there.contains_key(*handle)).map(|handle| (handle.clone(), keep)).collect();
+    let missing: Vec<(Jid, i64)> =
+        handles.iter().filter(|handle| !there.contains_key(*handle)).map(|handle| (handle.clone(), keep)).collect();
     if !missing.is_empty() {
         insert_handles(tx, user, &missing).await?;
     }
@@ -30,7 +31,8 @@ pub(super) async fn unite(tx: &mut Tx, user: UserId, handles: &[Jid]) -> Result<
     let jid = handles.iter().find(|handle| !handle.is_lid());
     let phone = contact.person.phone.clone().or_else(|| number_in(handles));
     let sql = "UPDATE contacts SET phone = ?, jid = COALESCE(jid, ?), lid = COALESCE(lid, ?), updated_at = ? WHERE seq = ?";
-    let update = query(sql).bind(phone.as_ref().map(|phone| phone.as_str().to_owned())).bind(jid.map(Jid::as_str)).bind(lid.map(Jid::as_str));
+    let update =
+        query(sql).bind(phone.as_ref().map(|phone| phone.as_str().to_owned())).bind(jid.map(Jid::as_str)).bind(lid.map(Jid::as_str));
     update.bind(tx.clock.now().0).bind(keep).execute(&mut tx.conn).await.map_err(refused)?;
     if contact.person.phone != phone {
         rewrite_words(tx, user, keep, &contact.name, phone.as_ref()).await?;

@@ -92,8 +92,7 @@ fn contact_handles() -> TableCreateStatement {
 
 /// `kind`: 0 a tag, 1 a group.
 fn contact_labels() -> TableCreateStatement {
-    let columns =
-        vec![schema::uuid("user_id"), schema::small_integer("kind"), schema::string("label"), schema::big_integer("contact_seq")];
+    let columns = vec![schema::uuid("user_id"), schema::small_integer("kind"), schema::string("label"), schema::big_integer("contact_seq")];
     table("contact_labels", columns).primary_key(&mut key(&["user_id", "kind", "label", "contact_seq"])).to_owned()
 }
 

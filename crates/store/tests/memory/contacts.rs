@@ -51,7 +51,8 @@ pub async fn a_contact_is_made_seen_changed_and_removed<B: Backend>(w: World<B>)
     assert_eq!(again, Err(StoreError::Conflict { what: "phone" }));
     make(&w, ben, named(by_phone(ANNA), "Ben's Anna")).await;
     w.clock.advance(Duration::from_secs(1));
-    let patch = ContactPatch { name: Some("Ann".into()), tags: Some(names(&["new"])), notes: Some(String::new()), ..ContactPatch::default() };
+    let patch =
+        ContactPatch { name: Some("Ann".into()), tags: Some(names(&["new"])), notes: Some(String::new()), ..ContactPatch::default() };
     let changed = w.store.update_contact(anna, made.id, patch).await.expect("written").expect("there");
     assert_eq!((changed.name.as_str(), changed.notes.as_str(), &changed.tags), ("Ann", "", &names(&["new"])));
     assert_eq!((changed.groups, changed.fields), (made.groups, made.fields), "what was not named stays");
@@ -287,7 +288,8 @@ pub async fn an_erased_person_leaves_nothing_but_the_wish_to_be_left_alone<B: Ba
     // What was asked for holds on, with nothing beside it.
     assert_eq!(w.store.accept(w.text(account, ANNA, "hello")).await, Ok(Accepted::OptedOut));
     assert_eq!(w.store.accept(w.text(account, HIDDEN, "hello")).await, Ok(Accepted::OptedOut));
-    let left = w.store.list_opt_outs(&OptOutFilter { user_id: Some(user), ..OptOutFilter::default() }, Page::default()).await.expect("read");
+    let left =
+        w.store.list_opt_outs(&OptOutFilter { user_id: Some(user), ..OptOutFilter::default() }, Page::default()).await.expect("read");
     assert_eq!((left.count, left.results[0].message_id, left.results[0].note.clone()), (1, None, None));
     // Others go on.
     w.ack(account, &quoting).await;

@@ -208,7 +208,8 @@ pub async fn the_answer_is_the_one_message_that_still_goes<B: Backend>(w: World<
     w.store.set_contact_settings(account.user, settings).await.expect("written");
     let waiting = w.send(account, ANNA, "waiting").await;
     writes(&w, account, by_phone(ANNA), "stop").await;
-    let jobs = w.store.list_jobs(&JobFilter { kind: Some(ANSWER_JOB.into()), ..JobFilter::default() }, Page::default()).await.expect("read");
+    let jobs =
+        w.store.list_jobs(&JobFilter { kind: Some(ANSWER_JOB.into()), ..JobFilter::default() }, Page::default()).await.expect("read");
     let payload = &jobs.results[0].payload;
     assert_eq!((jobs.count, &payload["wish"], &payload["session"]), (1, &serde_json::json!("stop"), &serde_json::json!(account.id)));
     assert!(!payload.to_string().contains("hear no more"), "admins read jobs");
@@ -225,7 +226,8 @@ pub async fn the_answer_is_the_one_message_that_still_goes<B: Backend>(w: World<
     w.ack(account, &answer).await;
     // Who says it again is not answered again.
     writes(&w, account, by_phone(ANNA), "stop").await;
-    let jobs = w.store.list_jobs(&JobFilter { kind: Some(ANSWER_JOB.into()), ..JobFilter::default() }, Page::default()).await.expect("read");
+    let jobs =
+        w.store.list_jobs(&JobFilter { kind: Some(ANSWER_JOB.into()), ..JobFilter::default() }, Page::default()).await.expect("read");
     assert_eq!(jobs.count, 1);
 }
 
@@ -328,13 +330,10 @@ pub async fn no_order_of_things_lets_a_message_leave_to_somebody_who_opted_out<B
         all.extend([Send { hidden }, Send { hidden }, Stop { hidden }, Start { hidden }]);
     }
     let strategy = proptest::collection::vec(proptest::sample::select(all), 1..25);
-    let mut runner = TestRunner::new(Config { cases: 24, ..Config::default() });
-    for _ in 0..24 {
-        let steps = strategy.new_tree(&mut runner).expect("steps");
-        let steps = proptest::strategy::ValueTree::current(&steps);
-        let told = format!("{steps:?}");
-        live(&w, steps).await.unwrap_or_else(|error| panic!("{error} in {told}"));
-    }
+    let runtime = tokio::runtime::Handle::current();
+    let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
+    let run = || TestRunner::new(config).run(&strategy.boxed(), |steps| runtime.block_on(live(&w, steps)));
+    tokio::task::block_in_place(run).expect("nothing left");
 }
 
 async fn live<B: Backend>(w: &World<B>, steps: Vec<Happens>) -> Result<(), TestCaseError> {

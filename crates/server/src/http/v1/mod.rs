@@ -4,10 +4,12 @@ pub mod analytics;
 pub mod api_keys;
 pub mod audit;
 pub mod auth;
+pub mod contacts;
 pub mod events;
 pub mod health;
 pub mod jobs;
 pub mod messages;
+pub mod opt_outs;
 pub mod sessions;
 pub mod streams;
 pub mod usage;
@@ -31,6 +33,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(jobs::routes())
         .merge(audit::routes())
         .merge(webhooks::routes())
+        .merge(contacts::routes())
+        .merge(opt_outs::routes())
         .merge(analytics::routes())
         .merge(usage::routes())
         .merge(health::routes());
