@@ -13,6 +13,7 @@ pub mod campaigns;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod contacts;
 pub mod dashboard;
 pub mod data_dir;
 pub mod egress;

@@ -221,6 +221,29 @@ section! {
 }
 
 section! {
+    /// Contacts, and how people opt out.
+    ContactsSettings("contacts.", profile) {
+        /// Languages whose words for STOP and START count, by their codes: en, de, fr, es, pt, it, nl, pl, tr, ar, hi, id, ru, uk.
+        opt_out_languages: Vec<String> = sanasend_model::opt_out::LANGUAGES.iter().map(|language| language.code.to_owned()).collect();
+        /// More words by which people opt out. A word counts when it is the whole message, whatever case, accents and punctuation.
+        stop_words: Vec<String> = Vec::new();
+        /// More words by which people opt in again.
+        start_words: Vec<String> = Vec::new();
+        /// Numbers that one user's contacts are looked up by in a minute, in the background. Accounts that ask WhatsApp about too
+        /// many strangers get banned.
+        checks_per_minute: u32 = 30, within 1..=600;
+        /// How long an answer about a number is believed, in days: those who were asked about since are not asked about again.
+        check_days: u64 = 30, within 1..=365;
+        /// Largest file of contacts or of opt-outs that is taken, in MiB; it is read as it comes.
+        import_limit_mib: u64 = 100, within 1..=2048;
+        /// How long an import may take, in seconds.
+        import_seconds: u64 = 1800, within 30..=7200;
+        /// How long reports of imports are kept, in days. 0: for ever.
+        keep_imports_days: u64 = 90, within 0..=36_500;
+    }
+}
+
+section! {
     /// The way out to hosts that callers name: webhook receivers and `media_url`s. Only public addresses are reached.
     EgressSettings("egress.", profile) {
         /// Networks and addresses that may be reached although they are not public, for receivers in your own
@@ -387,6 +410,8 @@ pub struct Config {
     pub campaigns: CampaignSettings,
     /// Events posted to the endpoints of users.
     pub webhooks: WebhookSettings,
+    /// Contacts, and how people opt out.
+    pub contacts: ContactsSettings,
     /// The way out to hosts that callers name.
     pub egress: EgressSettings,
     /// How long things are kept.
@@ -423,6 +448,7 @@ impl Config {
             messages: Messages::read(reader, profile),
             campaigns: CampaignSettings::read(reader, profile),
             webhooks: WebhookSettings::read(reader, profile),
+            contacts: ContactsSettings::read(reader, profile),
             egress: EgressSettings::read(reader, profile),
             retention: Retention::read(reader, profile),
             media: MediaSettings::read(reader, profile),
@@ -440,6 +466,15 @@ impl Config {
 }
 
 impl Config {
+    /// The words by which people opt out and in.
+    ///
+    /// # Errors
+    /// What is wrong with them; a configuration that was loaded has been checked for that.
+    pub fn words(&self) -> Result<sanasend_model::opt_out::Words, sanasend_model::Invalid> {
+        let contacts = &self.contacts;
+        sanasend_model::opt_out::Words::of(&contacts.opt_out_languages, &contacts.stop_words, &contacts.start_words)
+    }
+
     /// The database.
     ///
     /// # Errors

@@ -39,10 +39,10 @@ impl AccountHealth {
             Level::Unlinked | Level::Limited | Level::Failing => Badge::bad(word),
         };
         let count = |count: i64| Some(f64::from(i32::try_from(count.max(0)).unwrap_or(i32::MAX)));
-        let places = health.days.iter().map(|day| Place {
-            label: day.day.clone(),
-            values: vec![count(day.sent), count(day.failed), count(day.received)],
-        });
+        let places = health
+            .days
+            .iter()
+            .map(|day| Place { label: day.day.clone(), values: vec![count(day.sent), count(day.failed), count(day.received)] });
         let chart = Chart::bars("Messages by day", &DAYS, places.collect());
         Ok(Self { badge, chart, health })
     }

@@ -323,10 +323,17 @@ pub async fn resume(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Pat
 /// Asks before one is ended.
 pub async fn ask_cancel(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<CampaignId>) -> Page {
     let (campaign, _) = find(&app, &visitor, id).await?;
-    confirm(&visitor, id, format!("Cancel {}?", campaign.name), "cancel", "Cancel the campaign", vec![
-        format!("The {} recipients that are left get no message, for ever.", campaign.left()),
-        "Messages that were accepted go on.".into(),
-    ])
+    confirm(
+        &visitor,
+        id,
+        format!("Cancel {}?", campaign.name),
+        "cancel",
+        "Cancel the campaign",
+        vec![
+            format!("The {} recipients that are left get no message, for ever.", campaign.left()),
+            "Messages that were accepted go on.".into(),
+        ],
+    )
 }
 
 /// Ends one.
@@ -360,9 +367,7 @@ pub async fn delete(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Pat
     let (_, caller) = find(&app, &visitor, id).await?;
     match delete_campaign(State(app), caller, Path(id)).await {
         Ok(answer) => Ok(visitor.done("/admin/campaigns/", &answer.body().message)),
-        Err(refusal) if refusal.code == ErrorCode::WrongState => {
-            Ok(visitor.refused(&format!("/admin/campaigns/{id}/"), &refusal.message))
-        }
+        Err(refusal) if refusal.code == ErrorCode::WrongState => Ok(visitor.refused(&format!("/admin/campaigns/{id}/"), &refusal.message)),
         Err(refusal) => Err(refusal.into()),
     }
 }

@@ -76,6 +76,8 @@ codes! {
     CrossSite = "CROSS_SITE", 403, "The form was sent from a page of another site; nothing was changed.";
     LoginRequired = "LOGIN_REQUIRED", 403, "API keys may not do this; log in with a username and password.";
     UserInactive = "USER_INACTIVE", 403, "The user is deactivated.";
+    RecipientOptedOut = "RECIPIENT_OPTED_OUT", 403, "The recipient wants no messages of yours; they can opt in again by writing START.";
+    ConsentRequired = "CONSENT_REQUIRED", 403, "You write only to people who agreed or wrote first, and of this recipient neither is known.";
     NotFound = "NOT_FOUND", 404, "There is nothing here, or it is not yours.";
     MethodNotAllowed = "METHOD_NOT_ALLOWED", 405, "This path does not answer this method; the `Allow` header lists those it does.";
     Conflict = "CONFLICT", 409, "It clashes with something that exists.";

@@ -42,6 +42,7 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "jobs", description = "Background work, for admins."),
         (name = "audit", description = "What was done by whom, for admins."),
         (name = "webhooks", description = "Events posted to you, signed."),
+        (name = "contacts", description = "People you write to, and who wants no messages."),
         (name = "usage", description = "What you used, and the limits in force."),
         (name = "analytics", description = "Usage of everybody, the API log, the overview; for admins."),
         (name = "health", description = "Probes."),

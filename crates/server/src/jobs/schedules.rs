@@ -59,6 +59,9 @@ pub const AUDIT_CHECK: &str = "audit.check";
 /// Under which other id a recipient is reached is asked of WhatsApp again after this time; numbers change hands.
 const ALIASES_KEPT: Duration = Duration::from_hours(24 * 90);
 
+/// An import that tells nothing for so long was cut by the end of its server.
+const IMPORT_SILENT: Duration = Duration::from_mins(10);
+
 /// All schedules of the program. Times are UTC, and spread so that they do not meet.
 #[must_use]
 pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
@@ -136,6 +139,11 @@ pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
     }));
     all.push(make("account_hours.sweep", "Removes counts of accounts by hour that nobody looks at any more.", "39 3 * * *", parts, |p| {
         Box::pin(async move { removed(p.store.sweep_account_hours(p.before(HOURS_KEPT)).await, "hours") })
+    }));
+    let kept = days(config.contacts.keep_imports_days);
+    all.push(make("imports.sweep", "Ends imports whose server died, and removes old reports.", "*/15 * * * *", parts, move |p| {
+        let old = kept.map_or(Timestamp(i64::MIN), |age| p.before(age));
+        Box::pin(async move { removed(p.store.sweep_imports(p.before(IMPORT_SILENT), old).await, "reports") })
     }));
     if keep.unlinked_sessions_hours > 0 {
         let age = Duration::from_secs(keep.unlinked_sessions_hours * 3600);

@@ -63,6 +63,7 @@ impl Node {
             tracing::info!(migrations = applied.len(), "the database was brought up to date");
         }
         ground::prove(&ground.store, &ground.secrets).await?;
+        ground.store.set_words(config.words().map_err(|invalid| anyhow!("contacts.{invalid}"))?);
         identity::join(&ground, &*clock).await?;
         let shutdown = CancellationToken::new();
         let counted = crate::metrics::start();
@@ -84,8 +85,9 @@ impl Node {
         let campaigns = Campaigns::new(ground.store.clone(), outbox.clone(), clock.clone(), crate::campaigns::Settings::of(&config));
         let webhooks = make_webhooks(&config, &ground, &egress, &clock);
         let fetcher = crate::media::Fetcher::new(media.clone(), sessions.clone());
-        let workers: Vec<Arc<dyn Worker>> =
-            vec![Arc::new(fetcher), Arc::new(Deliver(webhooks.clone())), Arc::new(CampaignTurns(campaigns.clone()))];
+        let mut workers: Vec<Arc<dyn Worker>> = vec![Arc::new(fetcher), Arc::new(Deliver(webhooks.clone()))];
+        workers.push(Arc::new(CampaignTurns(campaigns.clone())));
+        workers.extend(crate::contacts::workers(&config, &ground.store, &outbox, &sessions, &clock));
         let jobs = make_jobs(&config, &ground, workers, (&sessions, &media), &clock, &shutdown)?;
         let rows_per_second = if config.api_log.enabled { config.api_log.rows_per_second } else { 0 };
         let api_log = Arc::new(ApiLog::new(ground.store.clone(), rows_per_second));

@@ -10,6 +10,7 @@ mod api_keys;
 mod audit;
 mod auth;
 mod campaigns;
+mod contacts;
 mod contract;
 mod daily_limit;
 mod dashboard;

@@ -43,7 +43,7 @@ impl CheckResult {
 }
 
 /// Makes the job that asks, unless one waits or works.
-async fn begin(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
+async fn begin(tx: &mut Tx, user: UserId, due_at: Timestamp) -> Result<(), StoreError> {
     let sql = "SELECT COUNT(*) FROM jobs WHERE kind = ? AND user_id = ? AND state = 0";
     let waits = query_scalar::<_, i64>(sql).bind(CHECK_JOB).bind(user.0).fetch_one(&mut tx.conn).await.map_err(refused)?;
     if waits > 0 {
@@ -55,7 +55,7 @@ async fn begin(tx: &mut Tx, user: UserId) -> Result<(), StoreError> {
         bundle: Some(format!("{user}/check")),
         user_id: Some(user),
         payload: json!({"user": user}),
-        due_at: tx.clock.now(),
+        due_at,
     };
     tx.enqueue(&[job]).await.map(drop)
 }
@@ -98,7 +98,7 @@ impl Store {
                     marked += done.rows_affected();
                 }
                 if marked > 0 {
-                    begin(tx, user).await?;
+                    begin(tx, user, tx.clock.now()).await?;
                 }
                 Ok(marked)
             })
@@ -126,7 +126,8 @@ impl Store {
             behind = end;
         }
         if marked > 0 {
-            self.write(move |tx| Box::pin(begin(tx, user))).await?;
+            let now = self.inner.clock.now();
+            self.write(move |tx| Box::pin(begin(tx, user, now))).await?;
         }
         Ok(marked)
     }
@@ -141,6 +142,14 @@ impl Store {
             Some(ToCheck { id: ContactId(id), phone })
         };
         Ok(rows.into_iter().filter_map(read).collect())
+    }
+
+    /// Has the next contacts of a user asked about then, where some are left.
+    pub async fn continue_checks(&self, user: UserId, due_at: Timestamp) -> Result<(), StoreError> {
+        if self.checks_left(user).await? == 0 {
+            return Ok(());
+        }
+        self.write(move |tx| Box::pin(begin(tx, user, due_at))).await
     }
 
     /// How many contacts of a user are still to be asked about.

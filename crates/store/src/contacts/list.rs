@@ -11,6 +11,7 @@ use crate::opt_outs::limit;
 use crate::page::{COUNTED, order_fields};
 use crate::{LongList, Ordering, Page, Store, StoreError};
 use sanasend_model::{Consent, UserId, contact};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -75,6 +76,11 @@ fn end_of(beginning: &[u8]) -> Vec<u8> {
     }
     vec![u8::MAX; beginning.len() + 1]
 }
+
+/// Most names of fields that are told.
+const MOST_NAMES: usize = 500;
+/// Contacts that are looked at for names at once.
+const NAMES_PIECE: i64 = 5000;
 
 /// What is looked for, in the words of a statement.
 struct Asked<'f> {
@@ -234,6 +240,21 @@ impl Store {
         let select = asked.bind(query_as::<_, (i64,)>(AssertSqlSafe(sql))).bind(limit(COUNTED + 1));
         let (count,) = select.fetch_one(&self.inner.readers).await.map_err(refused)?;
         Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// The names of all fields of their own that a user's contacts have, at most [`MOST_NAMES`]: for the columns of a table.
+    pub async fn contact_field_names(&self, user: UserId) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT seq, fields FROM contacts WHERE user_id = ? AND seq > ? AND fields <> '{}' ORDER BY seq LIMIT ?";
+        let (mut names, mut behind) = (BTreeSet::new(), i64::MIN);
+        loop {
+            let rows = query_as::<_, (i64, String)>(sql).bind(user.0).bind(behind).bind(NAMES_PIECE).fetch_all(&self.inner.readers);
+            let rows = rows.await.map_err(refused)?;
+            let Some((last, _)) = rows.last() else { break };
+            behind = *last;
+            let fields = rows.iter().filter_map(|(_, fields)| serde_json::from_str::<BTreeMap<String, String>>(fields).ok());
+            names.extend(fields.flat_map(BTreeMap::into_keys));
+        }
+        Ok(names.into_iter().take(MOST_NAMES).collect())
     }
 
     /// The next `most` contacts behind `cursor` (from the start without one), and the cursor behind them when more follow.

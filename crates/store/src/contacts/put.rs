@@ -122,11 +122,13 @@ pub(super) async fn put(tx: &mut Tx, user: UserId, new: Vec<NewContact>, source:
             add(there.entry(*seq).or_default(), new);
         } else if let Some(place) = handles.iter().find_map(|handle| first.get(handle)).copied() {
             places.push(Place::Again(place));
-            handles.into_iter().for_each(|handle| drop(first.entry(handle).or_insert(place)));
+            for handle in handles {
+                first.entry(handle).or_insert(place);
+            }
             fresh.get_mut(place).into_iter().for_each(|one| add(one, new.clone()));
         } else {
             places.push(Place::Fresh(fresh.len()));
-            handles.into_iter().for_each(|handle| drop(first.insert(handle, fresh.len())));
+            first.extend(handles.into_iter().map(|handle| (handle, fresh.len())));
             fresh.push(new);
         }
     }

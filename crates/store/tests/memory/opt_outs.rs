@@ -331,13 +331,10 @@ pub async fn no_order_of_things_lets_a_message_leave_to_somebody_who_opted_out<B
         all.extend([Send { hidden }, Send { hidden }, Stop { hidden }, Start { hidden }]);
     }
     let strategy = proptest::collection::vec(proptest::sample::select(all), 1..25);
-    let mut runner = TestRunner::new(Config { cases: 24, ..Config::default() });
-    for _ in 0..24 {
-        let steps = strategy.new_tree(&mut runner).expect("steps");
-        let steps = proptest::strategy::ValueTree::current(&steps);
-        let told = format!("{steps:?}");
-        live(&w, steps).await.unwrap_or_else(|error| panic!("{error} in {told}"));
-    }
+    let runtime = tokio::runtime::Handle::current();
+    let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
+    let run = || TestRunner::new(config).run(&strategy.boxed(), |steps| runtime.block_on(live(&w, steps)));
+    tokio::task::block_in_place(run).expect("nothing left");
 }
 
 async fn live<B: Backend>(w: &World<B>, steps: Vec<Happens>) -> Result<(), TestCaseError> {

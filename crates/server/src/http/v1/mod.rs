@@ -5,10 +5,12 @@ pub mod api_keys;
 pub mod audit;
 pub mod auth;
 pub mod campaigns;
+pub mod contacts;
 pub mod events;
 pub mod health;
 pub mod jobs;
 pub mod messages;
+pub mod opt_outs;
 pub mod quiet_hours;
 pub mod schedules;
 pub mod sessions;
@@ -36,6 +38,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(jobs::routes())
         .merge(audit::routes())
         .merge(webhooks::routes())
+        .merge(contacts::routes())
+        .merge(opt_outs::routes())
         .merge(analytics::routes())
         .merge(usage::routes())
         .merge(templates::routes())

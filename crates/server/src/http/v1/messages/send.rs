@@ -135,7 +135,8 @@ impl Terms {
         (status = 202, description = "Accepted and on disk.", body = Success<MessageView>),
         (status = 200, description = "The outcome, when `wait` got it.", body = Success<MessageView>)),
     extensions(("x-scope" = json!("messages:send")),
-        ("x-error-codes" = json!(["RECIPIENT_INVALID", "NOT_FOUND", "SESSION_NOT_LINKED", "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED"]))))]
+        ("x-error-codes" = json!(["RECIPIENT_INVALID", "NOT_FOUND", "SESSION_NOT_LINKED", "RECIPIENT_OPTED_OUT", "CONSENT_REQUIRED",
+            "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED"]))))]
 pub(crate) async fn send_text(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -178,6 +179,8 @@ pub(crate) async fn take_in(app: &App, caller: &Caller, session: SessionId, chec
     match app.outbox.accept(message).await? {
         Accepted::Created { .. } => outcome(app, caller.id(), key.as_deref(), id, wait, body).await,
         Accepted::DailyLimitReached => Err(caller.day_is_over(rest_of_day(app))),
+        Accepted::OptedOut => Err(ErrorCode::RecipientOptedOut.into()),
+        Accepted::ConsentRequired => Err(ErrorCode::ConsentRequired.into()),
         other => settled(other),
     }
 }
