@@ -3,7 +3,8 @@
 
 use sanasend_model::campaign::Skip;
 use sanasend_model::template::{Language, Template};
-use sanasend_model::{Content, Invalid};
+use sanasend_model::{Content, Invalid, Media, TemplateId};
+use sanasend_store::NewMedia;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -19,9 +20,22 @@ pub struct CampaignContent {
     /// How numbers and dates are written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
-    /// The saved template that it came from, as people know it.
+    /// The saved template that it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template: Option<String>,
+    pub template: Option<FromTemplate>,
+}
+
+/// A saved template in one of its versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FromTemplate {
+    /// Its id.
+    pub id: TemplateId,
+    /// The version, which never changes.
+    pub version: i32,
+    /// Its name at that time.
+    pub name: String,
+    /// Whether a file goes with it, which lies with the template.
+    pub has_file: bool,
 }
 
 /// A content that was read, to be filled for each recipient.
@@ -29,6 +43,8 @@ pub struct CampaignContent {
 pub struct Form {
     template: Template,
     language: Language,
+    /// The file that the text is the caption of.
+    file: Option<(Media, NewMedia)>,
 }
 
 impl CampaignContent {
@@ -38,7 +54,7 @@ impl CampaignContent {
     /// What is wrong with the text, under `content`.
     pub fn form(&self) -> Result<Form, Invalid> {
         let language = self.language.as_deref().map_or_else(Language::default, Language::of);
-        Ok(Form { template: Template::parse(&self.text)?, language })
+        Ok(Form { template: Template::parse(&self.text)?, language, file: None })
     }
 }
 
@@ -49,11 +65,17 @@ impl Form {
         self.template.variables().iter().filter(|variable| variable.required).map(|variable| variable.name.as_str()).collect()
     }
 
-    /// The message of a recipient with these values.
+    /// The same with a file.
+    #[must_use]
+    pub fn with_file(self, file: Option<(Media, NewMedia)>) -> Self {
+        Self { file, ..self }
+    }
+
+    /// The message of a recipient with these values, and its file.
     ///
     /// # Errors
     /// Why it gets none, and the same for people.
-    pub fn fill(&self, values: Option<&Value>) -> Result<Content, (Skip, String)> {
+    pub fn fill(&self, values: Option<&Value>) -> Result<(Content, Option<NewMedia>), (Skip, String)> {
         let values = values.and_then(Value::as_object).map(texts).unwrap_or_default();
         let text = self.template.fill(&values, self.language).map_err(|unfilled| {
             if !unfilled.missing.is_empty() {
@@ -63,7 +85,10 @@ impl Form {
             let why = if unfit.is_empty() { "the text is too long with these values".to_owned() } else { unfit.join("; ") };
             (Skip::ContentInvalid, why)
         })?;
-        Content::text(text).map_err(|invalid| (Skip::ContentInvalid, invalid.message))
+        let unfit = |invalid: Invalid| (Skip::ContentInvalid, invalid.message);
+        let Some((media, file)) = &self.file else { return Ok((Content::text(text).map_err(unfit)?, None)) };
+        let caption = media.kind.caption(Some(text)).map_err(unfit)?;
+        Ok((Content::Media(Box::new(Media { caption, ..media.clone() })), Some(file.clone())))
     }
 }
 
@@ -89,7 +114,7 @@ mod tests {
     #[test]
     fn a_recipient_gets_its_own_text_or_the_reason_why_not() {
         let form = form("Hi {{name}}, {{count|no}} left");
-        let filled = |values: Value| form.fill(Some(&values)).map(|content| content.body().unwrap_or_default().to_owned());
+        let filled = |values: Value| form.fill(Some(&values)).map(|(content, _)| content.body().unwrap_or_default().to_owned());
         assert_eq!(filled(json!({"name": "Ann", "count": 3})), Ok("Hi Ann, 3 left".into()));
         assert_eq!(filled(json!({"name": "Ann", "count": null})), Ok("Hi Ann, no left".into()));
         assert_eq!(filled(json!({"count": 3})), Err((Skip::VariablesMissing, "no value for name".into())));

@@ -77,6 +77,9 @@ impl Campaigns {
         if !user.is_active {
             judged.stop = Some("The user was deactivated.".into());
         }
+        if campaign.left() > 0 && self.lacks_file(&campaign).await? {
+            judged.stop = Some("The template was deleted, and with it the file that belongs to every message.".into());
+        }
         let turns = if judged.stop.is_some() { Vec::new() } else { self.next(&campaign, &policy).await? };
         let (from, until) = self.inner.outbox.times();
         let asked = CampaignTurn {
@@ -144,10 +147,7 @@ impl Campaigns {
             let people: Vec<String> = next.iter().map(|one| one.recipient.clone()).collect();
             self.inner.store.cold_contacts(&accounts, &people).await?
         };
-        let form = serde_json::from_value::<CampaignContent>(campaign.content.clone()).ok().and_then(|content| content.form().ok());
-        let Some(form) = form else {
-            return Err(StoreError::Corrupt { table: "campaigns", row: campaign.id.to_string(), column: "content".into() });
-        };
+        let form = self.form(campaign).await?;
         let jids: Vec<Option<Jid>> = next.iter().map(|one| Jid::parse(&one.recipient)).collect();
         let unwanted = self.unwanted(campaign.user_id, &jids).await?;
         let turns = next.into_iter().zip(unwanted).map(|(one, unwanted)| match unwanted {
@@ -157,6 +157,23 @@ impl Campaigns {
         Ok(turns.collect())
     }
 
+    /// The content of a campaign, with the file of its template.
+    async fn form(&self, campaign: &Campaign) -> Result<Form, StoreError> {
+        let corrupt = || StoreError::Corrupt { table: "campaigns", row: campaign.id.to_string(), column: "content".into() };
+        let content: CampaignContent = serde_json::from_value(campaign.content.clone()).map_err(|_| corrupt())?;
+        let form = content.form().map_err(|_| corrupt())?;
+        let Some(from) = content.template.filter(|from| from.has_file) else { return Ok(form) };
+        let version = self.inner.store.template_version(from.id, from.version).await?;
+        Ok(form.with_file(version.and_then(|version| version.media)))
+    }
+
+    /// Whether the file that belongs to every message is not to be had any more.
+    async fn lacks_file(&self, campaign: &Campaign) -> Result<bool, StoreError> {
+        let Ok(content) = serde_json::from_value::<CampaignContent>(campaign.content.clone()) else { return Ok(false) };
+        let Some(from) = content.template.filter(|from| from.has_file) else { return Ok(false) };
+        Ok(self.inner.store.template_version(from.id, from.version).await?.is_none())
+    }
+
     fn prepare(&self, campaign: &Campaign, form: &Form, cold: &[(String, SessionId)], one: CampaignRecipient) -> Turn {
         let ordinal = one.ordinal;
         let skip = |(why, detail)| TurnWhat::Skip { why, detail: Some(detail) };
@@ -164,12 +181,12 @@ impl Campaigns {
         let recipient = Recipient::parse(&one.recipient).map_err(|invalid| (sanasend_model::campaign::Skip::Invalid, invalid.message));
         let what = match (recipient, filled) {
             (Err(why), _) | (_, Err(why)) => skip(why),
-            (Ok(recipient), Ok(content)) => {
+            (Ok(recipient), Ok((content, media))) => {
                 let (id, wa_message_id) = self.inner.outbox.new_ids();
                 let cold_for = cold.iter().filter(|(who, _)| *who == one.recipient).map(|(_, account)| *account).collect();
                 let held = one.held_since.zip(one.held_until).zip(one.held_why).map(|((since, until), why)| (since, until, why));
                 let metadata = Some(json!({"campaign": campaign.id, "recipient": ordinal}));
-                TurnWhat::Send(Box::new(TurnMessage { id, wa_message_id, recipient, content, media: None, metadata, cold_for, held }))
+                TurnWhat::Send(Box::new(TurnMessage { id, wa_message_id, recipient, content, media, metadata, cold_for, held }))
             }
         };
         Turn { ordinal, what }

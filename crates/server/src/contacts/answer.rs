@@ -90,6 +90,8 @@ impl Answer {
             quoted: None,
             metadata: None,
             created_at,
+            scheduled_at: None,
+            wait_reason: None,
             expires_at,
             day: created_at.day(),
             daily_limit: user.max_messages_per_day,

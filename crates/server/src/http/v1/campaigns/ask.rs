@@ -63,7 +63,11 @@ pub(crate) struct WantedCampaign {
     #[serde(default)]
     #[schema(example = "Hi {{name|there}}, we are open again.")]
     pub(crate) content: Option<String>,
-    /// How numbers and dates are written, like `de` or `pt-BR`.
+    /// Instead of a text: name or id of a saved template, taken as it is now.
+    #[serde(default)]
+    #[schema(example = json!(null))]
+    pub(crate) template: Option<String>,
+    /// How numbers and dates are written, like `de` or `pt-BR`; with a template, which of its languages.
     #[serde(default)]
     #[schema(example = "en")]
     pub(crate) language: Option<String>,
@@ -99,7 +103,9 @@ pub(crate) struct CampaignForm {
     /// The text, with its variables.
     #[schema(example = "Hi {{name|there}}, we are open again.")]
     pub(crate) content: Option<String>,
-    /// How numbers and dates are written.
+    /// Instead of a text: name or id of a saved template.
+    pub(crate) template: Option<String>,
+    /// How numbers and dates are written; with a template, which of its languages.
     pub(crate) language: Option<String>,
     /// A CSV file in UTF-8. Its first line names the columns: `recipient` or `phone`, and one for each variable.
     #[schema(value_type = String, format = Binary)]
@@ -136,6 +142,7 @@ pub(crate) enum Source {
 pub(crate) struct Asked {
     pub(crate) name: Option<String>,
     pub(crate) content: Option<String>,
+    pub(crate) template: Option<String>,
     pub(crate) language: Option<String>,
     pub(crate) sessions: Vec<String>,
     pub(crate) pacing: Option<Value>,
@@ -165,6 +172,7 @@ pub(crate) async fn read(app: &App, path: &str, request: Request) -> Result<Aske
     Ok(Asked {
         name: value.name,
         content: value.content,
+        template: value.template,
         language: value.language,
         sessions: value.sessions.unwrap_or_default(),
         pacing: value.pacing,
@@ -191,6 +199,7 @@ fn is_form(headers: &HeaderMap) -> bool {
 struct Fields {
     name: Option<String>,
     content: Option<String>,
+    template: Option<String>,
     language: Option<String>,
     column: Option<String>,
     sessions: Option<String>,
@@ -204,6 +213,7 @@ impl Fields {
         Some(match name {
             "name" => &mut self.name,
             "content" => &mut self.content,
+            "template" => &mut self.template,
             "language" => &mut self.language,
             "column" => &mut self.column,
             "sessions" => &mut self.sessions,
@@ -234,9 +244,9 @@ async fn form(app: &App, path: &str, request: Request) -> Result<Asked, ApiError
 }
 
 fn asked(path: &str, fields: Fields) -> Result<Asked, ApiError> {
-    let Fields { name, content, language, column, sessions, pacing, start, file } = fields;
+    let Fields { name, content, template, language, column, sessions, pacing, start, file } = fields;
     let staged = file.ok_or_else(|| ApiError::field("file", "is required: a CSV file with the recipients"))?;
-    let summary = json!([&name, &content, &language, &column, &sessions, &pacing, &start, hex::encode(staged.sha256)]);
+    let summary = json!([&name, &content, &template, &language, &column, &sessions, &pacing, &start, hex::encode(staged.sha256)]);
     let start = match start.as_deref().map(str::trim) {
         None | Some("" | "false") => false,
         Some("true") => true,
@@ -246,7 +256,9 @@ fn asked(path: &str, fields: Fields) -> Result<Asked, ApiError> {
     let sessions = sessions.unwrap_or_default();
     let sessions = sessions.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
     let fingerprint = fingerprint(path, summary.to_string().as_bytes(), None);
-    Ok(Asked { name, content, language, sessions, pacing, start, source: Source::File { staged, column }, fingerprint })
+    let filled = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+    let (template, language) = (filled(template), filled(language));
+    Ok(Asked { name, content, template, language, sessions, pacing, start, source: Source::File { staged, column }, fingerprint })
 }
 
 fn once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), ApiError> {

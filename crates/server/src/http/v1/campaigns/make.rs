@@ -3,20 +3,23 @@
 use super::ask::{Asked, CampaignForm, Source, WantedCampaign, read};
 use super::view::{CampaignView, DryRun};
 use crate::app::App;
-use crate::campaigns::content::{CampaignContent, Form};
+use crate::campaigns::content::{CampaignContent, Form, FromTemplate};
 use crate::campaigns::outlook::LOOKED_AT;
 use crate::campaigns::pace::Pacing;
 use crate::campaigns::plan::{Listed, Planner};
 use crate::campaigns::table;
 use crate::http::v1::messages::choose::choose_linked;
 use crate::http::v1::messages::send::idempotency_key;
+use crate::http::v1::templates;
 use crate::http::{Answer, ApiError, Caller, ErrorCode, Query, Success};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use sanasend_model::campaign::{CampaignWish, LONGEST_NAME};
 use sanasend_model::{CampaignId, FieldErrors, Invalid, Jid, Network, SessionId, UserId};
-use sanasend_store::{Campaign, CampaignChanged, CampaignMade, Contact, ContactCursor, ContactFilter, NewCampaign, NewRecipient, Store};
+use sanasend_store::{
+    Campaign, CampaignChanged, CampaignMade, Contact, ContactCursor, ContactFilter, NewCampaign, NewRecipient, Store, TemplateVersion,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,7 +65,7 @@ struct Sound {
         (status = 201, description = "The campaign.", body = Success<CampaignView>),
         (status = 200, description = "What it would do, for a dry run.", body = Success<DryRun>)),
     extensions(("x-scope" = json!("campaigns:manage")),
-        ("x-error-codes" = json!(["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "BAD_REQUEST"]))))]
+        ("x-error-codes" = json!(["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "WRONG_STATE", "BAD_REQUEST"]))))]
 pub(crate) async fn create_campaign(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -90,7 +93,7 @@ pub(crate) async fn create_campaign(
             "content": "Hi {{name|there}}, we are open again.", "file": "(the bytes of people.csv)"})))),
     responses((status = 202, description = "The campaign, which has begun.", body = Success<CampaignView>)),
     extensions(("x-scope" = json!("campaigns:manage")),
-        ("x-error-codes" = json!(["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "BAD_REQUEST"]))))]
+        ("x-error-codes" = json!(["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "WRONG_STATE", "BAD_REQUEST"]))))]
 pub(crate) async fn send_bulk(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, ApiError> {
     let key = idempotency_key(request.headers())?;
     let asked = Asked { start: true, ..read(&app, BULK, request).await? };
@@ -112,24 +115,38 @@ async fn check(app: &App, caller: &Caller, asked: &Asked) -> Result<Sound, ApiEr
     if name.chars().count() > LONGEST_NAME {
         errors.push(Invalid::new("name", format!("must have at most {LONGEST_NAME} characters")));
     }
-    let content = match &asked.content {
-        Some(text) if !text.trim().is_empty() => {
-            Some(CampaignContent { text: text.clone(), language: asked.language.clone(), template: None })
-        }
-        _ => {
-            errors.push(Invalid::new("content", "is required"));
-            None
-        }
-    };
-    let form = content.as_ref().and_then(|content| errors.take(content.form()));
+    let text = asked.content.as_deref().filter(|text| !text.trim().is_empty());
+    match (text, &asked.template) {
+        (None, None) => errors.push(Invalid::new("content", "is required: a text, or a saved `template`")),
+        (Some(_), Some(_)) => errors.push(Invalid::new("template", "can't be used together with `content`")),
+        _ => {}
+    }
+    let written = text.map(|text| CampaignContent { text: text.to_owned(), language: asked.language.clone(), template: None });
+    let form = written.as_ref().and_then(|content| errors.take(content.form()));
     let pacing = errors.take(Pacing::parse(asked.pacing.as_ref()));
     errors.into_result()?;
-    let (Some(content), Some(form), Some(pacing)) = (content, form, pacing) else {
-        return Err(ApiError::internal("a field that was refused and not named"));
+    let (content, form) = match (written.zip(form), &asked.template) {
+        (Some(whole), _) => whole,
+        (None, Some(named)) => of_template(app, caller, named, asked.language.as_deref()).await?,
+        (None, None) => return Err(ApiError::internal("a content that was refused and not named")),
     };
+    let pacing = pacing.ok_or_else(|| ApiError::internal("a pacing that was refused and not named"))?;
     let (accounts, all_in_sandbox) = accounts(app, caller.id(), &asked.sessions).await?;
     pacing.check(&app.campaigns.settings().policy, all_in_sandbox)?;
     Ok(Sound { name, content, form, pacing, accounts })
+}
+
+/// The content that a saved template is now.
+async fn of_template(app: &App, caller: &Caller, named: &str, language: Option<&str>) -> Result<(CampaignContent, Form), ApiError> {
+    let saved = templates::choose(app, caller.id(), named, language).await?;
+    if saved.is_archived {
+        return Err(ApiError::because(ErrorCode::WrongState, "The template is archived; nothing is sent with it."));
+    }
+    let TemplateVersion { version, content: text, media, .. } = saved.present;
+    let template = FromTemplate { id: saved.id, version, name: saved.name, has_file: media.is_some() };
+    let content = CampaignContent { text, language: Some(saved.language), template: Some(template) };
+    let form = content.form()?.with_file(media);
+    Ok((content, form))
 }
 
 /// The accounts that are named, and whether all of them live in the sandbox.

@@ -81,7 +81,7 @@ impl From<Campaign> for CampaignView {
             name: campaign.name,
             state: campaign.state,
             reason: campaign.reason,
-            template: content.as_ref().and_then(|content| content.template.clone()),
+            template: content.as_ref().and_then(|content| content.template.as_ref()).map(|from| from.name.clone()),
             content: content.map(|content| content.text).unwrap_or_default(),
             pacing: pacing.told(),
             total: campaign.total,
