@@ -21,9 +21,13 @@ use rows::Row;
 use sanasend_model::campaign::Skip;
 use sanasend_model::{CampaignId, CampaignState, EventKind, MessageId, RecipientState, SessionId, Timestamp, UserId};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Rows that one transaction writes or removes at most, so that ordinary sends get their turn.
 const PIECE: usize = 500;
+
+/// A campaign that is being filled and got nothing for so long is not being filled any more.
+const BROKE_OFF: Duration = Duration::from_mins(2);
 
 /// The kind of the jobs that move campaigns on.
 pub const CAMPAIGN_JOB: &str = "campaign.step";
@@ -209,7 +213,17 @@ async fn create(tx: &mut Tx, new: NewCampaign) -> Result<CampaignMade, StoreErro
         let known = query_as::<_, Row>(sql).bind(new.user_id.0).bind(key.as_str()).fetch_optional(&mut tx.conn).await.map_err(refused)?;
         if let Some(known) = known {
             let same = known.fingerprint.as_deref() == Some(&fingerprint[..]);
-            return Ok(if same { CampaignMade::Known(Box::new(known.read()?)) } else { CampaignMade::KeyReused });
+            let known = known.read()?;
+            let broke_off = known.state == CampaignState::Planning && tx.clock.now().since(known.updated_at) > BROKE_OFF;
+            match (same, broke_off) {
+                (false, _) => return Ok(CampaignMade::KeyReused),
+                (true, false) => return Ok(CampaignMade::Known(Box::new(known))),
+                // The server died while it was filled; it is swept later, and its key is free for the same request.
+                (true, true) => {
+                    let free = query("UPDATE campaigns SET idempotency_key = NULL WHERE id = ?").bind(known.id.0);
+                    free.execute(&mut tx.conn).await.map_err(refused)?;
+                }
+            }
         }
     }
     let now = tx.clock.now();
@@ -255,8 +269,8 @@ async fn add(tx: &mut Tx, id: CampaignId, first: i32, recipients: &[NewRecipient
     }
     let skipped = i64::try_from(recipients.iter().filter(|new| new.skip.is_some()).count()).unwrap_or(0);
     let total = i64::try_from(recipients.len()).unwrap_or(0);
-    let sql = "UPDATE campaigns SET total = total + ?, skipped = skipped + ? WHERE id = ? AND state = 'planning'";
-    let done = query(sql).bind(total).bind(skipped).bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
+    let sql = "UPDATE campaigns SET total = total + ?, skipped = skipped + ?, updated_at = ? WHERE id = ? AND state = 'planning'";
+    let done = query(sql).bind(total).bind(skipped).bind(tx.clock.now().0).bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
     if done.rows_affected() == 1 { Ok(()) } else { Err(gone()) }
 }
 

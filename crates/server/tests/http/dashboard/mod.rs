@@ -2,6 +2,7 @@
 
 mod account;
 mod browser;
+mod campaigns;
 mod figures;
 mod keys;
 mod login;

@@ -16,7 +16,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use sanasend_model::campaign::{CampaignWish, LONGEST_NAME};
-use sanasend_model::{CampaignId, FieldErrors, Invalid, Jid, Network, SessionId, UserId};
+use sanasend_model::{CampaignId, CampaignState, FieldErrors, Invalid, Jid, Network, SessionId, UserId};
 use sanasend_store::{
     Campaign, CampaignChanged, CampaignMade, Contact, ContactCursor, ContactFilter, NewCampaign, NewRecipient, Store, TemplateVersion,
 };
@@ -299,7 +299,7 @@ pub(crate) async fn make(app: &App, caller: &Caller, asked: Asked, key: Option<S
     };
     let id = match app.store.create_campaign(new).await? {
         CampaignMade::Done(campaign) => campaign.id,
-        CampaignMade::Known(campaign) => return Ok((*campaign, true)),
+        CampaignMade::Known(campaign) => return Ok((known(app, *campaign, start).await?, true)),
         CampaignMade::KeyReused => return Err(ErrorCode::IdempotencyKeyReused.into()),
     };
     let filled = fill(app, caller, id, sound.form, asked.source).await;
@@ -308,12 +308,25 @@ pub(crate) async fn make(app: &App, caller: &Caller, asked: Asked, key: Option<S
         let _ = app.store.delete_campaign(id).await;
     }
     let campaign = filled?;
-    if !start {
-        return Ok((campaign, false));
+    Ok((begun(app, campaign, start).await?, false))
+}
+
+/// A campaign that the same request made before. It may have died between making and starting it.
+async fn known(app: &App, campaign: Campaign, start: bool) -> Result<Campaign, ApiError> {
+    if campaign.state == CampaignState::Planning {
+        return Err(ApiError::because(ErrorCode::WrongState, "The campaign of this key is still being made; ask again in a while."));
     }
-    match app.store.change_campaign(id, CampaignWish::Start).await? {
-        CampaignChanged::Done(campaign) => Ok((*campaign, false)),
-        _ => Ok((campaign, false)),
+    begun(app, campaign, start).await
+}
+
+/// The campaign, started if that is wanted and it is a draft.
+async fn begun(app: &App, campaign: Campaign, start: bool) -> Result<Campaign, ApiError> {
+    if !start || campaign.state != CampaignState::Draft {
+        return Ok(campaign);
+    }
+    match app.store.change_campaign(campaign.id, CampaignWish::Start).await? {
+        CampaignChanged::Done(campaign) => Ok(*campaign),
+        _ => Ok(campaign),
     }
 }
 
