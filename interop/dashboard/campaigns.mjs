@@ -9,7 +9,7 @@ export async function campaigns(watched, page, api, friend) {
     await page.getByLabel('Name').fill('Spring')
     await page.getByLabel('Text').fill('Hi {{name')
     const file = csv => ({ name: 'people.csv', mimeType: 'text/csv', buffer: Buffer.from(csv) })
-    const people = `phone,name\n${friend.phone},Ana\n12,Ben\n`
+    const people = `phone,name\n${friend},Ana\n12,Ben\n`
     await page.getByLabel('Recipients').setInputFiles(file(people))
     await page.getByRole('button', { name: 'Make the draft' }).click()
     await page.locator('#content-error').waitFor()
