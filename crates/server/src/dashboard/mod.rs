@@ -10,6 +10,7 @@ mod assets;
 mod audit;
 mod chart;
 mod confirm;
+mod contacts;
 mod cookie;
 mod deliveries;
 mod figures;

@@ -37,6 +37,7 @@ const ENTRIES: &[Entry] = &[
     for_admins(entry("users", "Users", "/admin/users/", "users")),
     entry("sessions", "Sessions", "/admin/sessions/", "phone"),
     entry("messages", "Messages", "/admin/messages/", "message"),
+    entry("contacts", "Contacts", "/admin/contacts/", "book"),
     entry("webhooks", "Webhooks", "/admin/webhooks/", "hook"),
     entry("requests", "API log", "/admin/requests/", "list"),
     entry("audit", "Audit log", "/admin/audit/", "shield"),
