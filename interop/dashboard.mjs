@@ -1,6 +1,7 @@
 // The dashboard in a real browser, from the login to a delivered message and back out: what each page does, what it
 // refuses, and that it can be used by everybody. Every page is checked by axe-core and leaves a picture.
 import { Watched, XSS, logIn } from './dashboard/browser.mjs'
+import { contacts } from './dashboard/contacts.mjs'
 import { answer, files, link, write } from './dashboard/messages.mjs'
 import { leave, logs, webhooks } from './dashboard/rooms.mjs'
 import { byKeyboard, everywhere, otherSite, otherUser, withoutScripts } from './dashboard/ways.mjs'
@@ -32,6 +33,7 @@ await story('the dashboard', 230_000, async start => {
         await answer(phones, friend)
         await files(watched, seen, api, phones, friend)
         await webhooks(watched, seen, api)
+        await contacts(watched, seen, api)
         await logs(watched, seen, api)
         await everywhere(watched, context, api, message)
         await otherSite(context, api)

@@ -2,7 +2,7 @@
 //! how much of it was sent; without them it is chosen again.
 
 use crate::app::App;
-use crate::dashboard::parts::Badge;
+use crate::dashboard::parts::{Badge, Told};
 use crate::dashboard::render::{Page, page, with_status};
 use crate::dashboard::trouble::Trouble;
 use crate::dashboard::visitor::{Shell, Visitor};

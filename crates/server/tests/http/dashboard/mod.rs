@@ -2,6 +2,7 @@
 
 mod account;
 mod browser;
+mod contacts;
 mod figures;
 mod keys;
 mod login;
