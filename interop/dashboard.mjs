@@ -2,6 +2,7 @@
 // refuses, and that it can be used by everybody. Every page is checked by axe-core and leaves a picture.
 import { Watched, XSS, logIn } from './dashboard/browser.mjs'
 import { campaigns } from './dashboard/campaigns.mjs'
+import { contacts } from './dashboard/contacts.mjs'
 import { answer, files, link, write } from './dashboard/messages.mjs'
 import { leave, logs, webhooks } from './dashboard/rooms.mjs'
 import { byKeyboard, everywhere, otherSite, otherUser, withoutScripts } from './dashboard/ways.mjs'
@@ -34,6 +35,7 @@ await story('the dashboard', 230_000, async start => {
         await files(watched, seen, api, phones, friend)
         await campaigns(watched, seen, api, friend)
         await webhooks(watched, seen, api)
+        await contacts(watched, seen, api)
         await logs(watched, seen, api)
         await everywhere(watched, context, api, message)
         await otherSite(context, api)

@@ -9,6 +9,7 @@ pub mod backup;
 pub mod campaign;
 pub mod client;
 pub mod config;
+pub mod contacts;
 pub mod data;
 pub mod doctor;
 pub mod health;
@@ -74,6 +75,8 @@ pub enum Command {
     Audit(audit::AuditCommand),
     /// List, test and replay the webhook endpoints of a running server.
     Webhook(webhook::WebhookArgs),
+    /// Import and export the contacts of a running server.
+    Contacts(contacts::ContactsArgs),
     /// Measure this machine: starts its own server on a temporary folder.
     Loadtest(crate::loadtest::LoadtestArgs),
     /// Show the settings in force and where each came from.
@@ -126,6 +129,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Send(args) => return send::run(args).await,
         Command::Campaign(args) => return campaign::run(args).await,
         Command::Webhook(args) => return webhook::run(args).await,
+        Command::Contacts(args) => return contacts::run(args).await,
         Command::Audit(command) => return audit::run(command, &places).await,
         Command::Loadtest(args) => crate::loadtest::run(args).await?,
         Command::Backup(args) => backup::run(args, &places).await?,

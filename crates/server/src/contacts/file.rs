@@ -35,11 +35,25 @@ pub struct Lines {
     ended: usize,
     /// Number of the line that is being read.
     line: u64,
+    /// Line ends so far.
+    breaks: u64,
+    /// Nothing of the line was read yet.
+    fresh: bool,
 }
 
 impl Default for Lines {
     fn default() -> Self {
-        Self { reader: None, head: Vec::new(), out: vec![0; 1024], ends: vec![0; 32], written: 0, ended: 0, line: 1 }
+        Self {
+            reader: None,
+            head: Vec::new(),
+            out: vec![0; 1024],
+            ends: vec![0; 32],
+            written: 0,
+            ended: 0,
+            line: 1,
+            breaks: 0,
+            fresh: true,
+        }
     }
 }
 
@@ -106,9 +120,11 @@ impl Lines {
             let Some(reader) = &mut self.reader else { return Ok(()) };
             let (out, ends) = (self.out.get_mut(self.written..), self.ends.get_mut(self.ended..));
             let (result, taken, wrote, ended) = reader.read_record(piece, out.unwrap_or_default(), ends.unwrap_or_default());
-            piece = piece.get(taken..).unwrap_or_default();
+            let (read, rest) = piece.split_at_checked(taken).unwrap_or((piece, &[]));
+            piece = rest;
             self.written += wrote;
             self.ended += ended;
+            self.count(read);
             match result {
                 ReadRecordResult::InputEmpty => return Ok(()),
                 ReadRecordResult::End => return Ok(()),
@@ -116,14 +132,23 @@ impl Lines {
                 ReadRecordResult::OutputEndsFull if self.ends.len() < MOST_CELLS => self.ends.resize(self.ends.len() * 2, 0),
                 ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => return Err(TooLong { line: self.line }),
                 ReadRecordResult::Record => {
-                    let next = reader.line();
                     records.push(self.take());
-                    self.line = next;
+                    self.fresh = true;
                     if piece.is_empty() && !is_end {
                         return Ok(());
                     }
                 }
             }
+        }
+    }
+
+    /// Keeps count of lines. A line begins behind what ended the one before, of which a part may come only now.
+    fn count(&mut self, read: &[u8]) {
+        for byte in read {
+            if self.fresh && !matches!(byte, b'\r' | b'\n') {
+                (self.fresh, self.line) = (false, self.breaks + 1);
+            }
+            self.breaks += u64::from(*byte == b'\n');
         }
     }
 
@@ -177,8 +202,12 @@ mod tests {
 
     #[test]
     fn lines_are_numbered_as_in_an_editor() {
-        let lines: Vec<u64> = read(b"a,b\n1,\"x\ny\"\n2,z\n", 3).iter().map(|record| record.line).collect();
-        assert_eq!(lines, [1, 2, 4]);
+        for text in ["a,b\n1,\"x\ny\"\n2,z\n\n\n3,w", "a,b\r\n1,\"x\ny\"\r\n2,z\r\n\r\n\r\n3,w\r\n"] {
+            for size in 1..9 {
+                let lines: Vec<u64> = read(text.as_bytes(), size).iter().map(|record| record.line).collect();
+                assert_eq!(lines, [1, 2, 4, 7], "{text:?} by {size}");
+            }
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod audit;
 mod campaigns;
 mod chart;
 mod confirm;
+mod contacts;
 mod cookie;
 mod deliveries;
 mod figures;

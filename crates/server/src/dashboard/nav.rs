@@ -38,6 +38,7 @@ const ENTRIES: &[Entry] = &[
     entry("sessions", "Sessions", "/admin/sessions/", "phone"),
     entry("messages", "Messages", "/admin/messages/", "message"),
     entry("campaigns", "Campaigns", "/admin/campaigns/", "horn"),
+    entry("contacts", "Contacts", "/admin/contacts/", "book"),
     entry("webhooks", "Webhooks", "/admin/webhooks/", "hook"),
     entry("requests", "API log", "/admin/requests/", "list"),
     entry("audit", "Audit log", "/admin/audit/", "shield"),

@@ -1,8 +1,8 @@
-//! The routes of the pages about sessions, messages, webhooks, logs, jobs, settings and virtual phones: a part of the
+//! The routes of the pages about sessions, messages, webhooks, logs, jobs, settings, virtual phones and contacts: a part of the
 //! dashboard's table of contents.
 
 use super::phones::act;
-use super::{Row, Who, audit, campaigns, deliveries, form, jobs, messages, page, phones, requests, send, sessions, settings, webhooks};
+use super::{Row, Who, audit, campaigns, contacts, deliveries, form, jobs, messages, page, phones, requests, send, sessions, settings, webhooks};
 use axum::extract::DefaultBodyLimit;
 
 /// The same row with another limit of the body; `None` where the handler counts the bytes itself.
@@ -13,7 +13,7 @@ fn with_limit(row: Row, limit: Option<usize>) -> Row {
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
-    [session_rows(), message_rows(), campaign_rows(), webhook_rows(), log_rows(), phone_rows()].into_iter().flatten().collect()
+    [session_rows(), message_rows(), campaign_rows(), webhook_rows(), log_rows(), phone_rows(), contact_rows()].into_iter().flatten().collect()
 }
 
 fn session_rows() -> Vec<Row> {
@@ -125,5 +125,38 @@ fn phone_rows() -> Vec<Row> {
         form("/admin/phones/{phone}/auto/", Admin, act::set_auto),
         form("/admin/phones/{phone}/devices/{device}/unlink/", Admin, act::unlink),
         page("/admin/phones/{phone}/media/{id}/", Admin, act::media),
+    ]
+}
+
+fn contact_rows() -> Vec<Row> {
+    use Who::User;
+    use contacts::{import, list, one, opt_outs, settings};
+    vec![
+        page("/admin/contacts/", User, list::show),
+        page("/admin/contacts/export/", User, list::export),
+        form("/admin/contacts/check/", User, list::check),
+        page("/admin/contacts/new/", User, one::ask_new),
+        form("/admin/contacts/new/", User, one::create),
+        page("/admin/contacts/import/", User, import::ask),
+        with_limit(form("/admin/contacts/import/", User, import::run), None),
+        page("/admin/contacts/settings/", User, settings::show),
+        form("/admin/contacts/settings/", User, settings::change),
+        page("/admin/contacts/{id}/", User, one::show),
+        page("/admin/contacts/{id}/edit/", User, one::ask_edit),
+        form("/admin/contacts/{id}/edit/", User, one::edit),
+        form("/admin/contacts/{id}/check/", User, one::check),
+        form("/admin/contacts/{id}/opt-out/", User, one::opt_out),
+        page("/admin/contacts/{id}/opt-in/", User, one::ask_opt_in),
+        form("/admin/contacts/{id}/opt-in/", User, one::opt_in),
+        page("/admin/contacts/{id}/delete/", User, one::ask_delete),
+        form("/admin/contacts/{id}/delete/", User, one::delete),
+        page("/admin/contacts/{id}/erase/", User, one::ask_erase),
+        form("/admin/contacts/{id}/erase/", User, one::erase),
+        page("/admin/opt-outs/", User, opt_outs::show),
+        form("/admin/opt-outs/", User, opt_outs::create),
+        page("/admin/opt-outs/import/", User, import::ask_opt_outs),
+        with_limit(form("/admin/opt-outs/import/", User, import::run_opt_outs), None),
+        page("/admin/opt-outs/{id}/end/", User, opt_outs::ask_end),
+        form("/admin/opt-outs/{id}/end/", User, opt_outs::end),
     ]
 }

@@ -323,7 +323,7 @@ fn carries_file(path: &str) -> bool {
 }
 
 fn imports_people(path: &str) -> bool {
-    matches!(path, "/api/v1/contacts/import/" | "/api/v1/opt-outs/import/" | "/admin/contacts/import")
+    matches!(path, "/api/v1/contacts/import/" | "/api/v1/opt-outs/import/" | "/admin/contacts/import/" | "/admin/opt-outs/import/")
 }
 
 async fn handle(front: &Front, request: Request, next: Next) -> Response {

@@ -5,7 +5,7 @@ use super::row::by_seq;
 use super::{Contact, NewContact, labels};
 use crate::dialect::{Rows, pieces, query, query_as, refused};
 use crate::messages::{Message, Peer};
-use crate::opt_outs::{NewOptOut, OptOutCause, opt_out_all};
+use crate::opt_outs::{NewOptOut, OptOutCause, opt_out_all, relink};
 use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::{Consent, ContactId, ContactSource, Jid, OptOutSource, PhoneNumber, Timestamp, UserId, contact};
@@ -138,7 +138,11 @@ pub(super) async fn put(tx: &mut Tx, user: UserId, new: Vec<NewContact>, source:
     for (seq, contact) in by_seq(&mut tx.conn, &seqs).await? {
         merged.insert(seq, contact.id);
         if let Some(more) = there.remove(&seq) {
+            let handles = more.person.handles();
             merge(tx, seq, contact, more, source).await?;
+            if handles.len() > 1 {
+                super::unite::unite(tx, user, &handles).await?;
+            }
         }
     }
     let lost = || StoreError::Unavailable("a contact was not written".into());
@@ -190,6 +194,12 @@ async fn insert(tx: &mut Tx, user: UserId, new: &[NewContact], source: ContactSo
     insert_handles(tx, user, &handles).await?;
     insert_words(tx, user, &words).await?;
     labels::add(tx, user, &names).await?;
+    for (_, new, out) in &rows {
+        let handles = new.person.handles();
+        if out.is_some() && handles.len() > 1 {
+            relink(tx, user, handles).await?;
+        }
+    }
     Ok(rows.into_iter().map(|(id, ..)| id).collect())
 }
 

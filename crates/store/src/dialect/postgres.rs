@@ -159,7 +159,7 @@ impl PgConn {
         let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({WRITE_LOCK})");
         let looking = if look {
             "; SELECT COALESCE(MAX(seq), 0), EXISTS (SELECT 1 FROM webhook_endpoints WHERE is_active), \
-             (SELECT version FROM guard_version WHERE id = 1) FROM events"
+             COALESCE((SELECT MAX(version) FROM guard_version), 0) FROM events"
         } else {
             ""
         };

@@ -69,7 +69,7 @@ type Person = (UserId, Jid);
 impl Tx {
     async fn load_guards(&mut self) -> Result<&Guards, StoreError> {
         if self.guards.is_none() {
-            let version = query_scalar::<_, i64>("SELECT version FROM guard_version WHERE id = 1").fetch_one(&mut self.conn);
+            let version = query_scalar::<_, i64>("SELECT COALESCE(MAX(version), 0) FROM guard_version").fetch_one(&mut self.conn);
             let version = version.await.map_err(refused)?;
             let rows = query_as::<_, (Uuid, bool, bool, bool)>(GUARDED).fetch_all(&mut self.conn).await.map_err(refused)?;
             let guard = |(user, opted_out, requires_consent, from_conversations)| {
@@ -99,7 +99,9 @@ impl Tx {
         if self.guard(user).await? == guard {
             return Ok(());
         }
-        let update = query_scalar::<_, i64>("UPDATE guard_version SET version = version + 1 WHERE id = 1 RETURNING version");
+        let update = "INSERT INTO guard_version (id, version) VALUES (1, 1) \
+                      ON CONFLICT (id) DO UPDATE SET version = guard_version.version + 1 RETURNING version";
+        let update = query_scalar::<_, i64>(update);
         let version = update.fetch_one(&mut self.conn).await.map_err(refused)?;
         if let Some(guards) = &mut self.guards {
             guards.version = version;

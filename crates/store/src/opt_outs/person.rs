@@ -16,20 +16,20 @@ static OF_CONTACTS: Rows = Rows::new(
      JOIN contact_handles AS other ON other.contact_seq = known.contact_seq",
 );
 static ASKED: Rows = Rows::new(
-    "SELECT wanted.column2, asked, phone, jid, lid FROM (VALUES ",
+    "SELECT wanted.column2, asked, chat_aliases.phone, chat_aliases.jid, chat_aliases.lid FROM (VALUES ",
     "(?, ?)",
     ") AS wanted JOIN sessions ON sessions.user_id = wanted.column1 \
      JOIN chat_aliases ON session_id = sessions.id AND asked = wanted.column2",
 );
 static BY_LID: Rows = Rows::new(
-    "SELECT wanted.column2, asked, phone, jid, lid FROM (VALUES ",
+    "SELECT wanted.column2, asked, chat_aliases.phone, chat_aliases.jid, chat_aliases.lid FROM (VALUES ",
     "(?, ?)",
-    ") AS wanted JOIN chat_aliases ON lid = wanted.column2 JOIN sessions ON sessions.id = session_id AND sessions.user_id = wanted.column1",
+    ") AS wanted JOIN chat_aliases ON chat_aliases.lid = wanted.column2 JOIN sessions ON sessions.id = session_id AND sessions.user_id = wanted.column1",
 );
 static BY_JID: Rows = Rows::new(
-    "SELECT wanted.column2, asked, phone, jid, lid FROM (VALUES ",
+    "SELECT wanted.column2, asked, chat_aliases.phone, chat_aliases.jid, chat_aliases.lid FROM (VALUES ",
     "(?, ?)",
-    ") AS wanted JOIN chat_aliases ON jid = wanted.column2 JOIN sessions ON sessions.id = session_id AND sessions.user_id = wanted.column1",
+    ") AS wanted JOIN chat_aliases ON chat_aliases.jid = wanted.column2 JOIN sessions ON sessions.id = session_id AND sessions.user_id = wanted.column1",
 );
 
 type Alias = (String, String, Option<String>, Option<String>, Option<String>);

@@ -3,6 +3,7 @@
 mod account;
 mod browser;
 mod campaigns;
+mod contacts;
 mod figures;
 mod keys;
 mod login;

@@ -181,6 +181,18 @@ pub(crate) async fn import_contacts(State(app): State<Arc<App>>, caller: Caller,
 /// # Errors
 /// When it is no form, a field is unknown or comes twice, or the file can't be read as a table.
 pub(crate) async fn import(app: &App, caller: &Caller, kind: ImportKind, request: Request) -> Result<ReportView, ApiError> {
+    read(app, caller, kind, request, false).await
+}
+
+/// The same for a page's form, which says of each column in a field of its own (`as:HEADING`) what it holds.
+///
+/// # Errors
+/// As [`import`].
+pub(crate) async fn import_from_page(app: &App, caller: &Caller, kind: ImportKind, request: Request) -> Result<ReportView, ApiError> {
+    read(app, caller, kind, request, true).await
+}
+
+async fn read(app: &App, caller: &Caller, kind: ImportKind, request: Request, is_page: bool) -> Result<ReportView, ApiError> {
     let most = app.config.contacts.import_limit_mib << 20;
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let announced = announced.and_then(|text| text.parse::<u64>().ok());
@@ -216,6 +228,10 @@ pub(crate) async fn import(app: &App, caller: &Caller, kind: ImportKind, request
                     "" | "false" | "0" => false,
                     _ => return Err(ApiError::field(&name, "must be true or false")),
                 }
+            }
+            of_column if is_page && of_column.starts_with("as:") => {
+                let heading = of_column.trim_start_matches("as:").to_owned();
+                wanted.mapping.insert(heading, text(&name, field).await?);
             }
             "file" => report = Some(run(app, caller, wanted.clone(), field, most).await?.ok_or_else(too_large)?),
             _ => {
