@@ -37,6 +37,8 @@ const ENTRIES: &[Entry] = &[
     for_admins(entry("users", "Users", "/admin/users/", "users")),
     entry("sessions", "Sessions", "/admin/sessions/", "phone"),
     entry("messages", "Messages", "/admin/messages/", "message"),
+    entry("scheduled", "Scheduled", "/admin/messages/scheduled/", "calendar"),
+    entry("templates", "Templates", "/admin/templates/", "page"),
     entry("webhooks", "Webhooks", "/admin/webhooks/", "hook"),
     entry("requests", "API log", "/admin/requests/", "list"),
     entry("audit", "Audit log", "/admin/audit/", "shield"),
