@@ -87,7 +87,7 @@ async fn a_run_that_can_not_be_done_is_told_and_the_next_is_tried() {
     let failed = after_runs(&account, &schedule["id"], 1).await;
     assert_eq!((&failed["last_error"], &failed["last_message"]), (&json!("Its template was deleted."), &Value::Null));
     assert!(failed["next_run_at"].is_string(), "{failed}");
-    let events = account.get("/events/?page_size=100").await;
+    let events = account.get("/events/?after=0&limit=100").await;
     let told = events.body["data"]["results"].as_array().expect("events").iter().find(|event| event["type"] == "schedule.failed").cloned();
     assert_eq!(told.expect("told")["data"]["schedule"]["reason"], json!("Its template was deleted."));
     let words = json!({"name": "daily", "cron": "0 9 * * *", "recipient": friend, "content": "Back"});
