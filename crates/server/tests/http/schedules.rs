@@ -144,3 +144,19 @@ async fn what_would_never_run_or_can_not_be_read_is_refused() {
     assert_eq!(times.body["data"]["upcoming"].as_array().expect("times").len(), 5, "{}", times.text);
     account.post("/schedules/preview/", json!({"cron": "x"})).await.is(400, "VALIDATION_ERROR").names(&["cron"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_between_a_run_and_its_record_doubles_nothing() {
+    let account = Account::linked().await;
+    let friend = account.friend().await;
+    let schedule = made(&account, json!({"recipient": friend, "timezone": "UTC"})).await;
+    account.world.clock.pass(DAY);
+    account.shown(&friend, "Good morning").await;
+    let once = after_runs(&account, &schedule["id"], 1).await;
+    // As a process leaves it that dies after the message was accepted and before the schedule was moved on.
+    account.world.tamper("UPDATE recurring SET next_at = next_at - 86400000").await;
+    let again = after_runs(&account, &schedule["id"], 2).await;
+    assert_eq!((&again["last_message"], &again["last_error"]), (&once["last_message"], &Value::Null));
+    let listed = account.get("/messages/list/?direction=outbound").await;
+    assert_eq!(listed.body["data"]["count"], json!(1), "{}", listed.text);
+}
