@@ -310,7 +310,27 @@ impl Store {
     pub async fn due_recurring(&self, now: Timestamp, most: u32) -> Result<Vec<Recurring>, StoreError> {
         let sql = "SELECT * FROM recurring WHERE is_active AND next_at <= ? ORDER BY next_at LIMIT ?";
         let rows = query_as::<_, Row>(sql).bind(now.0).bind(i64::from(most)).fetch_all(&self.inner.readers).await.map_err(refused)?;
-        rows.into_iter().map(Row::read).collect()
+        let mut due = Vec::with_capacity(rows.len());
+        for row in rows {
+            let id = ScheduleId(row.id);
+            match row.read() {
+                Ok(recurring) => due.push(recurring),
+                Err(error) => self.switch_off(id, &error).await?,
+            }
+        }
+        Ok(due)
+    }
+
+    /// Ends one whose row can't be read, so that it does not stay due for ever.
+    async fn switch_off(&self, id: ScheduleId, error: &StoreError) -> Result<(), StoreError> {
+        tracing::error!(%error, "a recurring send can't be read; it is switched off");
+        self.write(move |tx| {
+            Box::pin(async move {
+                let sql = "UPDATE recurring SET is_active = FALSE, last_error = 'The stored schedule can''t be read.' WHERE id = ?";
+                query(sql).bind(id.0).execute(&mut tx.conn).await.map(drop).map_err(refused)
+            })
+        })
+        .await
     }
 
     /// When the next run of any active one is due.

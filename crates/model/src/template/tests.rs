@@ -1,3 +1,5 @@
+//! How templates are read and filled, as tables and properties.
+
 use super::*;
 use proptest::prelude::*;
 

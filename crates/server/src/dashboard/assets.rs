@@ -28,6 +28,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("assets/countdown.js"),
     include_str!("assets/phones.js"),
     include_str!("assets/import.js"),
+    include_str!("assets/preview.js"),
 ];
 const ICON: &str = include_str!("assets/icon.svg");
 

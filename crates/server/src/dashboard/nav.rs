@@ -39,6 +39,8 @@ const ENTRIES: &[Entry] = &[
     entry("messages", "Messages", "/admin/messages/", "message"),
     entry("campaigns", "Campaigns", "/admin/campaigns/", "horn"),
     entry("contacts", "Contacts", "/admin/contacts/", "book"),
+    entry("scheduled", "Scheduled", "/admin/messages/scheduled/", "calendar"),
+    entry("templates", "Templates", "/admin/templates/", "page"),
     entry("webhooks", "Webhooks", "/admin/webhooks/", "hook"),
     entry("requests", "API log", "/admin/requests/", "list"),
     entry("audit", "Audit log", "/admin/audit/", "shield"),

@@ -2,7 +2,10 @@
 //! dashboard's table of contents.
 
 use super::phones::act;
-use super::{Row, Who, audit, campaigns, contacts, deliveries, form, jobs, messages, page, phones, requests, send, sessions, settings, webhooks};
+use super::{
+    Row, Who, audit, campaigns, contacts, deliveries, form, jobs, messages, page, phones, requests, scheduled, schedules, send, sessions,
+    settings, templates, webhooks,
+};
 use axum::extract::DefaultBodyLimit;
 
 /// The same row with another limit of the body; `None` where the handler counts the bytes itself.
@@ -13,7 +16,8 @@ fn with_limit(row: Row, limit: Option<usize>) -> Row {
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
-    [session_rows(), message_rows(), campaign_rows(), webhook_rows(), log_rows(), phone_rows(), contact_rows()].into_iter().flatten().collect()
+    let rooms = [session_rows(), message_rows(), campaign_rows(), webhook_rows(), log_rows(), phone_rows(), contact_rows()];
+    rooms.into_iter().chain([template_rows(), schedule_rows()]).flatten().collect()
 }
 
 fn session_rows() -> Vec<Row> {
@@ -49,6 +53,44 @@ fn message_rows() -> Vec<Row> {
         form("/admin/messages/{id}/cancel/", User, messages::cancel),
         form("/admin/messages/{id}/retry/", User, messages::retry),
         form("/admin/messages/{id}/read/", User, messages::mark_read),
+    ]
+}
+
+fn template_rows() -> Vec<Row> {
+    use Who::User;
+    vec![
+        page("/admin/templates/", User, templates::list),
+        page("/admin/templates/new/", User, templates::ask_new),
+        form("/admin/templates/new/", User, templates::create),
+        form("/admin/templates/preview/", User, templates::preview),
+        page("/admin/templates/{id}/", User, templates::show),
+        page("/admin/templates/{id}/edit/", User, templates::ask_edit),
+        form("/admin/templates/{id}/edit/", User, templates::edit),
+        form("/admin/templates/{id}/shelve/", User, templates::shelve),
+        page("/admin/templates/{id}/delete/", User, templates::ask_delete),
+        form("/admin/templates/{id}/delete/", User, templates::delete),
+    ]
+}
+
+fn schedule_rows() -> Vec<Row> {
+    use Who::User;
+    vec![
+        page("/admin/messages/scheduled/", User, scheduled::list),
+        page("/admin/messages/{id}/schedule/", User, scheduled::ask_change),
+        form("/admin/messages/{id}/schedule/", User, scheduled::change),
+        page("/admin/quiet-hours/", User, scheduled::ask_quiet),
+        form("/admin/quiet-hours/", User, scheduled::set_quiet),
+        page("/admin/schedules/", User, schedules::list),
+        page("/admin/schedules/new/", User, schedules::ask_new),
+        form("/admin/schedules/new/", User, schedules::create),
+        form("/admin/schedules/preview/", User, schedules::preview),
+        page("/admin/schedules/{id}/", User, schedules::show),
+        page("/admin/schedules/{id}/edit/", User, schedules::ask_edit),
+        form("/admin/schedules/{id}/edit/", User, schedules::edit),
+        form("/admin/schedules/{id}/pause/", User, schedules::pause),
+        form("/admin/schedules/{id}/resume/", User, schedules::resume),
+        page("/admin/schedules/{id}/delete/", User, schedules::ask_delete),
+        form("/admin/schedules/{id}/delete/", User, schedules::delete),
     ]
 }
 

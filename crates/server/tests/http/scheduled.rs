@@ -40,7 +40,7 @@ async fn a_dated_message_waits_lets_others_pass_and_goes_when_it_is_due() {
     account.shown(&friend, "in an hour").await;
     let delivered = account.message_becomes(&waits["id"], "delivered").await;
     assert_eq!(steps(&delivered)[..3], ["accepted", "scheduled", "released"]);
-    let events = account.get("/events/?page_size=100").await;
+    let events = account.get("/events/?after=0&limit=100").await;
     let told: Vec<&str> =
         events.body["data"]["results"].as_array().expect("events").iter().filter_map(|event| event["type"].as_str()).collect();
     assert!(told.contains(&"message.scheduled") && told.contains(&"message.released"), "{told:?}");

@@ -87,7 +87,7 @@ async fn a_run_that_can_not_be_done_is_told_and_the_next_is_tried() {
     let failed = after_runs(&account, &schedule["id"], 1).await;
     assert_eq!((&failed["last_error"], &failed["last_message"]), (&json!("Its template was deleted."), &Value::Null));
     assert!(failed["next_run_at"].is_string(), "{failed}");
-    let events = account.get("/events/?page_size=100").await;
+    let events = account.get("/events/?after=0&limit=100").await;
     let told = events.body["data"]["results"].as_array().expect("events").iter().find(|event| event["type"] == "schedule.failed").cloned();
     assert_eq!(told.expect("told")["data"]["schedule"]["reason"], json!("Its template was deleted."));
     let words = json!({"name": "daily", "cron": "0 9 * * *", "recipient": friend, "content": "Back"});
@@ -143,4 +143,20 @@ async fn what_would_never_run_or_can_not_be_read_is_refused() {
     times.is(200, "");
     assert_eq!(times.body["data"]["upcoming"].as_array().expect("times").len(), 5, "{}", times.text);
     account.post("/schedules/preview/", json!({"cron": "x"})).await.is(400, "VALIDATION_ERROR").names(&["cron"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_between_a_run_and_its_record_doubles_nothing() {
+    let account = Account::linked().await;
+    let friend = account.friend().await;
+    let schedule = made(&account, json!({"recipient": friend, "timezone": "UTC"})).await;
+    account.world.clock.pass(DAY);
+    account.shown(&friend, "Good morning").await;
+    let once = after_runs(&account, &schedule["id"], 1).await;
+    // As a process leaves it that dies after the message was accepted and before the schedule was moved on.
+    account.world.tamper("UPDATE recurring SET next_at = next_at - 86400000").await;
+    let again = after_runs(&account, &schedule["id"], 2).await;
+    assert_eq!((&again["last_message"], &again["last_error"]), (&once["last_message"], &Value::Null));
+    let listed = account.get("/messages/list/?direction=outbound").await;
+    assert_eq!(listed.body["data"]["count"], json!(1), "{}", listed.text);
 }

@@ -272,6 +272,8 @@ macro_rules! on {
                     old_messages_are_swept_but_not_those_that_wait_for_their_date,
                     a_run_moves_its_schedule_on_once,
                     recurring_sends_have_names_limits_and_owners,
+                    a_dated_message_is_sent_again_after_a_restart_by_its_date,
+                    a_recurring_send_that_can_not_be_read_stops_no_other,
                 ],
                 templates: [
                     an_edit_makes_a_version_and_old_ones_stay,

@@ -245,3 +245,27 @@ pub async fn recurring_sends_have_names_limits_and_owners<B: Backend>(w: World<B
     w.store.delete_session(account.id).await.expect("deleted");
     assert_eq!(w.store.list_recurring(None, Page::default()).await.map(|listed| listed.count), Ok(0), "they go with their account");
 }
+
+pub async fn a_dated_message_is_sent_again_after_a_restart_by_its_date<B: Backend>(w: World<B>) {
+    let account = linked(&w).await;
+    let dated = dated(&w, account, ANNA, "in a week", 7 * 86_400);
+    hand_in(&w, &dated).await;
+    w.clock.advance(Duration::from_hours(7 * 24));
+    let now = w.clock.now();
+    w.store.release_due(now).await.expect("released");
+    w.claimed(account).await;
+    w.ack(account, &dated).await;
+    // It was accepted a week ago, and left just before the end of the process.
+    assert_eq!(w.store.send_again(account.id, now.minus(Duration::from_mins(10))).await, Ok(1));
+    assert_eq!(w.store.send_again(account.id, now.minus(Duration::from_mins(10))).await, Ok(0), "it is on its way already");
+}
+
+pub async fn a_recurring_send_that_can_not_be_read_stops_no_other<B: Backend>(w: World<B>) {
+    let account = linked(&w).await;
+    let (broken, sound) = (recurring(&w, account, "broken", 10).await, recurring(&w, account, "sound", 20).await);
+    w.tamper("UPDATE recurring SET content = NULL WHERE name = 'broken'").await;
+    let due = w.store.due_recurring(later(30), 10).await.expect("read");
+    assert_eq!(due.iter().map(|one| one.id).collect::<Vec<_>>(), [sound.id]);
+    assert!(w.store.recurring(broken.id).await.is_err());
+    assert_eq!(w.store.next_recurring().await, Ok(Some(later(20))), "what can't be read is due no more");
+}

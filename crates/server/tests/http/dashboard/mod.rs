@@ -8,6 +8,7 @@ mod figures;
 mod keys;
 mod login;
 mod matrix;
+mod plans;
 mod users;
 
 pub use browser::Browser;

@@ -173,6 +173,8 @@ pub(crate) async fn take_in(app: &App, caller: &Caller, session: SessionId, chec
     let Terms { key, fingerprint, wait } = terms;
     let mut message = new_message(app, caller, session, checked);
     message.quoted = quoted;
+    // Nobody waits for a date.
+    let wait = if message.scheduled_at.is_some() { Duration::ZERO } else { wait };
     let body = accepted_body(&message)?;
     message.idempotency = key.as_ref().map(|key| remembered(app, key, fingerprint, message.created_at, &body));
     let id = message.id;
