@@ -314,8 +314,8 @@ pub fn decide(policy: &Policy, account: &Account, cold: bool, now: Timestamp, ra
     let (cap, warm_up) = policy.cap_of_day(account.linked_at, now.day());
     let sent = account.today;
     let day = match warm_up {
-        Some((day, of)) => Why::WarmUp { day, of, sent, cap },
-        None => Why::Day { sent, cap },
+        Some((day, of)) if cap < policy.per_day => Why::WarmUp { day, of, sent, cap },
+        _ => Why::Day { sent, cap },
     };
     let mut longest: Option<Hold> = None;
     let mut hold = |held: bool, until: &dyn Fn() -> Timestamp, why: Why| {

@@ -1,3 +1,5 @@
+//! Pacing by tables and properties: what is told of every wait, and that no history of asking passes a cap.
+
 use super::*;
 use proptest::prelude::*;
 use rstest::rstest;

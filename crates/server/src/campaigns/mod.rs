@@ -17,8 +17,8 @@ use crate::config::Config;
 use crate::outbox::Outbox;
 use sanasend_model::campaign::Skip;
 use sanasend_model::pacing::Policy;
-use sanasend_model::{CampaignId, Clock, Jid, Timestamp, UserId};
-use sanasend_store::{Funnels, Peer, Store, StoreError};
+use sanasend_model::{CampaignId, CampaignState, Clock, Jid, Timestamp, UserId};
+use sanasend_store::{Campaign, Funnels, Peer, Store, StoreError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -69,7 +69,7 @@ impl Settings {
     }
 }
 
-type Counted = HashMap<CampaignId, (Timestamp, Arc<Funnels>)>;
+type Counted = HashMap<CampaignId, (Timestamp, CampaignState, Arc<Funnels>)>;
 
 /// What campaigns need. Cheap to clone.
 #[derive(Clone)]
@@ -98,22 +98,22 @@ impl Campaigns {
         &self.inner.settings
     }
 
-    /// What became of the recipients of a campaign, counted at most a second ago.
+    /// What became of the recipients of a campaign, counted at most a second ago, and in its present state.
     ///
     /// # Errors
     /// When the store is down.
-    pub async fn funnels(&self, id: CampaignId) -> Result<Arc<Funnels>, StoreError> {
-        let now = self.inner.clock.now();
+    pub async fn funnels(&self, campaign: &Campaign) -> Result<Arc<Funnels>, StoreError> {
+        let (id, state, now) = (campaign.id, campaign.state, self.inner.clock.now());
         let fresh = |at: Timestamp| now >= at && now.since(at) < COUNT_KEPT;
-        if let Some((_, known)) = self.counted().get(&id).filter(|(at, _)| fresh(*at)) {
+        if let Some((.., known)) = self.counted().get(&id).filter(|(at, then, _)| fresh(*at) && *then == state) {
             return Ok(known.clone());
         }
         let found = Arc::new(self.inner.store.campaign_funnels(id).await?);
         let mut counted = self.counted();
         if counted.len() >= COUNTS {
-            counted.retain(|_, (at, _)| fresh(*at));
+            counted.retain(|_, (at, ..)| fresh(*at));
         }
-        counted.insert(id, (now, found.clone()));
+        counted.insert(id, (now, state, found.clone()));
         Ok(found)
     }
 

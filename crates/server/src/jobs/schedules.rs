@@ -116,30 +116,7 @@ pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
             Box::pin(async move { removed(p.store.sweep_deliveries(p.before(age)).await, "deliveries") })
         }));
     }
-    let campaigns = days(config.campaigns.keep_days);
-    all.push(make(
-        "campaigns.sweep",
-        "Removes campaigns that ended long ago, and those that were never made whole.",
-        "53 * * * *",
-        parts,
-        move |p| {
-            Box::pin(async move {
-                let before = campaigns.map(|age| p.before(age));
-                removed(p.store.sweep_campaigns(before, p.before(UNFINISHED_KEPT)).await, "campaigns")
-            })
-        },
-    ));
-    let policy = crate::campaigns::Settings::of(config).policy;
-    all.push(make(ACCOUNT_HEALTH, "Looks how linked accounts fare, and tells of changes.", "* * * * *", parts, move |p| {
-        let policy = policy.clone();
-        Box::pin(async move { Ok(format!("{} accounts fare otherwise than before", p.store.check_account_health(&policy).await?)) })
-    }));
-    all.push(make("campaigns.wake", "Moves campaigns on whose next turn was lost.", "*/10 * * * *", parts, |p| {
-        Box::pin(async move { Ok(format!("moved {} campaigns on", p.store.wake_campaigns(p.before(TURN_LOST)).await?)) })
-    }));
-    all.push(make("account_hours.sweep", "Removes counts of accounts by hour that nobody looks at any more.", "39 3 * * *", parts, |p| {
-        Box::pin(async move { removed(p.store.sweep_account_hours(p.before(HOURS_KEPT)).await, "hours") })
-    }));
+    all.extend(of_campaigns(config, parts));
     let kept = days(config.contacts.keep_imports_days);
     all.push(make("imports.sweep", "Ends imports whose server died, and removes old reports.", "*/15 * * * *", parts, move |p| {
         let old = kept.map_or(Timestamp(i64::MIN), |age| p.before(age));
@@ -152,6 +129,30 @@ pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
         }));
     }
     all
+}
+
+/// What is done for campaigns and the accounts that send them.
+fn of_campaigns(config: &Config, parts: &Parts) -> Vec<Schedule> {
+    let keep = days(config.campaigns.keep_days);
+    let policy = crate::campaigns::Settings::of(config).policy;
+    vec![
+        make("campaigns.sweep", "Removes campaigns that ended long ago, and those never made whole.", "53 * * * *", parts, move |p| {
+            Box::pin(async move {
+                let before = keep.map(|age| p.before(age));
+                removed(p.store.sweep_campaigns(before, p.before(UNFINISHED_KEPT)).await, "campaigns")
+            })
+        }),
+        make("campaigns.wake", "Moves campaigns on whose next turn was lost.", "*/10 * * * *", parts, |p| {
+            Box::pin(async move { Ok(format!("moved {} campaigns on", p.store.wake_campaigns(p.before(TURN_LOST)).await?)) })
+        }),
+        make(ACCOUNT_HEALTH, "Looks how linked accounts fare, and tells of changes.", "* * * * *", parts, move |p| {
+            let policy = policy.clone();
+            Box::pin(async move { Ok(format!("{} accounts fare otherwise than before", p.store.check_account_health(&policy).await?)) })
+        }),
+        make("account_hours.sweep", "Removes counts of accounts by hour that nobody looks at.", "39 3 * * *", parts, |p| {
+            Box::pin(async move { removed(p.store.sweep_account_hours(p.before(HOURS_KEPT)).await, "hours") })
+        }),
+    ]
 }
 
 impl Parts {

@@ -138,7 +138,7 @@ pub(crate) async fn try_campaign(
 /// `NOT_FOUND`.
 pub(crate) async fn try_out(app: &App, caller: &Caller, id: CampaignId) -> Result<DryRun, ApiError> {
     let campaign = super::find(app, caller, id).await?;
-    let funnels = app.campaigns.funnels(id).await?;
+    let funnels = app.campaigns.funnels(&campaign).await?;
     let next = app.store.next_recipients(id, u32::try_from(LOOKED_AT).unwrap_or(500)).await?;
     let some: Vec<String> = next.into_iter().map(|one| one.recipient).collect();
     let accounts = app.store.campaign_accounts(id).await?;

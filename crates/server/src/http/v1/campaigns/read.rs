@@ -106,7 +106,7 @@ pub(crate) async fn get_campaign(
 /// When the store is down.
 pub(crate) async fn report(app: &App, campaign: Campaign) -> Result<CampaignReport, ApiError> {
     let accounts = app.store.campaign_accounts(campaign.id).await?;
-    let funnels = app.campaigns.funnels(campaign.id).await?;
+    let funnels = app.campaigns.funnels(&campaign).await?;
     Ok(CampaignReport::new(campaign, accounts, &funnels))
 }
 
