@@ -117,7 +117,7 @@ fn play(policy: &Policy, linked_at: Timestamp, asks: &[(u64, bool, bool, u64)]) 
             }
             Pace::Hold(hold) => {
                 assert!(hold.until > now, "a hold ends later than now: {hold:?}");
-                assert!(hold.until.since(now) <= Duration::from_hours(24) + Duration::from_secs(60), "and it ends: {hold:?}");
+                assert!(hold.until.since(now) <= Duration::from_hours(24) + Duration::from_mins(1), "and it ends: {hold:?}");
                 // Whoever comes back at its end is not held for the same reason.
                 if *patient {
                     let then = hold.until;

@@ -29,8 +29,7 @@ const COUNT_KEPT: Duration = Duration::from_secs(1);
 const COUNTS: usize = 256;
 
 /// Somebody by one id.
-fn peer(id: &Option<Jid>) -> Peer {
-    let Some(id) = id else { return Peer::default() };
+fn peer(id: &Jid) -> Peer {
     if id.is_lid() {
         return Peer { lid: Some(id.clone()), ..Peer::default() };
     }
@@ -123,7 +122,7 @@ impl Campaigns {
     /// # Errors
     /// When the store is down.
     pub async fn unwanted(&self, user: UserId, people: &[Option<Jid>]) -> Result<Vec<Option<Skip>>, StoreError> {
-        let peers: Vec<Peer> = people.iter().map(peer).collect();
+        let peers: Vec<Peer> = people.iter().map(|who| who.as_ref().map(peer).unwrap_or_default()).collect();
         let out = self.inner.store.opted_out(user, &peers).await?;
         let cold = self.inner.store.lacks_consent(user, &peers).await?;
         let skip = |((out, cold), who): ((bool, bool), &Option<Jid>)| match (out, cold && who.is_some()) {

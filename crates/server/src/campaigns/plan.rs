@@ -77,14 +77,14 @@ impl Planner {
             }
         };
         if let Some((reason, detail)) = &skip {
-            self.note(self.total, recipient, *reason, detail.clone());
+            self.note(self.total, &recipient, *reason, detail.clone());
         }
         let variables = variables.filter(|values| values.as_object().is_some_and(|values| !values.is_empty()));
         NewRecipient { recipient: shown, variables: variables.filter(|_| skip.is_none()), skip }
     }
 
     /// Skips somebody who was taken, for a reason that is known only afterwards.
-    pub fn note(&mut self, ordinal: u64, recipient: String, reason: Skip, detail: Option<String>) {
+    pub fn note(&mut self, ordinal: u64, recipient: &str, reason: Skip, detail: Option<String>) {
         *self.skipped.entry(reason).or_default() += 1;
         if self.samples.len() < MOST_SAMPLES {
             let recipient = recipient.trim().chars().take(LONGEST_KEPT).collect();

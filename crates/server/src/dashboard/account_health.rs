@@ -44,7 +44,7 @@ impl AccountHealth {
             .iter()
             .map(|day| Place { label: day.day.clone(), values: vec![count(day.sent), count(day.failed), count(day.received)] });
         let chart = Chart::bars("Messages by day", &DAYS, places.collect());
-        Ok(Self { badge, chart, health })
+        Ok(Self { health, badge, chart })
     }
 
     fn meters(&self) -> [(&'static str, u32, u32); 3] {

@@ -86,11 +86,24 @@ struct Part {
 impl HtmlSafe for Part {}
 
 /// What may be done with it now.
-struct Can {
-    start: bool,
-    pause: bool,
-    resume: bool,
-    cancel: bool,
+struct Can(CampaignState);
+
+impl Can {
+    fn start(&self) -> bool {
+        self.0.after(CampaignWish::Start).is_some()
+    }
+
+    fn pause(&self) -> bool {
+        self.0.after(CampaignWish::Pause).is_some()
+    }
+
+    fn resume(&self) -> bool {
+        self.0.after(CampaignWish::Resume).is_some()
+    }
+
+    fn cancel(&self) -> bool {
+        self.0.after(CampaignWish::Cancel).is_some()
+    }
 }
 
 #[derive(Template)]
@@ -213,14 +226,7 @@ impl Part {
             let left = one.left_why.as_ref().map(|why| format!("left the campaign: {why}")).unwrap_or_default();
             accounts.push((name, did, left));
         }
-        let may = |wish| state.after(wish).is_some();
-        let can = Can {
-            start: may(CampaignWish::Start),
-            pause: may(CampaignWish::Pause),
-            resume: may(CampaignWish::Resume),
-            cancel: may(CampaignWish::Cancel),
-        };
-        Ok(Self { accounts, state: badge(state), chart: funnel(&report), can, report })
+        Ok(Self { accounts, state: badge(state), chart: funnel(&report), can: Can(state), report })
     }
 
     fn tiles(&self) -> [(&'static str, String); 6] {

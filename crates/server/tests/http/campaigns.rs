@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 impl Account {
     async fn campaign(&self, id: &str) -> Value {
@@ -325,7 +325,7 @@ async fn another_users_campaign_is_not_there_and_a_key_needs_the_scope() {
 /// Days of pacing in virtual time, with restarts, two accounts, and one of them limited by WhatsApp under way.
 #[tokio::test(flavor = "multi_thread")]
 async fn days_of_pacing_with_restarts_and_an_account_that_is_limited() {
-    let mut account = Account::new().await;
+    let mut account = Box::pin(Account::new()).await;
     account
         .world
         .call(Method::PATCH, &me(&account).await, As::Token(&account.world.admin().await), json!({"max_sessions": 2}))

@@ -128,7 +128,9 @@ impl Store {
     pub async fn campaign_funnels(&self, id: CampaignId) -> Result<Funnels, StoreError> {
         let groups = query_as::<_, Group>(FUNNEL).bind(id.0).fetch_all(&self.inner.readers).await.map_err(refused)?;
         let mut funnels = Funnels::default();
-        groups.into_iter().for_each(|group| add(&mut funnels, group));
+        for group in groups {
+            add(&mut funnels, group);
+        }
         funnels.by_account.sort_unstable();
         Ok(funnels)
     }

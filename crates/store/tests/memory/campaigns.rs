@@ -144,6 +144,7 @@ impl<B: Backend> World<B> {
 }
 
 pub async fn a_campaign_goes_through_its_states_and_tells_them<B: Backend>(w: World<B>) {
+    use EventKind::{CampaignFinished, CampaignPaused, CampaignProgressed, CampaignResumed, CampaignStarted};
     let account = w.account().await;
     let account = w.connected(account).await;
     let skipped = NewRecipient { recipient: "nobody".into(), variables: None, skip: Some((Skip::Invalid, Some("no number".into()))) };
@@ -161,7 +162,6 @@ pub async fn a_campaign_goes_through_its_states_and_tells_them<B: Backend>(w: Wo
     assert_eq!(w.takes_all(account).await, 2);
     assert_eq!(w.turn(id, &Policy::none()).await, CampaignTurned::Finished);
     assert_eq!((w.state(id).await, w.turn(id, &Policy::none()).await), (CampaignState::Finished, CampaignTurned::Stale));
-    use EventKind::{CampaignFinished, CampaignPaused, CampaignProgressed, CampaignResumed, CampaignStarted};
     let expected = [CampaignStarted, CampaignPaused, CampaignResumed, CampaignProgressed, CampaignFinished];
     assert_eq!(w.told(account.user).await, expected);
     let funnel = w.store.campaign_funnels(id).await.expect("counted").all;

@@ -34,7 +34,7 @@ async fn a_file_becomes_a_draft_that_is_started_and_watched() {
     browser.open(&path).await.says(&["The campaign is draft; this is not possible then."]);
     browser.send(&format!("{path}start/"), &[]).await.leads_to(&path);
     account.shown(&friend, "Hi Ann").await;
-    let until = tokio::time::Instant::now() + Duration::from_secs(60);
+    let until = tokio::time::Instant::now() + Duration::from_mins(1);
     loop {
         let page = browser.open(&path).await.is(200);
         if page.html.contains("finished</span>") {

@@ -271,7 +271,7 @@ async fn dry_run(app: &App, caller: &Caller, asked: Asked) -> Result<DryRun, Api
     })
     .await?;
     for (ordinal, recipient, why) in late.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-        planner.note(ordinal, recipient, why, None);
+        planner.note(ordinal, &recipient, why, None);
     }
     planner.samples.sort_by_key(|sample| sample.ordinal);
     let policy = sound.pacing.policy(&app.campaigns.settings().policy);
