@@ -110,7 +110,8 @@ impl Campaigns {
     /// Looks at the last outcomes: an account that WhatsApp limits leaves, and too many failures end the campaign.
     async fn judge(&self, campaign: &Campaign) -> Result<Judged, StoreError> {
         let mut judged = Judged::default();
-        if campaign.accepted == 0 {
+        // Nothing is left to be spared once every message was accepted.
+        if campaign.accepted == 0 || campaign.left() == 0 {
             return Ok(judged);
         }
         let outcomes = self.inner.store.campaign_outcomes(campaign.id, campaign.judged_from).await?;

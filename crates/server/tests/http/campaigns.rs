@@ -241,7 +241,7 @@ async fn a_campaign_is_held_resumed_and_refuses_what_is_not_possible() {
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_failures_stop_it_and_say_why() {
     let account = Account::linked().await;
-    let nobody: Vec<Value> = (0..60).map(|at| json!({"phone": format!("+1303555{:04}", 9000 + at)})).collect();
+    let nobody: Vec<Value> = (0..200).map(|at| json!({"phone": format!("+1303555{:04}", 9000 + at)})).collect();
     let made = account.post("/messages/send-bulk/", json!({"content": "Hi", "recipients": nobody, "pacing": "none"})).await;
     let id = text(&made.is(202, "").body["data"]["id"]);
     let stopped = account.campaign_becomes(&id, "stopped").await;
@@ -276,6 +276,26 @@ async fn who_opted_out_is_skipped_and_contacts_can_be_written_to() {
     assert_eq!(done["skipped_by_reason"], json!({"RECIPIENT_OPTED_OUT": 1}), "{done}");
     account.shown(&friends[0], "Friend 0 of City 0").await;
     assert_eq!((account.shows(&friends[1]).len(), account.shows(&friends[2]).len()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saved_template_is_sent_as_it_was_when_the_campaign_was_made() {
+    let account = Account::linked().await;
+    let friends = account.friends(1).await;
+    let saved = account.post("/templates/", json!({"name": "opening", "language": "en", "content": "Hello {{name}}"})).await;
+    let template = format!("/templates/{}/", text(&saved.is(201, "").body["data"]["id"]));
+    let body = json!({"template": "opening", "recipients": to(&friends), "pacing": "none"});
+    let made = account.post("/campaigns/", body).await;
+    let id = text(&made.is(201, "").body["data"]["id"]);
+    assert_eq!((&made.body["data"]["template"], &made.body["data"]["content"]), (&json!("opening"), &json!("Hello {{name}}")));
+    let edit = account.world.call(Method::PATCH, &template, As::Key(&account.key), json!({"content": "Bye {{name}}"})).await;
+    edit.is(200, "");
+    account.post(&format!("/campaigns/{id}/start/"), Value::Null).await.is(200, "");
+    account.shown(&friends[0], "Hello friend 0").await;
+    account.campaign_becomes(&id, "finished").await;
+    let both = json!({"template": "opening", "content": "x", "recipients": to(&friends)});
+    account.post("/campaigns/", both).await.is(400, "VALIDATION_ERROR").names(&["template"]);
+    account.post("/campaigns/", json!({"template": "other", "recipients": to(&friends)})).await.is(404, "NOT_FOUND");
 }
 
 fn peer(phone: &str) -> sanasend_store::Peer {
