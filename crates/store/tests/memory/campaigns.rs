@@ -297,7 +297,7 @@ pub async fn who_opted_out_or_was_erased_gets_nothing<B: Backend>(w: World<B>) {
     assert_eq!(rows.iter().filter(|one| one.state == RecipientState::Accepted).count(), 3);
     let next = w.started(account.user, &[account], (2..5).map(planned).collect()).await;
     let gone = PhoneNumber::parse(&number(2)).expect("a number").jid();
-    w.store.erase_traces(account.user, &[gone.clone()]).await.expect("erased");
+    w.store.erase_traces(account.user, std::slice::from_ref(&gone)).await.expect("erased");
     let erased = w.recipients(next).await;
     assert_eq!((erased[0].recipient.as_str(), erased[0].reason), ("erased", Some(Skip::Erased)));
     assert_eq!(w.ask(&format!("SELECT COUNT(*) FROM campaign_recipients WHERE recipient = '{gone}'")).await, 0);
@@ -392,7 +392,7 @@ pub async fn five_thousand_over_three_days_each_once<B: Backend>(w: World<B>) {
         }
         if let CampaignTurned::Next { at, .. } = turned {
             // All accounts are ready after the longest gap: fewer turns, the same rules.
-            let wait = at.since(w.clock.now()).max(Duration::from_secs(60));
+            let wait = at.since(w.clock.now()).max(Duration::from_mins(1));
             w.clock.advance(wait);
         }
     }
