@@ -142,7 +142,7 @@ fn of_campaigns(config: &Config, parts: &Parts) -> Vec<Schedule> {
                 removed(p.store.sweep_campaigns(before, p.before(UNFINISHED_KEPT)).await, "campaigns")
             })
         }),
-        make("campaigns.wake", "Moves campaigns on whose next turn was lost.", "*/10 * * * *", parts, |p| {
+        make("campaign.wake", "Moves campaigns on whose next turn was lost.", "*/10 * * * *", parts, |p| {
             Box::pin(async move { Ok(format!("moved {} campaigns on", p.store.wake_campaigns(p.before(TURN_LOST)).await?)) })
         }),
         make(ACCOUNT_HEALTH, "Looks how linked accounts fare, and tells of changes.", "* * * * *", parts, move |p| {
