@@ -100,7 +100,9 @@ pub(crate) async fn opt_out_all(
     if !stand.is_empty() {
         tx.set_guard(user, Guard { opted_out: true, ..guard }).await?;
     }
-    events.into_iter().for_each(|event| tx.tell_other(event));
+    for event in events {
+        tx.tell_other(event);
+    }
     Ok(ids)
 }
 
