@@ -94,7 +94,9 @@ impl Default for Words {
     /// Those of every language.
     fn default() -> Self {
         let mut words = Self { stop: HashSet::new(), start: HashSet::new() };
-        LANGUAGES.iter().for_each(|language| words.add(language));
+        for language in LANGUAGES {
+            words.add(language);
+        }
         words
     }
 }

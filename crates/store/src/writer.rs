@@ -329,7 +329,9 @@ impl Parts {
         let known = looked.map(|looked| looked.guard_version);
         let is_shared = tx.is_shared();
         tx.guards = tx.guards.take().filter(|guards| !is_shared || known == Some(guards.version));
-        tx.guards.iter_mut().for_each(|guards| guards.changed = false);
+        if let Some(guards) = &mut tx.guards {
+            guards.changed = false;
+        }
         if !batch.accepts.is_empty() {
             batch.accept_results = outbox::accept_all(&mut tx, &mut batch.accepts).await?;
         }

@@ -164,12 +164,13 @@ impl<'f> Asked<'f> {
         sql
     }
 
-    /// Binds the values of [`Asked::rows`].
-    fn bind<T: FromRow>(&self, mut select: QueryAs<T>) -> QueryAs<T> {
+    /// Binds the values of [`Asked::rows`]. Of words only those behind a cursor are walked.
+    fn bind<T: FromRow>(&self, mut select: QueryAs<T>, cursor: Option<&ContactCursor>) -> QueryAs<T> {
         select = select.bind(self.user.0);
         let mut first_label = 0;
         if let Some(word) = self.words.first() {
-            select = select.bind(word.as_bytes()).bind(end_of(word.as_bytes())).bind(word.as_bytes());
+            let begin = cursor.map_or(word.as_bytes(), |cursor| cursor.place.as_slice().max(word.as_bytes()));
+            select = select.bind(begin).bind(end_of(word.as_bytes())).bind(word.as_bytes());
         } else if let Some((kind, name)) = self.labels.first() {
             select = select.bind(kind.number()).bind(*name);
             first_label = 1;
@@ -222,7 +223,7 @@ impl Store {
     ) -> Result<(LongList<Contact>, Option<ContactCursor>), StoreError> {
         let asked = Asked::of(user, filter);
         let select = query_as::<_, Row>(AssertSqlSafe(asked.select(false, "LIMIT ? OFFSET ?")));
-        let rows = asked.bind(select).bind(limit(page.page_size)).bind(limit(page.offset()));
+        let rows = asked.bind(select, None).bind(limit(page.page_size)).bind(limit(page.offset()));
         let rows = rows.fetch_all(&self.inner.readers).await.map_err(refused)?;
         let known = page.known_count(rows.len());
         let count = match known {
@@ -237,7 +238,7 @@ impl Store {
     /// How many contacts there are, up to one more than [`COUNTED`].
     async fn count(&self, asked: &Asked<'_>) -> Result<u64, StoreError> {
         let sql = format!("SELECT COUNT(*) FROM (SELECT 1 AS one {} LIMIT ?) AS counted", asked.rows());
-        let select = asked.bind(query_as::<_, (i64,)>(AssertSqlSafe(sql))).bind(limit(COUNTED + 1));
+        let select = asked.bind(query_as::<_, (i64,)>(AssertSqlSafe(sql)), None).bind(limit(COUNTED + 1));
         let (count,) = select.fetch_one(&self.inner.readers).await.map_err(refused)?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
@@ -266,7 +267,7 @@ impl Store {
         most: u64,
     ) -> Result<(Vec<Contact>, Option<ContactCursor>), StoreError> {
         let asked = Asked::of(user, filter);
-        let mut select = asked.bind(query_as::<_, Row>(AssertSqlSafe(asked.select(cursor.is_some(), "LIMIT ?"))));
+        let mut select = asked.bind(query_as::<_, Row>(AssertSqlSafe(asked.select(cursor.is_some(), "LIMIT ?"))), cursor);
         if let Some(cursor) = cursor {
             if !asked.places().0.is_empty() {
                 select = select.bind(cursor.place.as_slice());

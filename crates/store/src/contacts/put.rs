@@ -125,7 +125,9 @@ pub(super) async fn put(tx: &mut Tx, user: UserId, new: Vec<NewContact>, source:
             for handle in handles {
                 first.entry(handle).or_insert(place);
             }
-            fresh.get_mut(place).into_iter().for_each(|one| add(one, new.clone()));
+            if let Some(one) = fresh.get_mut(place) {
+                add(one, new);
+            }
         } else {
             places.push(Place::Fresh(fresh.len()));
             first.extend(handles.into_iter().map(|handle| (handle, fresh.len())));
@@ -183,7 +185,8 @@ async fn insert(tx: &mut Tx, user: UserId, new: &[NewContact], source: ContactSo
         }
         seqs.extend(insert.fetch_all(&mut tx.conn).await.map_err(refused)?.into_iter().map(|(seq, id)| (id, seq)));
     }
-    let (mut handles, mut words, mut names): (Vec<(Jid, i64)>, Vec<(String, i64)>, Vec<Label>) = Default::default();
+    let (mut handles, mut words): (Vec<(Jid, i64)>, Vec<(String, i64)>) = (Vec::new(), Vec::new());
+    let mut names: Vec<Label> = Vec::new();
     for (id, new, _) in &rows {
         let seq = seqs.get(&id.0).copied().ok_or_else(|| StoreError::Unavailable("a contact was not written".into()))?;
         handles.extend(new.person.handles().into_iter().map(|handle| (handle, seq)));

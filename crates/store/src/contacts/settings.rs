@@ -33,6 +33,8 @@ pub(crate) async fn settings_of(tx: &mut Tx, user: UserId) -> Result<ContactSett
 }
 
 async fn write(tx: &mut Tx, user: UserId, wanted: ContactSettings) -> Result<(), StoreError> {
+    // Before anything is written: what changes is told by the difference.
+    let mut guard = tx.guard(user).await?;
     let sql = "INSERT INTO contact_settings (user_id, requires_consent, from_conversations, stop_answer, start_answer, updated_at) \
                VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (user_id) DO UPDATE SET requires_consent = excluded.requires_consent, \
                from_conversations = excluded.from_conversations, stop_answer = excluded.stop_answer, \
@@ -40,7 +42,6 @@ async fn write(tx: &mut Tx, user: UserId, wanted: ContactSettings) -> Result<(),
     let insert = query(sql).bind(user.0).bind(wanted.requires_consent).bind(wanted.from_conversations);
     let insert = insert.bind(wanted.stop_answer).bind(wanted.start_answer).bind(tx.clock.now().0);
     insert.execute(&mut tx.conn).await.map_err(refused)?;
-    let mut guard = tx.guard(user).await?;
     (guard.requires_consent, guard.from_conversations) = (wanted.requires_consent, wanted.from_conversations);
     tx.set_guard(user, guard).await
 }

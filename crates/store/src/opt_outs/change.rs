@@ -58,6 +58,8 @@ pub(crate) async fn opt_out_all(
     session: Option<SessionId>,
     new: Vec<NewOptOut>,
 ) -> Result<Vec<Option<OptOutId>>, StoreError> {
+    // Before anything is written: what changes is told by the difference.
+    let guard = tx.guard(user).await?;
     let people = whole(tx, user, new.iter().map(|new| new.person.handles()).collect()).await?;
     let all: BTreeSet<&Jid> = people.iter().flatten().collect();
     let asked: Vec<(UserId, Jid)> = all.into_iter().map(|handle| (user, handle.clone())).collect();
@@ -96,10 +98,11 @@ pub(crate) async fn opt_out_all(
         }
     }
     if !stand.is_empty() {
-        let guard = tx.guard(user).await?;
         tx.set_guard(user, Guard { opted_out: true, ..guard }).await?;
     }
-    events.into_iter().for_each(|event| tx.tell_other(event));
+    for event in events {
+        tx.tell_other(event);
+    }
     Ok(ids)
 }
 

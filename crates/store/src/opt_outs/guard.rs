@@ -94,7 +94,8 @@ impl Tx {
         Ok(users.filter_map(|user| Some((user, *guards.users.get(&user)?))).collect())
     }
 
-    /// Notes that there is something to look at for a user, also for other nodes.
+    /// Notes that there is something to look at for a user, also for other nodes. The guard must have been read before that was
+    /// written, or nothing seems to have changed.
     pub(crate) async fn set_guard(&mut self, user: UserId, guard: Guard) -> Result<(), StoreError> {
         if self.guard(user).await? == guard {
             return Ok(());

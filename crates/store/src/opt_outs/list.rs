@@ -55,17 +55,17 @@ impl Store {
         let rows = filter.ask::<Row>(sql).bind(limit(page.page_size)).bind(limit(page.offset()));
         let rows = rows.fetch_all(&self.inner.readers).await.map_err(refused)?;
         let known = page.known_count(rows.len());
-        let count = match known {
-            Some(count) => count,
-            None => {
-                let sql = format!("SELECT COUNT(*) FROM (SELECT 1 AS one FROM opt_outs WHERE {condition} LIMIT ?) AS counted");
-                let (count,) = filter.ask::<(i64,)>(sql).bind(limit(COUNTED + 1)).fetch_one(&self.inner.readers).await.map_err(refused)?;
-                u64::try_from(count).unwrap_or(0)
-            }
-        };
+        let count = if let Some(count) = known { count } else { self.count_opt_outs(filter).await? };
         let next = rows.last().filter(|_| known.is_none()).map(|row| Cursor { created_at: row.created_at, seq: row.seq });
         let results = rows.into_iter().map(Row::read).collect::<Result<_, _>>()?;
         Ok(LongList { count: count.min(COUNTED), is_exact: count <= COUNTED, results, next })
+    }
+
+    /// How many opt-outs a filter leaves, up to one more than [`COUNTED`].
+    async fn count_opt_outs(&self, filter: &OptOutFilter) -> Result<u64, StoreError> {
+        let sql = format!("SELECT COUNT(*) FROM (SELECT 1 AS one FROM opt_outs WHERE {} LIMIT ?) AS counted", filter.condition());
+        let (count,) = filter.ask::<(i64,)>(sql).bind(limit(COUNTED + 1)).fetch_one(&self.inner.readers).await.map_err(refused)?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// The next `most` opt-outs behind `cursor`, newest first, and the cursor behind them when more follow.

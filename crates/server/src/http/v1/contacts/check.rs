@@ -66,6 +66,8 @@ pub(crate) async fn begin(app: &App, caller: &Caller, contacts: Option<Vec<Conta
 }
 
 /// See how far that is
+///
+/// How many contacts are still to be asked about, and how many are a minute.
 #[utoipa::path(get, path = "/contacts/check/", tag = "contacts",
     responses((status = 200, description = "How far it is.", body = Success<CheckView>)),
     extensions(("x-scope" = json!("contacts:read"))))]

@@ -392,6 +392,8 @@ pub(crate) async fn list_imports(
 }
 
 /// Get an import
+///
+/// How far it is, what came of it, and the first lines that were refused.
 #[utoipa::path(get, path = "/contacts/imports/{id}/", tag = "contacts",
     params(("id" = String, Path, format = "uuid", description = "Id of the import.")),
     responses((status = 200, description = "The import.", body = Success<ImportView>)),

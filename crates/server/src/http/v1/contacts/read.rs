@@ -106,6 +106,8 @@ pub(crate) async fn list_contacts(
 }
 
 /// Get a contact
+///
+/// With everything that is noted of the person, and whether they may be written to.
 #[utoipa::path(get, path = "/contacts/{id}/", tag = "contacts",
     params(("id" = String, Path, format = "uuid", description = "Id of the contact.")),
     responses((status = 200, description = "The contact.", body = Success<ContactView>)),

@@ -60,6 +60,8 @@ pub(crate) struct PartOfSettings {
 }
 
 /// Get the settings of contacts
+///
+/// Whether consent is needed, whether whoever writes becomes a contact, and what STOP and START are answered.
 #[utoipa::path(get, path = "/contacts/settings/", tag = "contacts",
     responses((status = 200, description = "The settings.", body = Success<SettingsView>)),
     extensions(("x-scope" = json!("contacts:read"))))]

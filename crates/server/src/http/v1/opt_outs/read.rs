@@ -134,6 +134,8 @@ pub(crate) async fn list_opt_outs(
 }
 
 /// Get an opt-out
+///
+/// With how it is known and, when it ended, how that is known.
 #[utoipa::path(get, path = "/opt-outs/{id}/", tag = "contacts",
     params(("id" = String, Path, format = "uuid", description = "Id of the opt-out.")),
     responses((status = 200, description = "The opt-out.", body = Success<OptOutView>)),
