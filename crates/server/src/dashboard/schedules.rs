@@ -52,10 +52,9 @@ struct FormPage {
     button: &'static str,
 }
 
-impl FormPage {
-    fn zones(&self) -> impl Iterator<Item = &'static str> {
-        Zone::names()
-    }
+/// The names of all time zones, to choose from.
+pub fn zones() -> impl Iterator<Item = &'static str> {
+    Zone::names()
 }
 
 /// When a cron expression comes true next, or what is wrong with it.
