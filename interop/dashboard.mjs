@@ -1,6 +1,8 @@
 // The dashboard in a real browser, from the login to a delivered message and back out: what each page does, what it
 // refuses, and that it can be used by everybody. Every page is checked by axe-core and leaves a picture.
 import { Watched, XSS, logIn } from './dashboard/browser.mjs'
+import { campaigns } from './dashboard/campaigns.mjs'
+import { contacts } from './dashboard/contacts.mjs'
 import { answer, files, link, write } from './dashboard/messages.mjs'
 import { leave, logs, webhooks } from './dashboard/rooms.mjs'
 import { byKeyboard, everywhere, otherSite, otherUser, withoutScripts } from './dashboard/ways.mjs'
@@ -31,7 +33,9 @@ await story('the dashboard', 230_000, async start => {
         const message = new URL(seen.url()).pathname.replace('/admin/', '')
         await answer(phones, friend)
         await files(watched, seen, api, phones, friend)
+        await campaigns(watched, seen, api, friend)
         await webhooks(watched, seen, api)
+        await contacts(watched, seen, api)
         await logs(watched, seen, api)
         await everywhere(watched, context, api, message)
         await otherSite(context, api)

@@ -48,6 +48,12 @@ events! {
     MessageCanceled = "message.canceled",
     /// A failed message was put back on its way.
     MessageRetried = "message.retried",
+    /// A message was accepted and is on disk, and waits for its date; told instead of `message.accepted`.
+    MessageScheduled = "message.scheduled",
+    /// The date or the content of a message that waits for its date was changed.
+    MessageRescheduled = "message.rescheduled",
+    /// The date of a message has come: it is on its way.
+    MessageReleased = "message.released",
     /// A message came in.
     MessageReceived = "message.received",
     /// A linked account changed its status.
@@ -58,6 +64,28 @@ events! {
     WebhookDisabled = "webhook.disabled",
     /// A test was sent to a webhook endpoint; only that endpoint is told.
     WebhookTested = "webhook.tested",
+    /// A campaign began, or goes on after it had stopped.
+    CampaignStarted = "campaign.started",
+    /// A campaign has accepted or skipped recipients; told at most once a second.
+    CampaignProgressed = "campaign.progressed",
+    /// A campaign was held by its owner.
+    CampaignPaused = "campaign.paused",
+    /// A campaign that was held goes on.
+    CampaignResumed = "campaign.resumed",
+    /// Every recipient of a campaign has an outcome.
+    CampaignFinished = "campaign.finished",
+    /// A campaign ended itself; the reason is in it.
+    CampaignStopped = "campaign.stopped",
+    /// A campaign was ended by its owner.
+    CampaignCanceled = "campaign.canceled",
+    /// A linked account fares better or worse than before.
+    SessionHealthChanged = "session.health_changed",
+    /// A recurring send was due, and no message was accepted for it; the reason is in it.
+    ScheduleFailed = "schedule.failed",
+    /// Somebody wants no more messages of the user.
+    ContactOptedOut = "contact.opted_out",
+    /// Somebody who had opted out wants messages again.
+    ContactOptedIn = "contact.opted_in",
 }
 
 impl fmt::Display for EventKind {

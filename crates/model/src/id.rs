@@ -76,3 +76,27 @@ id!(
     /// The delivery of one event to one endpoint.
     DeliveryId
 );
+id!(
+    /// A campaign of a user.
+    CampaignId
+);
+id!(
+    /// A template of a user, in one language.
+    TemplateId
+);
+id!(
+    /// A recurring send of a user.
+    ScheduleId
+);
+id!(
+    /// A contact of a user.
+    ContactId
+);
+id!(
+    /// One time that somebody opted out.
+    OptOutId
+);
+id!(
+    /// An import of contacts or of opt-outs.
+    ImportId
+);

@@ -7,7 +7,10 @@
 
 pub mod address;
 pub mod api_key;
+pub mod campaign;
 pub mod clock;
+pub mod contact;
+pub mod contact_file;
 pub mod content;
 pub mod day;
 pub mod event;
@@ -19,22 +22,35 @@ pub mod latency;
 pub mod limit;
 pub mod media;
 pub mod message;
+pub mod opt_out;
+pub mod pacing;
+pub mod quiet;
 pub mod retry;
+pub mod schedule;
 pub mod scope;
 pub mod session;
+pub mod template;
 pub mod time;
 pub mod user;
 pub mod webhook;
+pub mod words;
 
 pub use address::{Jid, PhoneNumber, Recipient};
+pub use campaign::{CampaignState, RecipientState};
 pub use clock::Clock;
+pub use contact::{Consent, ContactSource};
 pub use content::Content;
 pub use event::EventKind;
-pub use id::{ApiKeyId, DeliveryId, EventId, FileId, JobId, LoginId, MessageId, SessionId, UserId, WebhookId};
+pub use id::{
+    ApiKeyId, CampaignId, ContactId, DeliveryId, EventId, FileId, ImportId, JobId, LoginId, MessageId, OptOutId, ScheduleId, SessionId,
+    TemplateId, UserId, WebhookId,
+};
 pub use invalid::{FieldErrors, Invalid};
 pub use job::JobState;
 pub use media::{Media, MediaKind, MediaState};
 pub use message::{Direction, Failure, MessageStatus, Step};
+pub use opt_out::OptOutSource;
 pub use scope::Scope;
 pub use session::{Network, SessionStatus};
+pub use template::Template;
 pub use time::Timestamp;

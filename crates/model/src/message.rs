@@ -144,10 +144,11 @@ impl FromStr for MessageStatus {
     }
 }
 
+/// Makes an enum whose members have a name in the API and the database.
 macro_rules! names {
     ($(#[$outer:meta])* $type:ident { $($(#[$doc:meta])* $name:ident = $text:literal,)* }) => {
         $(#[$outer])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
         pub enum $type { $($(#[$doc])* #[serde(rename = $text)] $name,)* }
 
         impl $type {
@@ -161,7 +162,7 @@ macro_rules! names {
             }
         }
 
-        impl FromStr for $type {
+        impl std::str::FromStr for $type {
             type Err = ();
             fn from_str(text: &str) -> Result<Self, ()> {
                 match text { $($text => Ok(Self::$name),)* _ => Err(()) }
@@ -169,6 +170,8 @@ macro_rules! names {
         }
     };
 }
+
+pub(crate) use names;
 
 names! {
     /// A step in the timeline of a message.
@@ -195,8 +198,16 @@ names! {
         Canceled = "canceled",
         /// A caller put it back on its way.
         Requeued = "requeued",
+        /// It waits for a date; the detail says for which and why.
+        Scheduled = "scheduled",
+        /// Its date or its content was changed.
+        Rescheduled = "rescheduled",
+        /// Its date has come.
+        Released = "released",
         /// It came in.
         Received = "received",
+        /// Its campaign kept it back before it was accepted; the detail says why.
+        Held = "held",
     }
 }
 
@@ -223,6 +234,8 @@ names! {
         MediaNotSendable = "MEDIA_NOT_SENDABLE",
         /// The user was deactivated before the message left.
         UserInactive = "USER_INACTIVE",
+        /// The recipient opted out after the message was accepted and before it left.
+        RecipientOptedOut = "RECIPIENT_OPTED_OUT",
     }
 }
 

@@ -39,6 +39,8 @@ pub enum AttemptError {
     },
     /// The number has no WhatsApp account.
     NotOnWhatsApp,
+    /// The recipient wants no messages of the user.
+    OptedOut,
     /// Its file can never be handed over.
     Media {
         /// For people.
@@ -77,6 +79,7 @@ pub fn backoff(attempts: u32, jitter: u8) -> Duration {
 pub fn judge(error: &AttemptError, attempts: u32, written_before: bool, deadline: Timestamp, now: Timestamp, jitter: u8) -> Verdict {
     let permanent = match error {
         AttemptError::NotOnWhatsApp => Some((Failure::NotOnWhatsApp, "The number is not on WhatsApp.".to_owned())),
+        AttemptError::OptedOut => Some(opted_out(written_before)),
         AttemptError::Media { reason } => Some((Failure::MediaNotSendable, reason.clone())),
         AttemptError::Impossible { reason } => Some((Failure::NotSendable, reason.clone())),
         AttemptError::Nack { code } => nack_failure(code),
@@ -104,6 +107,17 @@ pub fn expired(written_before: bool) -> (Failure, String) {
     } else {
         (Failure::Expired, "It could not be handed to WhatsApp before its deadline; nothing was sent.".into())
     }
+}
+
+/// The failure of a message whose recipient opted out after it was accepted.
+#[must_use]
+pub fn opted_out(written_before: bool) -> (Failure, String) {
+    let text = if written_before {
+        "The recipient opted out. An attempt before that may have arrived; it is not sent again."
+    } else {
+        "The recipient opted out before it was sent; nothing was sent."
+    };
+    (Failure::RecipientOptedOut, text.into())
 }
 
 /// Which nack codes can't pass. 463 is never retried blindly: doing so gets accounts locked.

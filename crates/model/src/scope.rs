@@ -45,13 +45,29 @@ scopes! {
     WebhooksManage = "webhooks:manage",
     /// Read the own usage and limits.
     UsageRead = "usage:read",
+    /// Read campaigns, their recipients and reports.
+    CampaignsRead = "campaigns:read",
+    /// Make, start, hold and end campaigns.
+    CampaignsManage = "campaigns:manage",
+    /// Read templates and try them out.
+    TemplatesRead = "templates:read",
+    /// Make, change and delete templates.
+    TemplatesWrite = "templates:write",
+    /// Read contacts, their tags and groups, and who opted out.
+    ContactsRead = "contacts:read",
+    /// Change, import and erase contacts, and opt people out and in.
+    ContactsWrite = "contacts:write",
 }
 
 impl Scope {
-    /// Whether a key with this scope may do what asks for `wanted`: whoever may manage accounts may look at them too.
+    /// Whether a key with this scope may do what asks for `wanted`: whoever may change accounts or contacts may look at
+    /// them too.
     #[must_use]
     pub fn covers(self, wanted: Self) -> bool {
-        self == wanted || matches!((self, wanted), (Self::SessionsManage, Self::SessionsRead))
+        let pair = (self, wanted);
+        self == wanted
+            || matches!(pair, (Self::SessionsManage, Self::SessionsRead) | (Self::TemplatesWrite, Self::TemplatesRead))
+            || matches!(pair, (Self::ContactsWrite, Self::ContactsRead) | (Self::CampaignsManage, Self::CampaignsRead))
     }
 }
 

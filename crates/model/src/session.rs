@@ -182,6 +182,9 @@ pub struct Outcome {
     pub next: Next,
 }
 
+/// How the sentence of an account begins that WhatsApp has banned for a time.
+pub const BANNED: &str = "WhatsApp banned the account";
+
 /// First wait before a new client is built, doubled with every failure in a row up to [`REBUILD_MAX`].
 pub const REBUILD_MIN: Duration = Duration::from_secs(1);
 /// Longest wait between two tries; WhatsApp's own client stays below 15 minutes too.
@@ -219,7 +222,7 @@ pub fn step(end: &LinkEnd, linked: bool, failures: u32, now: Timestamp) -> Outco
         LinkEnd::Banned { until, reason } => {
             let wait = until.map_or(REBUILD_MAX, |until| until.since(now).max(REBUILD_MIN));
             let end = until.map_or_else(|| "an unknown time".to_owned(), |until| until.to_string());
-            outcome(Degraded, format!("WhatsApp banned the account until {end}: {reason}."), Next::Rebuild { after: wait })
+            outcome(Degraded, format!("{BANNED} until {end}: {reason}."), Next::Rebuild { after: wait })
         }
         LinkEnd::Outdated => {
             outcome(Connecting, "WhatsApp wants a newer client version; fetching it.".into(), Next::RefreshVersion { after })

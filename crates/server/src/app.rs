@@ -4,6 +4,7 @@
 
 use crate::api_log::ApiLog;
 use crate::auth::Auth;
+use crate::campaigns::Campaigns;
 use crate::config::Config;
 use crate::egress::Egress;
 use crate::http::v1::streams::Streams;
@@ -43,6 +44,8 @@ pub struct App {
     pub media: Files,
     /// The way in of messages.
     pub outbox: Outbox,
+    /// Campaigns.
+    pub campaigns: Campaigns,
     /// The way out to hosts that callers name.
     pub egress: Egress,
     /// Background work.

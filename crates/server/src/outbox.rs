@@ -4,9 +4,16 @@
 //! event, and its idempotency key, all in one transaction. Then the account's driver is woken; if that hint is
 //! lost, the row is still there.
 
+mod due;
+mod hold;
+mod recurring;
 mod waits;
 
+pub use hold::{Hold, When, hold};
+pub use recurring::fill;
+
 use crate::sessions::Sessions;
+use due::Dates;
 use sanasend_model::{Clock, MessageId, MessageStatus, SessionId, Timestamp};
 use sanasend_store::{Accepted, Message, NewMessage, Store, StoreError};
 use std::sync::Arc;
@@ -42,12 +49,13 @@ pub struct Outbox {
     clock: Arc<dyn Clock>,
     options: Options,
     waits: Arc<Waits>,
+    dates: Arc<Dates>,
 }
 
 impl Outbox {
     /// The way in to `store`, waking the drivers of `sessions`.
     pub fn new(store: Store, sessions: Sessions, clock: Arc<dyn Clock>, options: Options) -> Self {
-        Self { store, sessions, clock, options, waits: Arc::default() }
+        Self { store, sessions, clock, options, waits: Arc::default(), dates: Arc::default() }
     }
 
     /// Begins to watch deadlines and outcomes, until the server stops.
@@ -56,6 +64,8 @@ impl Outbox {
         let (sweeper, waits, changes) = (self.clone(), self.waits.clone(), self.store.changes());
         let stop = shutdown.clone();
         tokio::spawn(async move { stop.run_until_cancelled(sweeper.sweep()).await });
+        let (stop, calendar) = (shutdown.clone(), self.clone());
+        tokio::spawn(async move { stop.run_until_cancelled(calendar.keep_dates()).await });
         let stop = shutdown.clone();
         tokio::spawn(async move { stop.run_until_cancelled(waits.listen(changes)).await });
     }
@@ -82,10 +92,13 @@ impl Outbox {
     /// # Errors
     /// When the store is down: then nothing was accepted.
     pub async fn accept(&self, message: NewMessage) -> Result<Accepted, StoreError> {
-        let session = message.session_id;
+        let (session, due) = (message.session_id, message.scheduled_at);
         let accepted = self.store.accept(message).await?;
         if matches!(accepted, Accepted::Created { .. }) {
-            self.sessions.wake(session);
+            match due {
+                None => self.sessions.wake(session),
+                Some(due) => self.dates.note(due),
+            }
         }
         Ok(accepted)
     }
@@ -93,6 +106,11 @@ impl Outbox {
     /// Hints that a session's outbox has work again (after a retry asked for by a caller).
     pub fn wake(&self, session: SessionId) {
         self.sessions.wake(session);
+    }
+
+    /// Hints that something is due at a time: a message, or a recurring send.
+    pub fn note_date(&self, due: Timestamp) {
+        self.dates.note(due);
     }
 
     /// Waits until the message has an outcome, at most for `patience`; then tells how it stands. `None` when it

@@ -80,6 +80,9 @@ impl NewEvent {
             "at": at,
         });
         if let Some(fields) = told.as_object_mut() {
+            if let Some(due) = message.scheduled_at {
+                fields.insert("scheduled_at".into(), json!(due));
+            }
             let role = if message.direction == Direction::Outbound { "recipient" } else { "sender" };
             fields.insert(role.into(), peer);
             if kind == EventKind::MessageReceived {

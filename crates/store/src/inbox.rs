@@ -1,8 +1,10 @@
 //! The way in for what other people write: remembered before WhatsApp is told that it arrived.
 
+use crate::account_hours::AccountCounts;
 use crate::dialect::{Rows, pieces, query, query_as, query_scalar, refused};
 use crate::media::IncomingMedia;
 use crate::messages::{Message, Peer, Quoted};
+use crate::opt_outs::heard;
 use crate::outbox::{insert_messages, sender_key};
 use crate::rows::Place;
 use crate::seal::address;
@@ -10,8 +12,10 @@ use crate::together::{AnswerTo, Asked, Together};
 use crate::usage::Usage;
 use crate::writer::Tx;
 use crate::{Store, StoreError};
+use sanasend_model::opt_out::Words;
 use sanasend_model::{Content, Direction, EventKind, Jid, MessageId, MessageStatus, SessionId, Timestamp, UserId};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// A message that came in.
@@ -51,6 +55,8 @@ pub(crate) struct Receiving {
     session_id: SessionId,
     generation: i64,
     batch: Vec<Incoming>,
+    /// By which people opt out and in.
+    words: Arc<Words>,
 }
 
 /// What makes a message the same as another: account, WhatsApp's id, chat, sender, direction.
@@ -157,7 +163,7 @@ async fn owners(tx: &mut Tx, sessions: &[SessionId]) -> Result<HashMap<SessionId
 }
 
 /// Writes what is new of these, in their order; the ids of all.
-async fn receive(tx: &mut Tx, incoming: Vec<(&Incoming, Message)>) -> Result<Vec<MessageId>, StoreError> {
+async fn receive(tx: &mut Tx, words: &Words, incoming: Vec<(&Incoming, Message)>) -> Result<Vec<MessageId>, StoreError> {
     let (incoming, messages): (Vec<&Incoming>, Vec<Message>) = incoming.into_iter().unzip();
     let mut known = Known::read(tx, &messages).await?;
     let (mut ids, mut fresh, mut new) = (Vec::with_capacity(messages.len()), Vec::new(), Vec::new());
@@ -181,8 +187,11 @@ async fn receive(tx: &mut Tx, incoming: Vec<(&Incoming, Message)>) -> Result<Vec
         }
         let received = i64::from(!incoming.from_me);
         tx.count(message.user_id, message.created_at, Usage { received, ..Usage::default() });
+        // What the owner wrote on the phone was sent by the account as well.
+        tx.count_account(message.session_id, AccountCounts { sent: 1 - received, received, ..AccountCounts::default() });
         tx.tell(EventKind::MessageReceived, message, message.created_at);
     }
+    heard(tx, words, &new).await?;
     Ok(ids)
 }
 
@@ -204,7 +213,9 @@ impl Together for Receiving {
                 one.batch.len()
             }));
         }
-        let mut ids = receive(tx, incoming).await?.into_iter();
+        // All are of one process, so all have the same words.
+        let words = asked.first().map(|one| one.words.clone()).unwrap_or_default();
+        let mut ids = receive(tx, &words, incoming).await?.into_iter();
         Ok(counts.into_iter().map(|count| count.map(|count| ids.by_ref().take(count).collect())).collect())
     }
 
@@ -217,7 +228,7 @@ impl Store {
     /// Remembers messages that came in; on disk when this returns. Known ones (by chat, sender and WhatsApp's id) change
     /// nothing. Answers the id of each, in order.
     pub async fn receive(&self, session_id: SessionId, generation: i64, batch: Vec<Incoming>) -> Result<Vec<MessageId>, StoreError> {
-        self.inner.writer.together(Receiving { session_id, generation, batch }).await
+        self.inner.writer.together(Receiving { session_id, generation, batch, words: self.words() }).await
     }
 
     /// The sealed original of a message that came in, opened.

@@ -5,11 +5,14 @@
 //! Lists and schema are SeaORM's; the hot rooms (outbox, inbox, Signal state) are hand-written SQL.
 #![forbid(unsafe_code)]
 
+mod account_hours;
 mod api_keys;
 mod api_log;
 mod audit;
 mod backup;
+mod campaigns;
 mod commits;
+mod contacts;
 mod cookies;
 mod counts;
 mod database;
@@ -24,12 +27,14 @@ mod media;
 mod messages;
 mod migrations;
 mod nodes;
+mod opt_outs;
 mod outbox;
 mod overview;
 mod page;
 mod people;
 mod proofs;
 pub mod raw;
+mod recurring;
 mod remote;
 mod rows;
 mod seal;
@@ -37,17 +42,27 @@ mod sessions;
 mod signal;
 mod sweep;
 mod teller;
+mod templates;
 mod together;
 mod usage;
 mod users;
 mod webhooks;
 mod writer;
 
+pub use account_hours::{AccountCounts, Answers, PacedAccount};
 pub use api_keys::{ApiKey, ApiKeyFilter, ApiKeyOrder, NewApiKey};
 pub use api_log::{ApiLogFilter, LoggedRequest, RequestCounts, RequestHour, WINDOW as API_LOG_WINDOW};
 pub use audit::{AuditBreak, AuditCheck, AuditEntry, AuditFilter, AuditRecord, AuditStep};
 pub use backup::{Copied, CopiedSequence, CopiedTable, Fenced, Fillable, Owners, open_file, seal_file};
+pub use campaigns::{
+    CAMPAIGN_JOB, Campaign, CampaignAccount, CampaignChanged, CampaignFilter, CampaignMade, CampaignRecipient, CampaignTurn,
+    CampaignTurned, Funnels, NewCampaign, NewRecipient, RecipientFilter, Turn, TurnMessage, TurnWhat,
+};
 pub use commits::Commit;
+pub use contacts::{
+    CHECK_JOB, CheckResult, Contact, ContactCursor, ContactFilter, ContactOrder, ContactPatch, ContactSettings, ERASE_JOB, Erased, Import,
+    ImportFault, ImportKind, ImportProgress, ImportState, LabelCount, LabelKind, NewContact, Put, ToCheck,
+};
 pub use cookies::{CookieLogin, NewCookie};
 pub use database::Database;
 pub use error::StoreError;
@@ -61,14 +76,17 @@ pub use logins::{Login, NewLogin, Rotation};
 pub use media::{Bucket, FileStore, IncomingMedia, LocalFile, MediaPart, NewMedia, Opened};
 pub use messages::{Cursor, Message, MessageFilter, MessageOrder, Peer, Quoted, Settled, TimelineEntry};
 pub use nodes::NodeCall;
-pub use outbox::{Accepted, Backlog, Change, Claimed, Idempotency, NewMessage, News};
+pub use opt_outs::{ANSWER_JOB, NewOptOut, OptIn, OptOut, OptOutCause, OptOutFilter};
+pub use outbox::{Accepted, Backlog, Change, Claimed, Idempotency, NewMessage, News, Released, Reschedule};
 pub use overview::UserCounts;
 pub use page::{COUNTED, Listed, LongList, Ordering, Page};
 pub use people::UserFigures;
 pub use proofs::Proof;
+pub use recurring::{Recurring, RecurringContent, RecurringCreated, RecurringPlan, RecurringRun};
 pub use remote::{Remote, RemoteOptions};
 pub use sessions::{Created, NewSession, Session, SessionFilter, SessionOrder, SessionPatch};
 pub use signal::{SignalChange, SignalEntry, SignalKind, SignalState};
+pub use templates::{NewTemplate, SavedTemplate, TemplateCreated, TemplateFilter, TemplatePatch, TemplateVersion};
 pub use usage::{Hour, Usage, UsagePeriod, UsageReport, UsageRow};
 pub use users::{NewUser, Updated, User, UserFilter, UserOrder, UserPatch};
 pub use webhooks::{
@@ -142,6 +160,8 @@ struct Inner {
     counts: Arc<counts::Counts>,
     /// The node in whose name accounts are taken, where there may be several.
     node: OnceLock<uuid::Uuid>,
+    /// The words by which people opt out and in.
+    words: OnceLock<Arc<sanasend_model::opt_out::Words>>,
 }
 
 impl Store {
@@ -165,8 +185,8 @@ impl Store {
             commits: commits.clone(),
         };
         let writer = writer::start(conn, parts)?;
-        let node = OnceLock::new();
-        let store = Self { inner: Arc::new(Inner { source, readers, writer, sealer, clock, teller, hints, commits, counts, node }) };
+        let (node, words) = (OnceLock::new(), OnceLock::new());
+        let store = Self { inner: Arc::new(Inner { source, readers, writer, sealer, clock, teller, hints, commits, counts, node, words }) };
         // A first start may have been killed between two migrations: then there is no log yet.
         if store.pending_migrations().await?.is_empty() {
             store.inner.teller.begin(store.last_event().await?).await;

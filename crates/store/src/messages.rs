@@ -284,11 +284,19 @@ impl Store {
         let Some(message) = self.message(None, id).await? else { return Ok(Vec::new()) };
         let step = if message.direction == Direction::Outbound { Step::Accepted } else { Step::Received };
         let mut entries = vec![TimelineEntry { at: message.created_at, step, attempt: 0, detail: None }];
+        let mut before = 0;
         let sql = "SELECT at, step, attempt, detail FROM timeline WHERE message_id = ? ORDER BY seq";
         let rows = query_as::<_, StepRow>(sql).bind(id.0).fetch_all(&self.inner.readers).await.map_err(refused)?;
         let place = Place { table: "timeline", row: &id };
         for (at, step, attempt, detail) in rows {
-            entries.push(TimelineEntry { at: Timestamp(at), step: place.name("step", &step)?, attempt, detail });
+            let entry = TimelineEntry { at: Timestamp(at), step: place.name("step", &step)?, attempt, detail };
+            // Its campaign kept it back before it was accepted.
+            if entry.step == Step::Held {
+                entries.insert(before, entry);
+                before += 1;
+            } else {
+                entries.push(entry);
+            }
         }
         Ok(entries)
     }

@@ -46,6 +46,8 @@ pub struct Session {
     pub last_error: Option<String>,
     /// Until when WhatsApp limits it.
     pub limited_until: Option<Timestamp>,
+    /// When it was linked; its warm-up begins then.
+    pub linked_at: Option<Timestamp>,
     /// Number of its present owner; an older number may write nothing.
     pub generation: i64,
     /// When it was made.
@@ -253,13 +255,17 @@ async fn update(tx: &mut Tx, id: SessionId, generation: i64, patch: SessionPatch
     session.patch(patch);
     session.updated_at = tx.clock.now();
     let sql = "UPDATE sessions SET status = ?, reason = ?, phone = ?, jid = ?, lid = ?, push_name = ?, linked = ?, wanted = ?, \
-               connected_at = ?, last_active_at = ?, last_error = ?, limited_until = ?, updated_at = ? WHERE id = ?";
+               connected_at = ?, last_active_at = ?, last_error = ?, limited_until = ?, updated_at = ?, \
+               linked_at = CASE WHEN CAST(? AS BOOLEAN) THEN ? ELSE linked_at END WHERE id = ?";
     let time = |at: Option<Timestamp>| at.map(|at| at.0);
     let update = query(sql).bind(session.status.as_str()).bind(&session.reason).bind(session.phone.as_ref().map(PhoneNumber::as_str));
     let update = update.bind(session.jid.as_ref().map(Jid::as_str)).bind(session.lid.as_ref().map(Jid::as_str));
     let update = update.bind(&session.push_name).bind(session.linked).bind(session.wanted).bind(time(session.connected_at));
     let update = update.bind(time(session.last_active_at)).bind(&session.last_error).bind(time(session.limited_until));
-    update.bind(session.updated_at.0).bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
+    // An account is as old as its link; the same number linked again stays as old as it was.
+    let is_new = session.linked && !before.linked && (before.linked_at.is_none() || session.phone != before.phone);
+    let update = update.bind(session.updated_at.0).bind(is_new).bind(session.updated_at.0);
+    update.bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
     if (session.status, &session.reason) != (before.status, &before.reason) {
         let event = session.event(session.updated_at);
         tx.record(vec![event]).await?;

@@ -24,9 +24,10 @@ struct Walk {
 
 const MESSAGES: Walk = Walk {
     look: "SELECT MAX(seq), MIN(created_at) FROM (SELECT seq, created_at FROM messages WHERE seq > ? ORDER BY seq LIMIT ?) AS piece",
-    // What still waits to be sent is young, whatever its date.
-    remove: "DELETE FROM messages WHERE seq IN (SELECT seq FROM (SELECT seq, id, created_at FROM messages WHERE seq > ? \
-             ORDER BY seq LIMIT ?) AS piece WHERE created_at < ? AND NOT EXISTS (SELECT 1 FROM outbox WHERE message_id = piece.id))",
+    // What still waits to be sent is young, whatever its date; what waited for its date is as old as that.
+    remove: "DELETE FROM messages WHERE seq IN (SELECT seq FROM (SELECT seq, id, status, COALESCE(scheduled_at, created_at) AS at \
+             FROM messages WHERE seq > ? ORDER BY seq LIMIT ?) AS piece WHERE at < ? AND status <> 'scheduled' \
+             AND NOT EXISTS (SELECT 1 FROM outbox WHERE message_id = piece.id))",
 };
 
 const EVENTS: Walk = Walk {

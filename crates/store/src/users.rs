@@ -5,6 +5,7 @@ use crate::page::{found_in, listed, order_fields};
 use crate::rows::user;
 use crate::writer::Tx;
 use crate::{Listed, Ordering, Page, Store, StoreError};
+use sanasend_model::quiet::QuietHours;
 use sanasend_model::{Timestamp, UserId};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
@@ -28,6 +29,8 @@ pub struct User {
     pub max_messages_per_minute: i64,
     /// Most linked accounts.
     pub max_sessions: i64,
+    /// When nobody is written to, where the user has set it.
+    pub quiet_hours: Option<QuietHours>,
     /// When the user was made.
     pub created_at: Timestamp,
     /// When anything of the user was last changed.
@@ -122,7 +125,7 @@ async fn is_last_admin(tx: &mut Tx, id: UserId) -> Result<bool, StoreError> {
 /// One user, inside a transaction or outside.
 pub(crate) async fn find<'c>(conn: impl Into<On<'c>>, id: UserId) -> Result<Option<User>, StoreError> {
     let sql = "SELECT id, username, email, is_active, is_admin, max_messages_per_day, max_messages_per_minute, max_sessions, \
-               created_at, updated_at FROM users WHERE id = ?";
+               quiet_hours, created_at, updated_at FROM users WHERE id = ?";
     let row = query_as::<_, user::Model>(sql).bind(id.0).fetch_optional(conn);
     Ok(row.await.map_err(refused)?.map(User::from))
 }
@@ -203,6 +206,18 @@ impl Store {
         .await
     }
 
+    /// Sets when nobody is written to; `None` when the user is not there.
+    pub async fn set_quiet_hours(&self, id: UserId, hours: QuietHours) -> Result<Option<User>, StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let update = query("UPDATE users SET quiet_hours = ?, updated_at = ? WHERE id = ?").bind(hours.to_string());
+                update.bind(tx.clock.now().0).bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
+                find(&mut tx.conn, id).await
+            })
+        })
+        .await
+    }
+
     /// Removes a user with keys, logins, sessions, Signal state, messages and events; the
     /// bytes of its files go with the next sweep. The caller has logged the accounts
     /// out before. The user is deactivated at once; what may be much goes in pieces, so that other writers get their turn.
@@ -215,7 +230,15 @@ impl Store {
         }
         self.delete_in_pieces("DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE user_id = ? LIMIT 500)", id.0).await?;
         self.delete_in_pieces("DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE user_id = ? LIMIT 2000)", id.0).await?;
+        self.delete_in_pieces(
+            "DELETE FROM campaign_recipients WHERE (campaign_id, ordinal) IN (SELECT r.campaign_id, r.ordinal FROM campaign_recipients r \
+             JOIN campaigns c ON c.id = r.campaign_id WHERE c.user_id = ? LIMIT 500)",
+            id.0,
+        )
+        .await?;
         self.release_files(id).await?;
+        self.delete_in_pieces("DELETE FROM contacts WHERE seq IN (SELECT seq FROM contacts WHERE user_id = ? LIMIT 500)", id.0).await?;
+        self.delete_in_pieces("DELETE FROM opt_outs WHERE seq IN (SELECT seq FROM opt_outs WHERE user_id = ? LIMIT 1000)", id.0).await?;
         self.delete_in_pieces("DELETE FROM users WHERE id = ?", id.0).await?;
         Ok(Updated::Done(()))
     }

@@ -12,6 +12,7 @@ use crate::commits::{Commit, Watch};
 use crate::dialect::{Conn, Pool, Source, refused};
 use crate::events::Event;
 use crate::jobs::{Hints, JobHint};
+use crate::opt_outs::Guards;
 use crate::outbox::{Accepted, Prepared, Queued};
 use crate::seal::Sealer;
 use crate::teller::Teller;
@@ -94,6 +95,8 @@ pub(crate) struct Tx {
     pub(crate) hints: Vec<JobHint>,
     /// Nobody listens to events by webhook, as far as this writer knows; see `webhooks::fan_out`.
     pub(crate) hookless: bool,
+    /// For which users recipients are to be looked at, as far as this writer knows; see `opt_outs::guard`.
+    pub(crate) guards: Option<Guards>,
 }
 
 impl Tx {
@@ -126,12 +129,18 @@ impl Tx {
         self.events.truncate(told);
         self.queued = Queued::default();
         self.hookless = false;
+        if self.guards.as_ref().is_some_and(|guards| guards.changed) {
+            self.guards = None;
+        }
     }
 
     /// Opens the transaction.
     pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
         // Not looked again: between two transactions another node may have made a webhook.
         self.hookless &= !self.is_shared();
+        if self.is_shared() {
+            self.guards = None;
+        }
         self.conn.begin(false).await.map(drop).map_err(refused)
     }
 
@@ -269,7 +278,7 @@ impl Parts {
     fn transaction(&self, conn: Conn) -> Tx {
         let (clock, sealer) = (self.clock.clone(), self.sealer.clone());
         let (events, queued, hints) = (Vec::new(), Queued::default(), Vec::new());
-        Tx { conn, clock, sealer, events, queued, generations: HashMap::new(), hints, hookless: false }
+        Tx { conn, clock, sealer, events, queued, generations: HashMap::new(), hints, hookless: false, guards: None }
     }
 
     /// Writes a batch and answers it; gives the connection back unless it is in doubt.
@@ -315,6 +324,13 @@ impl Parts {
         let looked = tx.conn.begin(self.teller.has_begun()).await.map_err(refused)?;
         if let Some(looked) = looked {
             tx.hookless = !looked.any_webhook;
+        }
+        // Another node may have changed them; without a look nobody knows.
+        let known = looked.map(|looked| looked.guard_version);
+        let is_shared = tx.is_shared();
+        tx.guards = tx.guards.take().filter(|guards| !is_shared || known == Some(guards.version));
+        if let Some(guards) = &mut tx.guards {
+            guards.changed = false;
         }
         if !batch.accepts.is_empty() {
             batch.accept_results = outbox::accept_all(&mut tx, &mut batch.accepts).await?;

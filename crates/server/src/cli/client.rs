@@ -11,7 +11,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The same for a request that brings a file.
-const UPLOAD: Duration = Duration::from_mins(20);
+const UPLOAD: Duration = Duration::from_mins(35);
 
 /// Which server, and with which key.
 #[derive(Debug, Clone, Args)]
@@ -84,6 +84,21 @@ impl Client {
     /// The server's own message when it refuses.
     pub async fn upload(&self, path: &str, query: &[(&str, &str)], form: Form) -> anyhow::Result<Value> {
         self.data(self.request(Method::POST, path, query)?.multipart(form).timeout(UPLOAD)).await
+    }
+
+    /// Asks for a file; its bytes are read from the answer.
+    ///
+    /// # Errors
+    /// The server's own message when it refuses.
+    pub async fn download(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<reqwest::Response> {
+        let request = self.request(Method::GET, path, query)?.timeout(UPLOAD);
+        let answer = request.send().await.with_context(|| format!("{} does not answer; is the server running?", self.base))?;
+        let status = answer.status();
+        if !status.is_success() {
+            let body: Value = answer.json().await.with_context(|| format!("{} answered {status} and no JSON", self.base))?;
+            bail!("{}", refusal(&body, status.as_u16()));
+        }
+        Ok(answer)
     }
 
     fn request(&self, method: Method, path: &str, query: &[(&str, &str)]) -> anyhow::Result<RequestBuilder> {

@@ -6,8 +6,10 @@
 pub mod api_keys;
 pub mod audit;
 pub mod backup;
+pub mod campaign;
 pub mod client;
 pub mod config;
+pub mod contacts;
 pub mod data;
 pub mod doctor;
 pub mod health;
@@ -66,11 +68,15 @@ pub enum Command {
     Session(session::SessionArgs),
     /// Send a text through a running server.
     Send(send::SendArgs),
+    /// Send to many through a running server, paced, and follow how it gets on.
+    Campaign(campaign::CampaignArgs),
     /// Read and verify the audit log.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
     /// List, test and replay the webhook endpoints of a running server.
     Webhook(webhook::WebhookArgs),
+    /// Import and export the contacts of a running server.
+    Contacts(contacts::ContactsArgs),
     /// Measure this machine: starts its own server on a temporary folder.
     Loadtest(crate::loadtest::LoadtestArgs),
     /// Show the settings in force and where each came from.
@@ -121,7 +127,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::ApiKey(command) => api_keys::run(command, &places).await?,
         Command::Session(args) => session::run(args).await?,
         Command::Send(args) => return send::run(args).await,
+        Command::Campaign(args) => return campaign::run(args).await,
         Command::Webhook(args) => return webhook::run(args).await,
+        Command::Contacts(args) => return contacts::run(args).await,
         Command::Audit(command) => return audit::run(command, &places).await,
         Command::Loadtest(args) => crate::loadtest::run(args).await?,
         Command::Backup(args) => backup::run(args, &places).await?,

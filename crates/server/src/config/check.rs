@@ -41,6 +41,13 @@ pub(super) fn whole(config: &Config, reader: &mut Reader) {
     if config.redis.ca_file.is_some() && config.redis.url.as_ref().is_none_or(|url| !url.0.starts_with("rediss://")) {
         reader.refuse("redis.ca_file", "is only for a `redis.url` that begins with rediss://");
     }
+    if config.campaigns.gap_min_seconds > config.campaigns.gap_max_seconds {
+        reader.refuse("campaigns.gap_max_seconds", "must not be less than `campaigns.gap_min_seconds`");
+    }
+    if let Err(invalid) = config.words() {
+        let field = if invalid.field == "languages" { "opt_out_languages" } else { invalid.field.as_str() };
+        reader.refuse(&format!("contacts.{field}"), &invalid.message);
+    }
     media(config, reader);
     sandbox(config, reader);
 }

@@ -82,6 +82,31 @@ impl<'de> Deserialize<'de> for Cidr {
     }
 }
 
+/// Most messages of the days of a warm-up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct DayCaps(pub Vec<u32>);
+
+impl<'de> Deserialize<'de> for DayCaps {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// A list in a variable holds texts.
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Cap {
+            Number(u32),
+            Text(String),
+        }
+        let refuse = || serde::de::Error::custom("must be a list of at most 90 numbers from 1 to 1000000, like [20, 40, 60]");
+        let caps = Vec::<Cap>::deserialize(deserializer).map_err(|_| refuse())?;
+        let number = |cap: Cap| match cap {
+            Cap::Number(number) => Some(number),
+            Cap::Text(text) => text.parse().ok(),
+        };
+        let caps: Option<Vec<u32>> = caps.into_iter().map(number).collect();
+        caps.filter(|caps| caps.len() <= 90 && caps.iter().all(|cap| (1..=1_000_000).contains(cap))).map(Self).ok_or_else(refuse)
+    }
+}
+
 /// A secret setting: shown as `[hidden]` wherever settings are shown.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]

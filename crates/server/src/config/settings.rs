@@ -3,7 +3,7 @@
 //! The macro makes of each section a struct, and of each field one question to the [`Reader`]; the doc comment
 //! is the text of `docs/configuration.md`. There is no other list of settings anywhere.
 
-use super::kinds::{Cidr, Hidden, LogFormat, MediaFetch, Profile};
+use super::kinds::{Cidr, DayCaps, Hidden, LogFormat, MediaFetch, Profile};
 use super::read::Reader;
 use sanasend_store::Database;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -172,6 +172,35 @@ section! {
 }
 
 section! {
+    /// Campaigns: how accounts are paced. A campaign may be gentler than this, never harsher; only in the sandbox it may be
+    /// whatever it likes. Hours and days are UTC's, and everything that an account sends counts.
+    CampaignSettings("campaigns.", profile) {
+        /// Shortest gap between two messages of campaigns through one account, in seconds.
+        gap_min_seconds: u32 = 20, within 1..=86_400;
+        /// Longest gap; each is drawn between the two.
+        gap_max_seconds: u32 = 60, within 1..=86_400;
+        /// Most messages of one account in an hour before campaigns wait.
+        per_hour: u32 = 60, within 1..=1_000_000;
+        /// Most messages of one account in a day before campaigns wait.
+        per_day: u32 = 500, within 1..=1_000_000;
+        /// The same on the first, second, third day after an account was linked, and so on; afterwards `per_day` holds.
+        warm_up: DayCaps = DayCaps(vec![20, 40, 60, 90, 140, 210, 320]);
+        /// Most messages of campaigns in a day, through one account, to people who never wrote to it.
+        cold_per_day: u32 = 50, within 1..=1_000_000;
+        /// Messages of campaigns that may be on their way through one account at once.
+        on_the_way: u32 = 5, within 1..=1000;
+        /// A campaign stops by itself when more than this share of its last 50 messages failed, in percent.
+        failure_percent: u32 = 30, within 1..=100;
+        /// Most recipients of one campaign.
+        max_recipients: u64 = 100_000, within 1..=1_000_000;
+        /// Largest file with recipients, in MiB.
+        file_limit_mib: u64 = 64, within 1..=1024;
+        /// How long campaigns that ended are kept with their recipients, in days. 0: for ever.
+        keep_days: u64 = 365, within 0..=36_500;
+    }
+}
+
+section! {
     /// Events posted to the endpoints of users.
     WebhookSettings("webhooks.", profile) {
         /// How long a receiver may take to answer, in seconds.
@@ -188,6 +217,29 @@ section! {
         rotation_grace_hours: u64 = 24, within 0..=720;
         /// How long ended deliveries and their attempts are kept, in days. 0: for ever.
         keep_days: u64 = 30, within 0..=36_500;
+    }
+}
+
+section! {
+    /// Contacts, and how people opt out.
+    ContactsSettings("contacts.", profile) {
+        /// Languages whose words for STOP and START count, by their codes: en, de, fr, es, pt, it, nl, pl, tr, ar, hi, id, ru, uk.
+        opt_out_languages: Vec<String> = sanasend_model::opt_out::LANGUAGES.iter().map(|language| language.code.to_owned()).collect();
+        /// More words by which people opt out. A word counts when it is the whole message, whatever case, accents and punctuation.
+        stop_words: Vec<String> = Vec::new();
+        /// More words by which people opt in again.
+        start_words: Vec<String> = Vec::new();
+        /// Numbers that one user's contacts are looked up by in a minute, in the background. Accounts that ask WhatsApp about too
+        /// many strangers get banned.
+        checks_per_minute: u32 = 30, within 1..=600;
+        /// How long an answer about a number is believed, in days: those who were asked about since are not asked about again.
+        check_days: u64 = 30, within 1..=365;
+        /// Largest file of contacts or of opt-outs that is taken, in MiB; it is read as it comes.
+        import_limit_mib: u64 = 100, within 1..=2048;
+        /// How long an import may take, in seconds.
+        import_seconds: u64 = 1800, within 30..=7200;
+        /// How long reports of imports are kept, in days. 0: for ever.
+        keep_imports_days: u64 = 90, within 0..=36_500;
     }
 }
 
@@ -354,8 +406,12 @@ pub struct Config {
     pub sessions: Sessions,
     /// Messages on their way.
     pub messages: Messages,
+    /// How accounts are paced in campaigns.
+    pub campaigns: CampaignSettings,
     /// Events posted to the endpoints of users.
     pub webhooks: WebhookSettings,
+    /// Contacts, and how people opt out.
+    pub contacts: ContactsSettings,
     /// The way out to hosts that callers name.
     pub egress: EgressSettings,
     /// How long things are kept.
@@ -390,7 +446,9 @@ impl Config {
             limits: Limits::read(reader, profile),
             sessions: Sessions::read(reader, profile),
             messages: Messages::read(reader, profile),
+            campaigns: CampaignSettings::read(reader, profile),
             webhooks: WebhookSettings::read(reader, profile),
+            contacts: ContactsSettings::read(reader, profile),
             egress: EgressSettings::read(reader, profile),
             retention: Retention::read(reader, profile),
             media: MediaSettings::read(reader, profile),
@@ -408,6 +466,15 @@ impl Config {
 }
 
 impl Config {
+    /// The words by which people opt out and in.
+    ///
+    /// # Errors
+    /// What is wrong with them; a configuration that was loaded has been checked for that.
+    pub fn words(&self) -> Result<sanasend_model::opt_out::Words, sanasend_model::Invalid> {
+        let contacts = &self.contacts;
+        sanasend_model::opt_out::Words::of(&contacts.opt_out_languages, &contacts.stop_words, &contacts.start_words)
+    }
+
     /// The database.
     ///
     /// # Errors

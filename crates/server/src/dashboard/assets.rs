@@ -27,6 +27,8 @@ const SCRIPTS: &[&str] = &[
     include_str!("assets/lists.js"),
     include_str!("assets/countdown.js"),
     include_str!("assets/phones.js"),
+    include_str!("assets/import.js"),
+    include_str!("assets/preview.js"),
 ];
 const ICON: &str = include_str!("assets/icon.svg");
 

@@ -169,6 +169,11 @@ impl Form {
         Field { kind: "date", ..self.line(name, label) }
     }
 
+    /// A field for a date and time; browsers send it without a zone.
+    pub fn moment(&self, name: &'static str, label: &'static str) -> Field {
+        Field { kind: "datetime-local", ..self.line(name, label) }
+    }
+
     /// A box to tick.
     pub fn tick(&self, name: &'static str, label: &'static str) -> Field {
         Field { ticked: self.is_on(name), error: self.error(name), ..Field::new(name, label, "checkbox") }

@@ -6,10 +6,13 @@
 //! except that live parts stand still.
 
 mod account;
+mod account_health;
 mod assets;
 mod audit;
+mod campaigns;
 mod chart;
 mod confirm;
+mod contacts;
 mod cookie;
 mod deliveries;
 mod figures;
@@ -29,10 +32,13 @@ mod phones;
 mod render;
 mod requests;
 mod rooms;
+mod scheduled;
+mod schedules;
 mod send;
 mod sessions;
 mod sessions_of;
 mod settings;
+mod templates;
 pub(crate) mod trouble;
 mod users;
 mod visitor;

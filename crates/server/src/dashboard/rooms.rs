@@ -1,8 +1,11 @@
-//! The routes of the pages about sessions, messages, webhooks, logs, jobs, settings and virtual phones: a part of the
+//! The routes of the pages about sessions, messages, webhooks, logs, jobs, settings, virtual phones and contacts: a part of the
 //! dashboard's table of contents.
 
 use super::phones::act;
-use super::{Row, Who, audit, deliveries, form, jobs, messages, page, phones, requests, send, sessions, settings, webhooks};
+use super::{
+    Row, Who, audit, campaigns, contacts, deliveries, form, jobs, messages, page, phones, requests, scheduled, schedules, send, sessions,
+    settings, templates, webhooks,
+};
 use axum::extract::DefaultBodyLimit;
 
 /// The same row with another limit of the body; `None` where the handler counts the bytes itself.
@@ -13,7 +16,8 @@ fn with_limit(row: Row, limit: Option<usize>) -> Row {
 
 /// The rows.
 pub fn rows() -> Vec<Row> {
-    [session_rows(), message_rows(), webhook_rows(), log_rows(), phone_rows()].into_iter().flatten().collect()
+    let rooms = [session_rows(), message_rows(), campaign_rows(), webhook_rows(), log_rows(), phone_rows(), contact_rows()];
+    rooms.into_iter().chain([template_rows(), schedule_rows()]).flatten().collect()
 }
 
 fn session_rows() -> Vec<Row> {
@@ -49,6 +53,63 @@ fn message_rows() -> Vec<Row> {
         form("/admin/messages/{id}/cancel/", User, messages::cancel),
         form("/admin/messages/{id}/retry/", User, messages::retry),
         form("/admin/messages/{id}/read/", User, messages::mark_read),
+    ]
+}
+
+fn template_rows() -> Vec<Row> {
+    use Who::User;
+    vec![
+        page("/admin/templates/", User, templates::list),
+        page("/admin/templates/new/", User, templates::ask_new),
+        form("/admin/templates/new/", User, templates::create),
+        form("/admin/templates/preview/", User, templates::preview),
+        page("/admin/templates/{id}/", User, templates::show),
+        page("/admin/templates/{id}/edit/", User, templates::ask_edit),
+        form("/admin/templates/{id}/edit/", User, templates::edit),
+        form("/admin/templates/{id}/shelve/", User, templates::shelve),
+        page("/admin/templates/{id}/delete/", User, templates::ask_delete),
+        form("/admin/templates/{id}/delete/", User, templates::delete),
+    ]
+}
+
+fn schedule_rows() -> Vec<Row> {
+    use Who::User;
+    vec![
+        page("/admin/messages/scheduled/", User, scheduled::list),
+        page("/admin/messages/{id}/schedule/", User, scheduled::ask_change),
+        form("/admin/messages/{id}/schedule/", User, scheduled::change),
+        page("/admin/quiet-hours/", User, scheduled::ask_quiet),
+        form("/admin/quiet-hours/", User, scheduled::set_quiet),
+        page("/admin/schedules/", User, schedules::list),
+        page("/admin/schedules/new/", User, schedules::ask_new),
+        form("/admin/schedules/new/", User, schedules::create),
+        form("/admin/schedules/preview/", User, schedules::preview),
+        page("/admin/schedules/{id}/", User, schedules::show),
+        page("/admin/schedules/{id}/edit/", User, schedules::ask_edit),
+        form("/admin/schedules/{id}/edit/", User, schedules::edit),
+        form("/admin/schedules/{id}/pause/", User, schedules::pause),
+        form("/admin/schedules/{id}/resume/", User, schedules::resume),
+        page("/admin/schedules/{id}/delete/", User, schedules::ask_delete),
+        form("/admin/schedules/{id}/delete/", User, schedules::delete),
+    ]
+}
+
+fn campaign_rows() -> Vec<Row> {
+    use Who::User;
+    vec![
+        page("/admin/campaigns/", User, campaigns::list),
+        page("/admin/campaigns/new/", User, campaigns::ask_new),
+        with_limit(form("/admin/campaigns/new/", User, campaigns::create), None),
+        page("/admin/campaigns/{id}/", User, campaigns::show),
+        page("/admin/campaigns/{id}/live/", User, campaigns::follow),
+        page("/admin/campaigns/{id}/report/", User, campaigns::report),
+        form("/admin/campaigns/{id}/start/", User, campaigns::start),
+        form("/admin/campaigns/{id}/pause/", User, campaigns::pause),
+        form("/admin/campaigns/{id}/resume/", User, campaigns::resume),
+        page("/admin/campaigns/{id}/cancel/", User, campaigns::ask_cancel),
+        form("/admin/campaigns/{id}/cancel/", User, campaigns::cancel),
+        page("/admin/campaigns/{id}/delete/", User, campaigns::ask_delete),
+        form("/admin/campaigns/{id}/delete/", User, campaigns::delete),
     ]
 }
 
@@ -106,5 +167,38 @@ fn phone_rows() -> Vec<Row> {
         form("/admin/phones/{phone}/auto/", Admin, act::set_auto),
         form("/admin/phones/{phone}/devices/{device}/unlink/", Admin, act::unlink),
         page("/admin/phones/{phone}/media/{id}/", Admin, act::media),
+    ]
+}
+
+fn contact_rows() -> Vec<Row> {
+    use Who::User;
+    use contacts::{import, list, one, opt_outs, settings};
+    vec![
+        page("/admin/contacts/", User, list::show),
+        page("/admin/contacts/export/", User, list::export),
+        form("/admin/contacts/check/", User, list::check),
+        page("/admin/contacts/new/", User, one::ask_new),
+        form("/admin/contacts/new/", User, one::create),
+        page("/admin/contacts/import/", User, import::ask),
+        with_limit(form("/admin/contacts/import/", User, import::run), None),
+        page("/admin/contacts/settings/", User, settings::show),
+        form("/admin/contacts/settings/", User, settings::change),
+        page("/admin/contacts/{id}/", User, one::show),
+        page("/admin/contacts/{id}/edit/", User, one::ask_edit),
+        form("/admin/contacts/{id}/edit/", User, one::edit),
+        form("/admin/contacts/{id}/check/", User, one::check),
+        form("/admin/contacts/{id}/opt-out/", User, one::opt_out),
+        page("/admin/contacts/{id}/opt-in/", User, one::ask_opt_in),
+        form("/admin/contacts/{id}/opt-in/", User, one::opt_in),
+        page("/admin/contacts/{id}/delete/", User, one::ask_delete),
+        form("/admin/contacts/{id}/delete/", User, one::delete),
+        page("/admin/contacts/{id}/erase/", User, one::ask_erase),
+        form("/admin/contacts/{id}/erase/", User, one::erase),
+        page("/admin/opt-outs/", User, opt_outs::show),
+        form("/admin/opt-outs/", User, opt_outs::create),
+        page("/admin/opt-outs/import/", User, import::ask_opt_outs),
+        with_limit(form("/admin/opt-outs/import/", User, import::run_opt_outs), None),
+        page("/admin/opt-outs/{id}/end/", User, opt_outs::ask_end),
+        form("/admin/opt-outs/{id}/end/", User, opt_outs::end),
     ]
 }

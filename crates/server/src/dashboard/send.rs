@@ -65,7 +65,13 @@ pub async fn ask(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) ->
 }
 
 /// Sends a text.
-pub async fn text(State(app): State<Arc<App>>, visitor: Visitor, form: Form) -> Page {
+pub async fn text(State(app): State<Arc<App>>, visitor: Visitor, mut form: Form) -> Page {
+    let due = form.some("scheduled_at");
+    let scheduled_at = due.as_deref().and_then(super::scheduled::read_entered);
+    if due.is_some() && scheduled_at.is_none() {
+        form.refuse("scheduled_at", "must be a date and time like 2026-12-01T09:00");
+        return with_status(form.status(), &page_of(&app, &visitor, form, Form::default()).await?);
+    }
     let asked = SendText {
         recipient: form.text("recipient").to_owned(),
         // Browsers send line ends as in letters of old.
@@ -73,6 +79,8 @@ pub async fn text(State(app): State<Arc<App>>, visitor: Visitor, form: Form) -> 
         session: form.some("session"),
         reply_to: None,
         metadata: None,
+        scheduled_at,
+        quiet_hours: None,
     };
     let body = JsonBytes { value: asked, bytes: bytes::Bytes::new() };
     let query = Query(SendQuery { wait: None, session: None });

@@ -1,5 +1,6 @@
 //! Linked accounts: the list, one of them live, linking a phone, and leaving again.
 
+use super::account_health::AccountHealth;
 use super::confirm::Confirm;
 use super::form::Form;
 use super::list::{Asked, Pager};
@@ -71,6 +72,7 @@ struct SessionPage {
     owner: Option<(String, String)>,
     id: String,
     part: Part,
+    health: Option<AccountHealth>,
 }
 
 /// How a session stands at this moment; kept up to date on the page.
@@ -178,7 +180,8 @@ pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<
     let (row, caller) = find(&app, &visitor, id).await?;
     let owner = visitor.is_admin().then(|| (caller.user.id.to_string(), caller.user.username.clone()));
     let shell = visitor.shell(format!("Session {}", row.name), "sessions");
-    page(&SessionPage { shell, owner, id: id.to_string(), part: Part::of(&app, row) })
+    let health = if row.linked { Some(AccountHealth::of(&app, &row).await?) } else { None };
+    page(&SessionPage { shell, owner, id: id.to_string(), part: Part::of(&app, row), health })
 }
 
 /// One, live.

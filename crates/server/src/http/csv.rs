@@ -47,6 +47,16 @@ pub fn lines<'a, const N: usize>(rows: impl IntoIterator<Item = [Cow<'a, str>; N
     writer.into_inner().unwrap_or_default().into()
 }
 
+/// Rows of any length as text.
+pub fn table(rows: impl IntoIterator<Item = Vec<String>>) -> Bytes {
+    let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
+    for row in rows {
+        // Writing into memory has no way to fail.
+        let _ = writer.write_record(row.iter().map(|cell| safe(cell).into_owned()));
+    }
+    writer.into_inner().unwrap_or_default().into()
+}
+
 /// A cell that no spreadsheet takes for a formula.
 fn safe(cell: &str) -> Cow<'_, str> {
     match cell.chars().next() {

@@ -58,6 +58,7 @@ codes! {
     MediaInvalid = "MEDIA_INVALID", 400, "The file is empty, broken, or larger in pixels than anybody could show.";
     MediaUrlRefused = "MEDIA_URL_REFUSED", 400, "The `media_url` may not be fetched: it must be an http or https address on the public Internet.";
     MediaUrlFailed = "MEDIA_URL_FAILED", 400, "The file at `media_url` could not be fetched.";
+    TemplateVariablesMissing = "TEMPLATE_VARIABLES_MISSING", 400, "The template has variables without a value and without a default; `errors` names them.";
     BadRequest = "BAD_REQUEST", 400, "The request can't be understood.";
     Unauthenticated = "UNAUTHENTICATED", 401, "Credentials are missing; send `X-API-Key: <key>` or `Authorization: Bearer <key or access token>`.";
     InvalidCredentials = "INVALID_CREDENTIALS", 401, "Username or password is wrong.";
@@ -75,6 +76,8 @@ codes! {
     CrossSite = "CROSS_SITE", 403, "The form was sent from a page of another site; nothing was changed.";
     LoginRequired = "LOGIN_REQUIRED", 403, "API keys may not do this; log in with a username and password.";
     UserInactive = "USER_INACTIVE", 403, "The user is deactivated.";
+    RecipientOptedOut = "RECIPIENT_OPTED_OUT", 403, "The recipient wants no messages of yours; they can opt in again by writing START.";
+    ConsentRequired = "CONSENT_REQUIRED", 403, "You write only to people who agreed or wrote first, and of this recipient neither is known.";
     NotFound = "NOT_FOUND", 404, "There is nothing here, or it is not yours.";
     MethodNotAllowed = "METHOD_NOT_ALLOWED", 405, "This path does not answer this method; the `Allow` header lists those it does.";
     Conflict = "CONFLICT", 409, "It clashes with something that exists.";
@@ -83,6 +86,8 @@ codes! {
     SessionNotLinked = "SESSION_NOT_LINKED", 409, "No WhatsApp account is linked here; link one with POST /api/v1/sessions/init/.";
     SessionLimitReached = "SESSION_LIMIT_REACHED", 409, "The limit of linked accounts is reached.";
     WebhookLimitReached = "WEBHOOK_LIMIT_REACHED", 409, "The limit of webhook endpoints is reached; delete one.";
+    TemplateLimitReached = "TEMPLATE_LIMIT_REACHED", 409, "The limit of templates is reached; delete one.";
+    ScheduleLimitReached = "SCHEDULE_LIMIT_REACHED", 409, "The limit of recurring sends is reached; delete one.";
     MediaGone = "MEDIA_GONE", 410, "The file is not to be had any more: its time here is over, or WhatsApp and its sender do not have it any longer.";
     PayloadTooLarge = "PAYLOAD_TOO_LARGE", 413, "The body is too large.";
     MediaTooLarge = "MEDIA_TOO_LARGE", 413, "The file is larger than files of its `media_type` may be.";

@@ -40,6 +40,7 @@ fn meaning(failure: Failure) -> &'static str {
         Failure::AccountBanned => "WhatsApp banned the account for a time.",
         Failure::NotSendable => "The message could not be encrypted or built.",
         Failure::MediaNotSendable => "The file can't be handed to WhatsApp: it is not here any more, or WhatsApp's media host refused it.",
+        Failure::RecipientOptedOut => "The recipient opted out after the message was accepted and before it left; it is not sent.",
         Failure::UserInactive => "The user was deactivated before the message left.",
     }
 }

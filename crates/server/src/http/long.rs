@@ -7,6 +7,8 @@ use super::error::ApiError;
 use super::middleware::Origin;
 use sanasend_store::{COUNTED, Cursor, Page};
 use serde::Serialize;
+use std::fmt::Display;
+use std::str::FromStr;
 use utoipa::ToSchema;
 
 /// One page of a long list.
@@ -46,15 +48,23 @@ pub fn page(number: Option<u64>, size: Option<u64>) -> Result<Page, ApiError> {
 /// # Errors
 /// `VALIDATION_ERROR` on `cursor`.
 pub fn cursor(text: &str) -> Result<Option<Cursor>, ApiError> {
+    cursor_of(text)
+}
+
+/// The same for lists whose cursors are of another kind.
+///
+/// # Errors
+/// `VALIDATION_ERROR` on `cursor`.
+pub fn cursor_of<C: FromStr>(text: &str) -> Result<Option<C>, ApiError> {
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|()| ApiError::field("cursor", "must be a `next_cursor` of an earlier answer, or empty"))
+    text.parse().map(Some).map_err(|_| ApiError::field("cursor", "must be a `next_cursor` of an earlier answer, or empty"))
 }
 
 impl<T> LongPage<T> {
     /// A page by its number. `count` is how many there are, and whether there are not more.
-    pub fn of(results: Vec<T>, count: (u64, bool), next: Option<Cursor>, page: &Page, origin: &Origin) -> Self {
+    pub fn of(results: Vec<T>, count: (u64, bool), next: Option<impl Display>, page: &Page, origin: &Origin) -> Self {
         let (count, is_exact) = count;
         let seen = page.offset() + page.page_size;
         let more = count > seen || !is_exact;
@@ -72,7 +82,7 @@ impl<T> LongPage<T> {
     }
 
     /// What follows a cursor.
-    pub fn behind_cursor(results: Vec<T>, next: Option<Cursor>, origin: &Origin) -> Self {
+    pub fn behind_cursor(results: Vec<T>, next: Option<impl Display>, origin: &Origin) -> Self {
         let next_cursor = next.map(|cursor| cursor.to_string());
         let next = next_cursor.as_deref().map(|cursor| origin.with_param("cursor", cursor));
         Self { count: None, count_is_exact: None, next, previous: None, next_cursor, results }

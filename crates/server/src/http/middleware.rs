@@ -316,7 +316,14 @@ fn stranger(app: &App, exchange: &Exchange) -> Ask {
 
 /// Requests that bring a file, or may have to fetch one first.
 fn carries_file(path: &str) -> bool {
+    if path == "/api/v1/campaigns/" || path == "/api/v1/messages/send-bulk/" || path == "/admin/campaigns/new/" {
+        return true;
+    }
     path.starts_with("/api/v1/messages/") && (path.ends_with("/send-media/") || path.ends_with("/media/"))
+}
+
+fn imports_people(path: &str) -> bool {
+    matches!(path, "/api/v1/contacts/import/" | "/api/v1/opt-outs/import/" | "/admin/contacts/import/" | "/admin/opt-outs/import/")
 }
 
 async fn handle(front: &Front, request: Request, next: Next) -> Response {
@@ -332,6 +339,9 @@ async fn handle(front: &Front, request: Request, next: Next) -> Response {
     let mut patience = Duration::from_secs(http.request_timeout_seconds);
     if carries_file(request.uri().path()) {
         patience = patience.max(Duration::from_secs(front.app.config.media.request_seconds));
+    }
+    if imports_people(request.uri().path()) {
+        patience = patience.max(Duration::from_secs(front.app.config.contacts.import_seconds));
     }
     if request.uri().query().is_some_and(|query| query.contains("wait=")) {
         patience += Duration::from_secs(front.app.config.messages.longest_wait_seconds);

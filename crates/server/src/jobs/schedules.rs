@@ -44,11 +44,23 @@ const SIGNAL: [(SignalKind, Duration); 5] = [
 /// Counts by hour are for charts; those by day are kept with each user.
 const HOURS_KEPT: Duration = Duration::from_hours(24 * 400);
 
+/// Looks how linked accounts fare.
+pub const ACCOUNT_HEALTH: &str = "accounts.health";
+
+/// Campaigns whose recipients were not all written down by then never will be: their request broke off.
+const UNFINISHED_KEPT: Duration = Duration::from_hours(24);
+
+/// A running campaign has a turn every ten minutes; without one for so long its job was dropped or given up.
+const TURN_LOST: Duration = Duration::from_mins(30);
+
 /// The check of the audit log; `/health` looks at how its last run ended.
 pub const AUDIT_CHECK: &str = "audit.check";
 
 /// Under which other id a recipient is reached is asked of WhatsApp again after this time; numbers change hands.
 const ALIASES_KEPT: Duration = Duration::from_hours(24 * 90);
+
+/// An import that tells nothing for so long was cut by the end of its server.
+const IMPORT_SILENT: Duration = Duration::from_mins(10);
 
 /// All schedules of the program. Times are UTC, and spread so that they do not meet.
 #[must_use]
@@ -104,6 +116,12 @@ pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
             Box::pin(async move { removed(p.store.sweep_deliveries(p.before(age)).await, "deliveries") })
         }));
     }
+    all.extend(of_campaigns(config, parts));
+    let kept = days(config.contacts.keep_imports_days);
+    all.push(make("imports.sweep", "Ends imports whose server died, and removes old reports.", "*/15 * * * *", parts, move |p| {
+        let old = kept.map_or(Timestamp(i64::MIN), |age| p.before(age));
+        Box::pin(async move { removed(p.store.sweep_imports(p.before(IMPORT_SILENT), old).await, "reports") })
+    }));
     if keep.unlinked_sessions_hours > 0 {
         let age = Duration::from_secs(keep.unlinked_sessions_hours * 3600);
         all.push(make("sessions.sweep", "Removes sessions that no account was ever linked to.", "41 * * * *", parts, move |p| {
@@ -111,6 +129,30 @@ pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
         }));
     }
     all
+}
+
+/// What is done for campaigns and the accounts that send them.
+fn of_campaigns(config: &Config, parts: &Parts) -> Vec<Schedule> {
+    let keep = days(config.campaigns.keep_days);
+    let policy = crate::campaigns::Settings::of(config).policy;
+    vec![
+        make("campaigns.sweep", "Removes campaigns that ended long ago, and those never made whole.", "53 * * * *", parts, move |p| {
+            Box::pin(async move {
+                let before = keep.map(|age| p.before(age));
+                removed(p.store.sweep_campaigns(before, p.before(UNFINISHED_KEPT)).await, "campaigns")
+            })
+        }),
+        make("campaign.wake", "Moves campaigns on whose next turn was lost.", "*/10 * * * *", parts, |p| {
+            Box::pin(async move { Ok(format!("moved {} campaigns on", p.store.wake_campaigns(p.before(TURN_LOST)).await?)) })
+        }),
+        make(ACCOUNT_HEALTH, "Looks how linked accounts fare, and tells of changes.", "* * * * *", parts, move |p| {
+            let policy = policy.clone();
+            Box::pin(async move { Ok(format!("{} accounts fare otherwise than before", p.store.check_account_health(&policy).await?)) })
+        }),
+        make("account_hours.sweep", "Removes counts of accounts by hour that nobody looks at.", "39 3 * * *", parts, |p| {
+            Box::pin(async move { removed(p.store.sweep_account_hours(p.before(HOURS_KEPT)).await, "hours") })
+        }),
+    ]
 }
 
 impl Parts {

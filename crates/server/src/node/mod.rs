@@ -16,6 +16,7 @@ pub use ground::Ground;
 use crate::api_log::ApiLog;
 use crate::app::App;
 use crate::auth::Auth;
+use crate::campaigns::{CampaignTurns, Campaigns};
 use crate::config::Config;
 use crate::egress::Egress;
 use crate::jobs::{Jobs, Worker, schedules};
@@ -62,6 +63,7 @@ impl Node {
             tracing::info!(migrations = applied.len(), "the database was brought up to date");
         }
         ground::prove(&ground.store, &ground.secrets).await?;
+        ground.store.set_words(config.words().map_err(|invalid| anyhow!("contacts.{invalid}"))?);
         identity::join(&ground, &*clock).await?;
         let shutdown = CancellationToken::new();
         let counted = crate::metrics::start();
@@ -80,9 +82,12 @@ impl Node {
         let storage = crate::media::open_storage(&config.media, ground.data_dir.path())?;
         let media = Files::new(ground.store.clone(), storage, engine.clone(), clock.clone(), config.media.clone());
         let (sessions, outbox) = make_way_of_messages(&config, &ground, (engine, network), media.clone(), &clock, &shutdown);
+        let campaigns = Campaigns::new(ground.store.clone(), outbox.clone(), clock.clone(), crate::campaigns::Settings::of(&config));
         let webhooks = make_webhooks(&config, &ground, &egress, &clock);
         let fetcher = crate::media::Fetcher::new(media.clone(), sessions.clone());
-        let workers: Vec<Arc<dyn Worker>> = vec![Arc::new(fetcher), Arc::new(Deliver(webhooks.clone()))];
+        let mut workers: Vec<Arc<dyn Worker>> = vec![Arc::new(fetcher), Arc::new(Deliver(webhooks.clone()))];
+        workers.push(Arc::new(CampaignTurns(campaigns.clone())));
+        workers.extend(crate::contacts::workers(&config, &ground.store, &outbox, &sessions, &clock));
         let jobs = make_jobs(&config, &ground, workers, (&sessions, &media), &clock, &shutdown)?;
         let rows_per_second = if config.api_log.enabled { config.api_log.rows_per_second } else { 0 };
         let api_log = Arc::new(ApiLog::new(ground.store.clone(), rows_per_second));
@@ -97,6 +102,7 @@ impl Node {
             sessions,
             media,
             outbox,
+            campaigns,
             egress,
             webhooks,
             jobs,

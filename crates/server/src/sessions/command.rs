@@ -1,6 +1,6 @@
 //! What the rest of the house asks of a driver.
 
-use sanasend_engine::{EngineError, FetchError};
+use sanasend_engine::{EngineError, FetchError, Found};
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{Jid, PhoneNumber};
 use sanasend_store::Message;
@@ -43,6 +43,13 @@ pub(super) enum Command {
         wa_message_ids: Vec<String>,
         /// Whether it was written.
         done: oneshot::Sender<Result<(), AttemptError>>,
+    },
+    /// Ask WhatsApp who is behind some numbers.
+    LookUp {
+        /// The numbers.
+        phones: Vec<PhoneNumber>,
+        /// What it answers, in their order.
+        done: oneshot::Sender<Result<Vec<Found>, AttemptError>>,
     },
     /// Ask the sender's phone for a file that WhatsApp's media host does not have any more.
     AskForFile {

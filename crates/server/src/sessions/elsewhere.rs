@@ -7,6 +7,8 @@
 use super::leave::Left;
 use super::live::{Code, Live};
 use super::registry::{Begin, Sessions};
+use sanasend_engine::Found;
+use sanasend_model::retry::AttemptError;
 use sanasend_model::{Jid, PhoneNumber, Timestamp};
 use sanasend_store::{NodeCall, Session, StoreError};
 use serde_json::{Value, json};
@@ -109,6 +111,23 @@ impl Sessions {
         })
     }
 
+    pub(super) async fn look_up_elsewhere(&self, node: Uuid, row: &Session, phones: Vec<PhoneNumber>) -> Result<Vec<Found>, AttemptError> {
+        let asked: Vec<&str> = phones.iter().map(PhoneNumber::as_str).collect();
+        let answer = self.call(node, row, json!({"do": "look_up", "phones": asked})).await.map_err(|_| AttemptError::Offline)?;
+        let found = answer["result"].as_array().ok_or(AttemptError::Offline)?;
+        let jid = |found: &Value, name: &str| found[name].as_str().and_then(Jid::parse);
+        let read = |(phone, found): (PhoneNumber, &Value)| Found { phone, jid: jid(found, "jid"), lid: jid(found, "lid") };
+        Ok(phones.into_iter().zip(found).map(read).collect())
+    }
+
+    async fn look_up_as_asked(&self, row: &Session, asked: &Value) -> Value {
+        let phones = asked["phones"].as_array().into_iter().flatten().filter_map(|phone| PhoneNumber::parse(phone.as_str()?).ok());
+        match self.look_up_here(row.id, phones.collect()).await {
+            Ok(found) => found.into_iter().map(|found| json!({"jid": found.jid, "lid": found.lid})).collect(),
+            Err(_) => Value::Null,
+        }
+    }
+
     /// Tells another node something; `None` when it did not take it.
     pub(super) async fn told(&self, node: Uuid, row: &Session, what: Value) -> Option<()> {
         let answer = self.call(node, row, what).await.ok()?;
@@ -189,6 +208,7 @@ impl Sessions {
             Some("delete") => json!(said(self.delete(&row).await?)),
             Some("passkey") => json!(self.passkey_here(row.id, call.asked["credential"].clone()).await.is_ok()),
             Some("passkey_confirmed") => json!(self.passkey_confirmed_here(row.id).await.is_ok()),
+            Some("look_up") => self.look_up_as_asked(&row, &call.asked).await,
             Some("mark_read") => json!(self.mark_read_as_asked(&row, &call.asked).await),
             _ => Value::Null,
         };

@@ -279,6 +279,7 @@ fn sentence(error: &AttemptError) -> String {
         AttemptError::Nack { code } => format!("WhatsApp refused it for now (code {code})."),
         AttemptError::Transient { reason } | AttemptError::Impossible { reason } | AttemptError::Media { reason } => reason.clone(),
         AttemptError::NotOnWhatsApp => "The number is not on WhatsApp.".into(),
+        AttemptError::OptedOut => "The recipient opted out.".into(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::seat::Seat;
 use super::shared::{Options, Shared};
 use super::supervise::supervise;
 use crate::media::Files;
-use sanasend_engine::{Engine, EngineError, FetchError};
+use sanasend_engine::{Engine, EngineError, FetchError, Found};
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{Clock, Jid, Network, PhoneNumber, SessionId, SessionStatus, UserId};
 use sanasend_store::{Message, Session, Store, StoreError};
@@ -284,6 +284,21 @@ impl Sessions {
     ) -> Result<(), AttemptError> {
         let command = |done| Command::MarkRead { chat, sender, wa_message_ids, done };
         self.ask(id, command).await.unwrap_or(Err(AttemptError::Offline))
+    }
+
+    /// Asks WhatsApp who is behind some numbers, through an account wherever it runs; answers in their order.
+    ///
+    /// # Errors
+    /// `Offline` when the account is not running, else what the engine says.
+    pub async fn look_up(&self, row: &Session, phones: Vec<PhoneNumber>) -> Result<Vec<Found>, AttemptError> {
+        match self.node_of(row).await {
+            Ok(Some(node)) => self.look_up_elsewhere(node, row, phones).await,
+            _ => self.look_up_here(row.id, phones).await,
+        }
+    }
+
+    pub(super) async fn look_up_here(&self, id: SessionId, phones: Vec<PhoneNumber>) -> Result<Vec<Found>, AttemptError> {
+        self.ask(id, |done| Command::LookUp { phones, done }).await.unwrap_or(Err(AttemptError::Offline))
     }
 
     /// Asks the sender's phone for a file that WhatsApp's media host does not have any more; answers the new way to it.

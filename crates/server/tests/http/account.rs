@@ -41,7 +41,7 @@ impl Account {
 
     /// The same with an account linked by QR code.
     pub async fn linked() -> Self {
-        let mut account = Self::new().await;
+        let mut account = Box::pin(Self::new()).await;
         account.link().await;
         account
     }

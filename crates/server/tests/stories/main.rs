@@ -7,6 +7,7 @@
 mod backup;
 mod bad_input;
 mod bucket;
+mod campaigns;
 mod canaries;
 mod cli;
 mod codes;

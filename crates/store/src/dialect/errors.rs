@@ -15,6 +15,10 @@ const CONFLICTS: &[(&str, &str)] = &[
     ("refresh_tokens_pkey", "refresh_digest"),
     ("sessions.user_id, sessions.name", "name"),
     ("sessions_name", "name"),
+    ("templates.user_id, templates.name", "name"),
+    ("templates_of_user", "name"),
+    ("recurring.user_id, recurring.name", "name"),
+    ("recurring_of_user", "name"),
     ("messages.wa_message_id", "wa_message_id"),
     ("messages_wa_id", "wa_message_id"),
     ("outbox.message_id", "message"),
@@ -36,7 +40,14 @@ const TABLES: &[&str] = &[
     "webhook_endpoints",
     "webhook_deliveries",
     "webhook_attempts",
+    "campaigns",
+    "campaign_recipients",
     "api_log",
+    "contacts",
+    "opt_outs",
+    "contact_imports",
+    "templates",
+    "recurring",
 ];
 
 /// Writes the table into an error about a column, which knows only the column.

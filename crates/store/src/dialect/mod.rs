@@ -23,7 +23,7 @@ pub(crate) use copy::Snapshot;
 pub(crate) use errors::{named, refused, refused_orm, unavailable};
 pub(crate) use lists::{count, fetch};
 pub(crate) use postgres::{Address, Heard, Looked};
-pub(crate) use query::{On, query, query_as, query_scalar};
+pub(crate) use query::{On, QueryAs, query, query_as, query_scalar};
 pub(crate) use rows::{Rows, pieces};
 pub(crate) use sqlx::AssertSqlSafe;
 pub(crate) use value::{DbRow, FromRow};

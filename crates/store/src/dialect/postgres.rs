@@ -157,11 +157,19 @@ impl PgConn {
     pub(super) async fn begin(&mut self, look: bool) -> Result<Option<Looked>, sqlx::Error> {
         // One message, one round trip; the lock is taken before the third statement looks at anything.
         let begin = format!("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({WRITE_LOCK})");
-        let looking =
-            if look { "; SELECT COALESCE(MAX(seq), 0), EXISTS (SELECT 1 FROM webhook_endpoints WHERE is_active) FROM events" } else { "" };
+        let looking = if look {
+            "; SELECT COALESCE(MAX(seq), 0), EXISTS (SELECT 1 FROM webhook_endpoints WHERE is_active), \
+             COALESCE((SELECT MAX(version) FROM guard_version), 0) FROM events"
+        } else {
+            ""
+        };
         let rows = self.raw(format!("{begin}{looking}")).await?;
         match rows.last() {
-            Some(row) if look => Ok(Some(Looked { last_event: sqlx::Row::try_get(row, 0)?, any_webhook: sqlx::Row::try_get(row, 1)? })),
+            Some(row) if look => Ok(Some(Looked {
+                last_event: sqlx::Row::try_get(row, 0)?,
+                any_webhook: sqlx::Row::try_get(row, 1)?,
+                guard_version: sqlx::Row::try_get(row, 2)?,
+            })),
             _ => Ok(None),
         }
     }
@@ -191,6 +199,8 @@ pub(crate) struct Looked {
     pub(crate) last_event: i64,
     /// Whether anybody listens to events by webhook.
     pub(crate) any_webhook: bool,
+    /// Grows when there is something new to look at about recipients.
+    pub(crate) guard_version: i64,
 }
 
 /// What a node told.

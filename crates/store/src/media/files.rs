@@ -8,13 +8,16 @@ use uuid::Uuid;
 /// Rows that one write takes, so that other writers get their turn.
 const PIECE: i64 = 500;
 
-/// Files that no message carries and nobody handed in lately.
+/// Files that no message and no template carries and nobody handed in lately.
 const UNUSED: &str = "DELETE FROM files WHERE id IN (SELECT id FROM files WHERE used_at < ? \
-    AND NOT EXISTS (SELECT 1 FROM message_media WHERE message_media.file_id = files.id) LIMIT ?) RETURNING id";
+    AND NOT EXISTS (SELECT 1 FROM message_media WHERE message_media.file_id = files.id) \
+    AND NOT EXISTS (SELECT 1 FROM template_versions WHERE template_versions.file_id = files.id) LIMIT ?) RETURNING id";
 
 /// Messages whose file has been here long enough, but for those that are still on their way.
 const OLD: &str = "SELECT message_id FROM message_media WHERE file_id IS NOT NULL AND created_at < ? \
-    AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.message_id = message_media.message_id) ORDER BY created_at LIMIT ?";
+    AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.message_id = message_media.message_id) \
+    AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.id = message_media.message_id \
+    AND (status = 'scheduled' OR scheduled_at >= ?)) ORDER BY created_at LIMIT ?";
 
 impl Store {
     /// A file with this content that the user has already; from now on it is in use for a while, even if no message
@@ -45,7 +48,7 @@ impl Store {
         .await
     }
 
-    /// Forgets files that no message carries and that were not handed in since `before`; the caller drops their bytes.
+    /// Forgets files that no message and no template carries and that were not handed in since `before`; the caller drops their bytes.
     /// Empty when none are left.
     pub async fn forget_unused_files(&self, before: Timestamp) -> Result<Vec<FileId>, StoreError> {
         self.write(move |tx| {
@@ -68,7 +71,7 @@ impl Store {
     pub async fn let_go_of_media(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                let rows = query_scalar::<_, Uuid>(OLD).bind(before.0).bind(PIECE).fetch_all(&mut tx.conn);
+                let rows = query_scalar::<_, Uuid>(OLD).bind(before.0).bind(before.0).bind(PIECE).fetch_all(&mut tx.conn);
                 let rows = rows.await.map_err(refused)?;
                 for id in &rows {
                     let mark = query("UPDATE messages SET media_state = 'gone' WHERE id = ?").bind(*id);

@@ -14,6 +14,10 @@ mod m20261121_000009_proofs;
 mod m20261121_000010_nodes;
 mod m20261127_000011_message_status;
 mod m20261127_000012_cookies;
+mod m20261127_000013_contacts;
+mod m20261127_000015_templates;
+mod m20261127_000016_schedules;
+mod m20261127_000017_campaigns;
 
 use sea_orm_migration::prelude::*;
 
@@ -36,6 +40,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000010_nodes::Migration),
             Box::new(m20261127_000011_message_status::Migration),
             Box::new(m20261127_000012_cookies::Migration),
+            Box::new(m20261127_000013_contacts::Migration),
+            Box::new(m20261127_000015_templates::Migration),
+            Box::new(m20261127_000016_schedules::Migration),
+            Box::new(m20261127_000017_campaigns::Migration),
         ]
     }
 }

@@ -1,6 +1,6 @@
 //! Accepting: all messages that wait at this moment, written by a handful of statements over many rows.
 //!
-//! The order of checks is fixed: idempotency key, then the daily limit, then the write. Everything is decided by what the
+//! The order of checks is fixed: idempotency key, then who may be written to, then the daily limit, then the write. Everything is decided by what the
 //! statements answer (an insert that conflicts, a counter after adding), so that no check can be overtaken.
 
 use super::{Accepted, Idempotency, NewMessage};
@@ -12,7 +12,7 @@ use crate::rows::Place;
 use crate::rows::message::{write_media, write_quoted};
 use crate::usage::Usage;
 use crate::writer::Tx;
-use sanasend_model::{Clock, Direction, EventKind, Jid, MessageStatus, PhoneNumber, Recipient, SessionId, Timestamp, UserId};
+use sanasend_model::{Clock, Direction, EventKind, Jid, MessageStatus, PhoneNumber, Recipient, SessionId, Step, Timestamp, UserId};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -36,7 +36,8 @@ impl Prepared {
 }
 
 fn accepted(message: &Message) -> NewEvent {
-    NewEvent::of_message(EventKind::MessageAccepted, message, message.created_at)
+    let kind = if message.status == MessageStatus::Scheduled { EventKind::MessageScheduled } else { EventKind::MessageAccepted };
+    NewEvent::of_message(kind, message, message.created_at)
 }
 
 /// Accepts messages that came together, as the first work of a transaction. The outer error means that the transaction
@@ -75,12 +76,14 @@ pub(super) struct Remembered {
     pub(super) expires_at: Timestamp,
 }
 
-async fn accept_together(tx: &mut Tx, prepared: &mut [Prepared]) -> Result<Vec<Accepted>, StoreError> {
+/// Accepts messages inside a transaction that does more; an error spoils what the caller wrote as well.
+pub(crate) async fn accept_together(tx: &mut Tx, prepared: &mut [Prepared]) -> Result<Vec<Accepted>, StoreError> {
     let mut drafts: Vec<Option<Draft>> = prepared.iter_mut().map(|one| one.draft.take()).collect();
     address(tx, prepared, &mut drafts).await?;
     let news: Vec<&NewMessage> = prepared.iter().map(|one| &one.new).collect();
     let mut outcomes: Vec<Option<Accepted>> = vec![None; news.len()];
     let known = check_keys(tx, &news, &mut outcomes).await?;
+    check_recipients(tx, prepared, &mut outcomes, &known.repeated).await?;
     check_limits(tx, &news, &mut outcomes, &known.repeated).await?;
     let open = |outcomes: &[Option<Accepted>], index: &usize| outcomes.get(*index).is_some_and(Option::is_none);
     let chosen: Vec<usize> = (0..news.len()).filter(|index| open(&outcomes, index) && !known.repeated.contains(index)).collect();
@@ -91,7 +94,13 @@ async fn accept_together(tx: &mut Tx, prepared: &mut [Prepared]) -> Result<Vec<A
             tx.carry_file(new.id, new.created_at, media).await?;
         }
     }
-    insert_outbox(tx, &messages).await?;
+    if messages.iter().any(|message| message.status == MessageStatus::Scheduled) {
+        note_scheduled(tx, &chosen, prepared).await?;
+        let due: Vec<&Message> = messages.iter().copied().filter(|message| message.status == MessageStatus::Pending).collect();
+        insert_outbox(tx, &due).await?;
+    } else {
+        insert_outbox(tx, &messages).await?;
+    }
     let mut events = Vec::with_capacity(chosen.len());
     for (index, message) in chosen.iter().zip(&messages) {
         let draft = drafts.get_mut(*index).and_then(Option::take);
@@ -104,6 +113,17 @@ async fn accept_together(tx: &mut Tx, prepared: &mut [Prepared]) -> Result<Vec<A
         }
     }
     Ok(answer_repeats(&news, &outcomes, &known))
+}
+
+/// Tells in their timelines for what messages wait. They get no place in the outbox before they are due.
+async fn note_scheduled(tx: &mut Tx, chosen: &[usize], prepared: &[Prepared]) -> Result<(), StoreError> {
+    for new in chosen.iter().filter_map(|index| prepared.get(*index)).map(|one| &one.new) {
+        if let Some(due) = new.scheduled_at {
+            let reason = new.wait_reason.clone().unwrap_or_else(|| format!("It waits until {due}."));
+            tx.note((new.id, new.created_at, Step::Scheduled, 0, Some(reason)));
+        }
+    }
+    tx.finish().await
 }
 
 /// Gives messages the conversation that their recipient is known to have under another id than the one asked for.
@@ -202,6 +222,31 @@ pub(super) fn compare(remembered: &Remembered, fingerprint: &[u8; 32]) -> Accept
     if remembered.fingerprint == *fingerprint { Accepted::Replayed { status: *status, body: body.clone() } } else { Accepted::KeyReused }
 }
 
+/// Refuses what is for people who opted out or never agreed. Costs nothing where there are none.
+async fn check_recipients(
+    tx: &mut Tx,
+    prepared: &[Prepared],
+    outcomes: &mut [Option<Accepted>],
+    repeated: &HashSet<usize>,
+) -> Result<(), StoreError> {
+    if !tx.is_any_guarded(prepared.iter().map(|one| one.new.user_id)).await? {
+        return Ok(());
+    }
+    let open = |index: &usize| outcomes.get(*index).is_some_and(Option::is_none) && !repeated.contains(index);
+    let places: Vec<usize> = (0..prepared.len()).filter(open).collect();
+    let looked: Vec<(&Message, Jid)> =
+        places.iter().filter_map(|place| prepared.get(*place)).map(|one| (&one.message, one.new.recipient.jid())).collect();
+    let refusals = tx.refuse_recipients(&looked).await?;
+    for (place, refusal) in places.into_iter().zip(refusals) {
+        let (Some(refusal), Some(outcome), Some(one)) = (refusal, outcomes.get_mut(place), prepared.get(place)) else { continue };
+        *outcome = Some(refusal);
+        if let Some((key, _)) = key_of(&one.new) {
+            forget(tx, key).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Counts what is new against the users' days, and refuses what is too much, the last first.
 async fn check_limits(
     tx: &mut Tx,
@@ -276,7 +321,7 @@ static ALIASES: Rows = Rows::new(
 type AliasRow = (Uuid, String, String, Option<String>, Option<String>, Option<String>);
 
 /// The conversations that recipients are known to have under another id than the one asked for.
-async fn aliases(tx: &mut Tx, asked: &[(SessionId, Jid)]) -> Result<HashMap<(SessionId, String), (Jid, Peer)>, StoreError> {
+pub(super) async fn aliases(tx: &mut Tx, asked: &[(SessionId, Jid)]) -> Result<HashMap<(SessionId, String), (Jid, Peer)>, StoreError> {
     let mut found = HashMap::new();
     for piece in pieces(asked) {
         let mut select = query_as::<_, AliasRow>(ALIASES.sql(piece.len()));
@@ -316,12 +361,12 @@ fn message(new: &NewMessage, aliases: &HashMap<(SessionId, String), (Jid, Peer)>
         peer,
         peer_name: None,
         content: new.content.clone(),
-        status: MessageStatus::Pending,
+        status: if new.scheduled_at.is_some() { MessageStatus::Scheduled } else { MessageStatus::Pending },
         attempts: 0,
         error_code: None,
         error_message: None,
         created_at: new.created_at,
-        scheduled_at: None,
+        scheduled_at: new.scheduled_at,
         expires_at: Some(new.expires_at),
         sent_at: None,
         delivered_at: None,
@@ -335,8 +380,9 @@ fn message(new: &NewMessage, aliases: &HashMap<(SessionId, String), (Jid, Peer)>
 
 static INSERT_MESSAGE: Rows = Rows::insert(
     "INSERT INTO messages (id, user_id, session_id, direction, chat, sender, peer_phone, peer_jid, peer_lid, peer_name, message_type, \
-     body, status, attempts, written, created_at, expires_at, sent_at, wa_message_id, reply_to, quoted, metadata, media, media_state) VALUES ",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, FALSE, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+     body, status, attempts, written, created_at, scheduled_at, expires_at, sent_at, wa_message_id, reply_to, quoted, metadata, media, \
+     media_state) VALUES ",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, FALSE, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "",
 );
 
@@ -351,7 +397,8 @@ pub(crate) async fn insert_messages(tx: &mut Tx, messages: &[&Message]) -> Resul
                 insert.bind(message.chat.as_str()).bind(sender_key(message)).bind(message.peer.phone.as_ref().map(PhoneNumber::as_str));
             insert = insert.bind(text(message.peer.jid.as_ref())).bind(text(message.peer.lid.as_ref())).bind(&message.peer_name);
             insert = insert.bind(message.content.kind()).bind(message.content.body()).bind(message.status.as_str());
-            insert = insert.bind(message.created_at.0).bind(message.expires_at.map(|at| at.0)).bind(message.sent_at.map(|at| at.0));
+            insert = insert.bind(message.created_at.0).bind(message.scheduled_at.map(|at| at.0));
+            insert = insert.bind(message.expires_at.map(|at| at.0)).bind(message.sent_at.map(|at| at.0));
             insert = insert.bind(&message.wa_message_id).bind(message.reply_to.map(|id| id.0));
             insert = insert.bind(write_quoted(message.quoted.as_ref())).bind(message.metadata.as_ref().map(ToString::to_string));
             insert = insert.bind(write_media(&message.content)).bind(message.content.media().map(|media| media.state.as_str()));

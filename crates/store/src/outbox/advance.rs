@@ -5,6 +5,7 @@
 
 use super::Change;
 use crate::StoreError;
+use crate::account_hours::AccountCounts;
 use crate::dialect::{Rows, pieces, query, query_as, refused};
 use crate::events::NewEvent;
 use crate::messages::Message;
@@ -15,7 +16,7 @@ use sanasend_model::{EventKind, Failure, MessageId, MessageStatus, SessionId, St
 use std::collections::HashMap;
 
 /// A step for the timeline: message, when, what, in which attempt, more for people.
-pub(super) type Entry = (MessageId, Timestamp, Step, i32, Option<String>);
+pub(crate) type Entry = (MessageId, Timestamp, Step, i32, Option<String>);
 
 /// Why a message failed, and the sentence for people.
 pub(super) type Cause = (Failure, String);
@@ -25,6 +26,7 @@ pub(super) type Cause = (Failure, String);
 pub(crate) struct Queued {
     steps: Vec<Entry>,
     usage: HashMap<(UserId, i32), Usage>,
+    accounts: HashMap<SessionId, AccountCounts>,
     events: Vec<NewEvent>,
 }
 
@@ -32,7 +34,7 @@ static NOTE: Rows = Rows::new("INSERT INTO timeline (message_id, at, step, attem
 
 impl Tx {
     /// Adds a step to a timeline, with the rest of the request.
-    pub(super) fn note(&mut self, entry: Entry) {
+    pub(crate) fn note(&mut self, entry: Entry) {
         self.queued.steps.push(entry);
     }
 
@@ -46,14 +48,24 @@ impl Tx {
         self.queued.usage.entry((user, at.day())).or_default().add(usage);
     }
 
+    /// Adds to the present hour of an account, with the rest of the request.
+    pub(crate) fn count_account(&mut self, session: SessionId, counts: AccountCounts) {
+        self.queued.accounts.entry(session).or_default().add(counts);
+    }
+
     /// Writes an event with the rest of the request.
     pub(crate) fn tell(&mut self, kind: EventKind, message: &Message, at: Timestamp) {
         self.queued.events.push(NewEvent::of_message(kind, message, at));
     }
 
+    /// The same for what is about no message.
+    pub(crate) fn tell_other(&mut self, event: NewEvent) {
+        self.queued.events.push(event);
+    }
+
     /// Writes what was queued. Every request that queues ends with it.
     pub(crate) async fn finish(&mut self) -> Result<(), StoreError> {
-        let Queued { steps, usage, events } = std::mem::take(&mut self.queued);
+        let Queued { steps, usage, accounts, events } = std::mem::take(&mut self.queued);
         for piece in pieces(&steps) {
             let mut insert = query(NOTE.sql(piece.len()));
             for (message, at, step, attempt, detail) in piece {
@@ -63,6 +75,7 @@ impl Tx {
         }
         let usage: Vec<_> = usage.into_iter().map(|((user, day), usage)| (user, day, usage)).collect();
         self.add_usage(&usage).await?;
+        self.add_account_hours(accounts.into_iter().collect()).await?;
         self.record(events).await?;
         Ok(())
     }
@@ -108,6 +121,7 @@ impl Tx {
         let (step, kind) = told_as(to);
         self.note((message.id, at, step, message.attempts, detail));
         self.count(message.user_id, at, usage);
+        self.count_account(message.session_id, AccountCounts { sent: usage.sent, failed: usage.failed, ..AccountCounts::default() });
         self.tell(kind, message, at);
         Some(Change { message_id: message.id, wa_message_id: message.wa_message_id.clone(), from, to })
     }
@@ -124,7 +138,7 @@ impl Tx {
     }
 
     /// Removes the outbox row of a settled message; the next of its chat becomes the head.
-    pub(super) async fn leave_outbox(&mut self, id: MessageId) -> Result<(), StoreError> {
+    pub(crate) async fn leave_outbox(&mut self, id: MessageId) -> Result<(), StoreError> {
         let delete = query_as::<_, (uuid::Uuid, String, bool)>("DELETE FROM outbox WHERE message_id = ? RETURNING session_id, chat, head");
         let gone = delete.bind(id.0).fetch_optional(&mut self.conn).await.map_err(refused)?;
         match gone {

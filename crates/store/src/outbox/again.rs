@@ -42,6 +42,12 @@ async fn send_again(tx: &mut Tx, session: SessionId, since: Timestamp) -> Result
                AND NOT EXISTS (SELECT 1 FROM outbox WHERE message_id = messages.id) ORDER BY seq DESC LIMIT ?";
     let rows = query_as::<_, Model>(sql).bind(session.0).bind(since.0).bind(session.0).bind(MOST).fetch_all(&mut tx.conn);
     let mut rows = rows.await.map_err(refused)?;
+    // What waited for its date was accepted long before.
+    let dated = "SELECT * FROM messages WHERE status = 'sent' AND scheduled_at >= ? AND session_id = ? AND direction = 'outbound' \
+                 AND expires_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM outbox WHERE message_id = messages.id) \
+                 ORDER BY seq DESC LIMIT ?";
+    let dated = query_as::<_, Model>(dated).bind(since.0).bind(session.0).bind(MOST).fetch_all(&mut tx.conn);
+    rows.extend(dated.await.map_err(refused)?);
     rows.extend(wished_for(tx, session).await?);
     rows.sort_by_key(|row| std::cmp::Reverse(row.seq));
     rows.dedup_by_key(|row| row.seq);

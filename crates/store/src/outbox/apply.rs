@@ -5,8 +5,10 @@
 
 use super::working::WorkingSet;
 use super::{Change, News};
+use crate::contacts::learn;
 use crate::dialect::{query, query_scalar, refused};
 use crate::messages::Peer;
+use crate::opt_outs::relink;
 use crate::together::{AnswerTo, Asked, Together};
 use crate::writer::Tx;
 use crate::{Store, StoreError};
@@ -74,6 +76,9 @@ async fn resolved(tx: &mut Tx, session: SessionId, id: MessageId, peer: &Peer, c
     let insert = query(alias).bind(session.0).bind(&old).bind(chat.as_str()).bind(&phone);
     let insert = insert.bind(jid(peer.jid.as_ref())).bind(jid(peer.lid.as_ref())).bind(tx.clock.now().0);
     insert.execute(&mut tx.conn).await.map_err(refused)?;
+    let asked: Vec<Jid> = Jid::parse(&old).into_iter().collect();
+    learn(tx, message.user_id, peer, &asked, true).await?;
+    relink(tx, message.user_id, peer.handles().into_iter().chain(asked).filter(|handle| !handle.is_group()).collect()).await?;
     if old == chat.as_str() {
         return Ok(());
     }

@@ -6,12 +6,13 @@
 
 use super::Claimed;
 use crate::dialect::{Rows, pieces, query, query_as, refused};
+use crate::messages::Message;
 use crate::rows::from_row;
 use crate::rows::message::Model;
 use crate::together::{AnswerTo, Asked, Together};
 use crate::writer::Tx;
 use crate::{Store, StoreError};
-use sanasend_model::{Jid, MessageId, SessionId, Step, Timestamp, retry};
+use sanasend_model::{Jid, MessageId, SessionId, Step, Timestamp, UserId, retry};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -24,6 +25,9 @@ pub(super) mod phase {
     /// Written to the socket, not answered yet.
     pub(crate) const WRITTEN: i16 = 2;
 }
+
+/// Messages of a chat that are given up at once; those behind them are when their turn comes.
+const CHAT_PIECE: i64 = 200;
 
 /// A due head.
 struct Head {
@@ -133,6 +137,33 @@ async fn take_up(tx: &mut Tx, heads: &[&Head]) -> Result<HashMap<Uuid, Model>, S
     Ok(rows)
 }
 
+/// Those of the messages just taken up whose recipients opted out since they were accepted.
+async fn blocked(tx: &mut Tx, rows: &HashMap<Uuid, Model>) -> Result<HashSet<MessageId>, StoreError> {
+    if !tx.is_any_guarded(rows.values().map(|row| UserId(row.user_id))).await? {
+        return Ok(HashSet::new());
+    }
+    // One that can't be read is buried by whoever took it up.
+    let messages: Vec<Message> = rows.values().cloned().filter_map(|row| row.read().ok()).collect();
+    tx.opted_out_since(&messages).await
+}
+
+/// Gives up what waits for somebody who opted out: what was taken up, and all behind it that is for them too.
+async fn refuse_chat(tx: &mut Tx, claim: &Claim, head: &Head) -> Result<(), StoreError> {
+    tx.give_up(vec![(head.message_id, head.phase)], claim.now, retry::opted_out).await?;
+    let sql = "SELECT message_id, phase FROM outbox WHERE session_id = ? AND chat = ? ORDER BY seq LIMIT ?";
+    let rows = query_as::<_, (Uuid, i16)>(sql).bind(head.session_id).bind(&head.chat).bind(CHAT_PIECE);
+    let rows = rows.fetch_all(&mut tx.conn).await.map_err(refused)?;
+    let mut messages = Vec::with_capacity(rows.len());
+    for (id, _) in &rows {
+        if let Ok(Some((message, _))) = tx.message(MessageId(*id)).await {
+            messages.push(message);
+        }
+    }
+    let blocked = tx.opted_out_since(&messages).await?;
+    let rows = rows.into_iter().filter(|(id, _)| blocked.contains(&MessageId(*id))).collect();
+    tx.give_up(rows, claim.now, retry::opted_out).await.map(drop)
+}
+
 impl Together for Claim {
     type Answer = Vec<Claimed>;
 
@@ -148,6 +179,7 @@ impl Together for Claim {
             });
         }
         let mut rows = take_up(tx, &heads.iter().flatten().flatten().collect::<Vec<_>>()).await?;
+        let blocked = blocked(tx, &rows).await?;
         let mut answers = Vec::with_capacity(asked.len());
         for (claim, heads) in asked.iter().zip(heads) {
             let heads = match heads {
@@ -160,6 +192,10 @@ impl Together for Claim {
             let mut claimed = Vec::with_capacity(heads.len());
             for head in heads {
                 let Some(row) = rows.remove(&head.message_id) else { continue };
+                if blocked.contains(&MessageId(head.message_id)) {
+                    refuse_chat(tx, claim, &head).await?;
+                    continue;
+                }
                 let written_before = row.written || head.phase != phase::WAITING;
                 match row.read() {
                     Ok(message) => {

@@ -8,13 +8,15 @@ mod advance;
 mod again;
 mod apply;
 mod claim;
+mod scheduled;
 mod settle;
 mod working;
 
-pub(crate) use accept::{Prepared, accept_all, insert_messages, sender_key};
+pub(crate) use accept::{Prepared, accept_all, accept_together, insert_messages, sender_key};
 pub(crate) use advance::Queued;
 pub(crate) use apply::Telling;
 pub(crate) use claim::Claim;
+pub use scheduled::{Released, Reschedule};
 
 use crate::media::NewMedia;
 use crate::messages::{Message, Peer, Quoted};
@@ -47,6 +49,10 @@ pub struct NewMessage {
     pub metadata: Option<Value>,
     /// Now.
     pub created_at: Timestamp,
+    /// When it is due, if not at once: it waits outside the outbox, and holds up nothing.
+    pub scheduled_at: Option<Timestamp>,
+    /// Why it waits, for its timeline; only with `scheduled_at`.
+    pub wait_reason: Option<String>,
     /// Deadline.
     pub expires_at: Timestamp,
     /// UTC day number, for the daily limit.
@@ -98,6 +104,10 @@ pub enum Accepted {
     KeyReused,
     /// The user has sent as many messages today as allowed.
     DailyLimitReached,
+    /// The recipient wants no messages of the user.
+    OptedOut,
+    /// The user writes only to people who agreed or wrote first, and the recipient is neither.
+    ConsentRequired,
 }
 
 /// A message taken up for an attempt.

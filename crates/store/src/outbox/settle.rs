@@ -60,8 +60,9 @@ async fn cancel(tx: &mut Tx, user: UserId, id: MessageId) -> Result<Settled, Sto
         return Ok(Settled::Missing);
     }
     let waits = query_scalar::<_, i16>("SELECT phase FROM outbox WHERE message_id = ?").bind(id.0).fetch_optional(&mut tx.conn);
-    let waits = waits.await.map_err(refused)? == Some(phase::WAITING);
     let status = message.status;
+    // What waits for its date has no place in the outbox yet.
+    let waits = waits.await.map_err(refused)? == Some(phase::WAITING) || status == MessageStatus::Scheduled;
     if written || !waits {
         return Ok(Settled::WrongState(status));
     }
@@ -160,7 +161,8 @@ impl Store {
     /// What waits in the outbox, of all accounts.
     pub async fn backlog(&self) -> Result<Backlog, StoreError> {
         let depth = self.outbox_depth().await?;
-        let sql = "SELECT created_at FROM messages WHERE id = (SELECT message_id FROM outbox ORDER BY seq LIMIT 1)";
+        // What waited for its date is as old as that.
+        let sql = "SELECT COALESCE(scheduled_at, created_at) FROM messages WHERE id = (SELECT message_id FROM outbox ORDER BY seq LIMIT 1)";
         let oldest: Option<i64> = query_scalar(sql).fetch_optional(&self.inner.readers).await.map_err(refused)?;
         Ok(Backlog { depth, oldest: oldest.map(Timestamp) })
     }

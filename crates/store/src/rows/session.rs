@@ -30,6 +30,7 @@ pub struct Model {
     pub created_at: i64,
     pub updated_at: i64,
     pub owner: Option<Uuid>,
+    pub linked_at: Option<i64>,
 }
 
 from_row!("sessions": Model {
@@ -52,7 +53,8 @@ from_row!("sessions": Model {
     generation,
     created_at,
     updated_at,
-    owner
+    owner,
+    linked_at
 });
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -85,6 +87,7 @@ impl Model {
             created_at: Timestamp(self.created_at),
             updated_at: Timestamp(self.updated_at),
             owner: self.owner,
+            linked_at: self.linked_at.map(Timestamp),
         })
     }
 }

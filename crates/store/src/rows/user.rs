@@ -17,6 +17,7 @@ pub struct Model {
     pub max_messages_per_day: i64,
     pub max_messages_per_minute: i64,
     pub max_sessions: i64,
+    pub quiet_hours: Option<String>,
     pub created_at: i64,
     pub updated_at: i64,
 }
@@ -30,6 +31,7 @@ from_row!("users": Model {
     max_messages_per_day,
     max_messages_per_minute,
     max_sessions,
+    quiet_hours,
     created_at,
     updated_at
 });
@@ -50,6 +52,7 @@ impl From<Model> for User {
             max_messages_per_day: row.max_messages_per_day,
             max_messages_per_minute: row.max_messages_per_minute,
             max_sessions: row.max_sessions,
+            quiet_hours: row.quiet_hours.and_then(|text| text.parse().ok()),
             created_at: Timestamp(row.created_at),
             updated_at: Timestamp(row.updated_at),
         }

@@ -11,6 +11,8 @@ mod api_log;
 mod audit;
 mod back;
 mod backend;
+mod campaigns;
+mod contacts;
 mod copies;
 mod crash;
 mod gathered;
@@ -19,10 +21,13 @@ mod limits;
 mod lists;
 mod media;
 mod nodes;
+mod opt_outs;
 mod out;
 mod people;
 mod redis_server;
+mod scheduled;
 mod sweeps;
+mod templates;
 mod usage;
 mod webhooks;
 mod world;
@@ -220,6 +225,60 @@ macro_rules! on {
                     secrets_of_endpoints_are_sealed_and_rotate,
                     old_deliveries_are_swept_and_endpoints_take_theirs_along,
                     a_user_has_as_many_endpoints_as_allowed,
+                ],
+                contacts: [
+                    a_contact_is_made_seen_changed_and_removed,
+                    a_file_is_put_in_and_put_in_again,
+                    people_are_found_by_the_beginnings_of_words,
+                    lists_are_whole_in_every_order_by_pages_and_cursors,
+                    tags_are_counted_renamed_and_taken_off,
+                    what_whatsapp_tells_makes_two_contacts_one,
+                    an_erased_person_leaves_nothing_but_the_wish_to_be_left_alone,
+                    imports_tell_how_far_they_are,
+                    contacts_go_with_their_user,
+                ],
+                opt_outs: [
+                    who_opted_out_is_refused_by_number_and_by_hidden_id,
+                    what_was_sent_before_is_replayed_and_not_refused,
+                    an_opt_out_wins_against_what_was_accepted_before,
+                    who_is_found_to_be_somebody_who_opted_out_is_refused_too,
+                    stop_and_start_are_heard_with_proof_and_told,
+                    a_message_replayed_by_whatsapp_is_no_second_wish,
+                    the_answer_is_the_one_message_that_still_goes,
+                    where_consent_is_needed_only_who_agreed_or_wrote_is_written_to,
+                    what_another_node_wrote_holds_here_at_once,
+                    what_was_undone_guards_nothing_and_what_was_done_guards_after_a_restart,
+                    opt_outs_are_listed_newest_first_by_pages_and_cursors,
+                    no_order_of_things_lets_a_message_leave_to_somebody_who_opted_out,
+                ],
+                campaigns: [
+                    a_campaign_goes_through_its_states_and_tells_them,
+                    a_turn_that_comes_twice_or_breaks_doubles_nobody,
+                    campaigns_and_ordinary_sends_share_the_caps_of_an_account,
+                    accounts_share_the_work_and_one_that_is_limited_leaves,
+                    cold_contacts_have_a_budget_and_known_people_do_not,
+                    who_opted_out_or_was_erased_gets_nothing,
+                    an_account_tells_when_it_fares_otherwise,
+                    five_thousand_over_three_days_each_once,
+                ],
+                scheduled: [
+                    a_dated_message_waits_outside_the_outbox_and_goes_when_it_is_due,
+                    what_is_due_goes_in_the_order_of_the_dates,
+                    ten_thousand_that_are_due_at_once_go_once,
+                    what_was_missed_past_its_deadline_fails_and_says_why,
+                    a_date_and_a_text_can_be_changed_until_it_goes,
+                    a_dated_message_finds_the_chat_that_its_recipient_has_by_now,
+                    a_dated_message_is_counted_keyed_and_listed,
+                    old_messages_are_swept_but_not_those_that_wait_for_their_date,
+                    a_run_moves_its_schedule_on_once,
+                    recurring_sends_have_names_limits_and_owners,
+                    a_dated_message_is_sent_again_after_a_restart_by_its_date,
+                    a_recurring_send_that_can_not_be_read_stops_no_other,
+                ],
+                templates: [
+                    an_edit_makes_a_version_and_old_ones_stay,
+                    a_name_is_taken_once_in_a_language,
+                    the_file_of_a_template_stays_as_long_as_the_template,
                 ],
                 lists: [
                     messages_are_filtered_by_everything_a_person_would_want,

@@ -168,6 +168,8 @@ impl<B: Backend> World<B> {
             quoted: None,
             metadata: None,
             created_at: now,
+            scheduled_at: None,
+            wait_reason: None,
             expires_at: now.plus(Duration::from_hours(1)),
             day: TODAY,
             daily_limit: 1_000_000,

@@ -4,12 +4,18 @@ pub mod analytics;
 pub mod api_keys;
 pub mod audit;
 pub mod auth;
+pub mod campaigns;
+pub mod contacts;
 pub mod events;
 pub mod health;
 pub mod jobs;
 pub mod messages;
+pub mod opt_outs;
+pub mod quiet_hours;
+pub mod schedules;
 pub mod sessions;
 pub mod streams;
+pub mod templates;
 pub mod usage;
 pub mod users;
 pub mod webhooks;
@@ -27,12 +33,18 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(api_keys::routes())
         .merge(sessions::routes())
         .merge(messages::routes())
+        .merge(campaigns::routes())
         .merge(events::routes())
         .merge(jobs::routes())
         .merge(audit::routes())
         .merge(webhooks::routes())
+        .merge(contacts::routes())
+        .merge(opt_outs::routes())
         .merge(analytics::routes())
         .merge(usage::routes())
+        .merge(templates::routes())
+        .merge(schedules::routes())
+        .merge(quiet_hours::routes())
         .merge(health::routes());
     OpenApiRouter::default().merge(health::probes()).nest("/api/v1", v1)
 }

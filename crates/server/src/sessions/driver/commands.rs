@@ -50,6 +50,11 @@ impl Driver<'_> {
                 tokio::spawn(async move { done.send(link.mark_read(&chat, sender.as_ref(), wa_message_ids).await) });
                 Ok(())
             }
+            Command::LookUp { phones, done } => {
+                let link = link.clone();
+                tokio::spawn(async move { done.send(link.lookup(&phones).await) });
+                Ok(())
+            }
             Command::AskForFile { message, remote, done } => {
                 let link = link.clone();
                 tokio::spawn(async move {
@@ -92,6 +97,10 @@ impl Driver<'_> {
                 Ok(false)
             }
             Command::MarkRead { done, .. } => {
+                let _ = done.send(Err(AttemptError::Offline));
+                Ok(false)
+            }
+            Command::LookUp { done, .. } => {
                 let _ = done.send(Err(AttemptError::Offline));
                 Ok(false)
             }

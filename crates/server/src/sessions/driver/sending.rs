@@ -14,7 +14,7 @@ use futures::FutureExt as _;
 use sanasend_engine::{Found, Outgoing};
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{Content, Direction, Jid, PhoneNumber, SessionId, Timestamp};
-use sanasend_store::{Change, Claimed, Message, MessageFilter, News, Page, Store, StoreError};
+use sanasend_store::{Change, Claimed, Message, MessageFilter, News, Page, Peer, Store, StoreError};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -222,6 +222,8 @@ impl Driver<'_> {
     fn send(&mut self, link: &Arc<Link>, claimed: Claimed, address: Option<Address>, now: Now) {
         let Claimed { message, attempts: attempt, .. } = claimed;
         let to = address.as_ref().map_or_else(|| message.chat.clone(), |address| address.to.clone());
+        // The guard asked by the ids that were known then.
+        let turned_out = address.as_ref().map(|address| address.peer.clone()).filter(|peer| *peer != message.peer);
         if let Some(address) = address
             && (message.chat != address.to || message.peer != address.peer)
         {
@@ -235,8 +237,13 @@ impl Driver<'_> {
         let wa_message_id = message.wa_message_id.clone();
         let limited = self.seat.limited_until().is_some_and(|until| until > now.at);
         let limited = limited.then(|| (self.shared.store.clone(), self.session.id, message.chat.clone()));
-        let (link, files) = (link.clone(), self.shared.media.clone());
+        let (link, files, guard) = (link.clone(), self.shared.media.clone(), self.shared.store.clone());
         self.tasks.spawn(async move {
+            if let Some(peer) = turned_out
+                && let Err(error) = may_go(&guard, &message, &peer).await
+            {
+                return Landing::Sent { wa_message_id, attempt, result: Err(error) };
+            }
             let result = match limited {
                 Some((store, session, chat)) if is_cold(&store, session, &chat).await => Err(AttemptError::Nack { code: REACHOUT.into() }),
                 _ => write(&link, &files, message, to).await,
@@ -297,6 +304,16 @@ impl Driver<'_> {
                 tracing::warn!(session = %self.session.id, %error, "last news of the account were not written");
             }
         }
+    }
+}
+
+/// Whether a message may go to who its recipient turned out to be: somebody who opted out under another id is still somebody
+/// who opted out.
+async fn may_go(store: &Store, message: &Message, peer: &Peer) -> Result<(), AttemptError> {
+    match store.is_opted_out(message.user_id, message.id, peer).await {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(AttemptError::OptedOut),
+        Err(error) => Err(AttemptError::Transient { reason: format!("It could not be looked up who opted out: {error}") }),
     }
 }
 

@@ -2,10 +2,13 @@
 
 mod account;
 mod browser;
+mod campaigns;
+mod contacts;
 mod figures;
 mod keys;
 mod login;
 mod matrix;
+mod plans;
 mod users;
 
 pub use browser::Browser;

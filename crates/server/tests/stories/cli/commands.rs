@@ -170,3 +170,36 @@ fn health_waits_for_a_server_that_starts() {
     assert!(output.status.success());
     assert_eq!(String::from_utf8_lossy(&output.stdout), "Ready.\n");
 }
+
+#[test]
+fn contacts_go_in_and_out_by_files() {
+    let folder = folder();
+    let mut server = Server::start(folder.path(), &["--sandbox", "--json"]);
+    let ready = server.ready();
+    let url = ready["api"].as_str().expect("url").to_owned();
+    let key = answer(folder.path(), &["api-key", "create", "demo"]).trim().to_owned();
+    let contacts = |arguments: &[&str]| {
+        let mut command = sanasend(folder.path());
+        command.arg("contacts").args(arguments).env("SANASEND_URL", &url).env("SANASEND_API_KEY", &key).output().expect("runs")
+    };
+    let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let file = folder.path().join("people.csv");
+    let file = file.to_str().expect("a path");
+    std::fs::write(file, "Handy;Name;Kunde\n+14155550101;Anna;17\n12;Nobody;18\n").expect("written");
+    let looked = contacts(&["import", file, "--map", "Kunde=field:customer", "--dry-run"]);
+    assert_eq!(looked.status.code(), Some(1), "a line was refused");
+    assert!(said(&looked).contains("Kunde -> field:customer") && said(&looked).contains("there would be 1 new"), "{}", said(&looked));
+    assert!(String::from_utf8_lossy(&looked.stderr).contains("line 3: phone must"), "{}", String::from_utf8_lossy(&looked.stderr));
+    contacts(&["import", file, "--map", "Kunde=field:customer"]);
+    let all = said(&contacts(&["export"]));
+    assert!(all.starts_with("phone,name,") && all.contains("'+14155550101,Anna,") && all.lines().count() == 2, "{all}");
+    let copy = folder.path().join("all.csv");
+    assert!(contacts(&["export", copy.to_str().expect("a path"), "--search", "ann"]).status.success());
+    assert_eq!(std::fs::read_to_string(&copy).expect("read"), all);
+    std::fs::write(file, "+14155550101\n").expect("written");
+    let out = contacts(&["import", file, "--opt-outs"]);
+    assert!(out.status.success() && said(&out).contains("1 new"), "{}", said(&out));
+    assert!(said(&contacts(&["export"])).contains(",withdrawn,"));
+    let nowhere = contacts(&["import", "/nowhere.csv"]);
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("can't read /nowhere.csv"));
+}

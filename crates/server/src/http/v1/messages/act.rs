@@ -76,7 +76,7 @@ pub(crate) async fn read_message(
     Ok(Answer::ok("Marked as read.", MessageView::from(message)))
 }
 
-fn outcome(settled: Settled, wrong: &str) -> Result<Message, ApiError> {
+pub(super) fn outcome(settled: Settled, wrong: &str) -> Result<Message, ApiError> {
     match settled {
         Settled::Done(message) => Ok(*message),
         Settled::Missing => Err(ApiError::not_found()),

@@ -4,6 +4,7 @@ pub(crate) mod act;
 pub(crate) mod choose;
 pub(crate) mod list;
 pub(crate) mod media;
+pub(crate) mod scheduled;
 pub(crate) mod send;
 pub(crate) mod send_media;
 pub(crate) mod view;
@@ -24,7 +25,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(OpenApiRouter::default().routes(routes!(send_media::send_media)).layer(DefaultBodyLimit::disable()))
         .routes(routes!(media::get_message_media))
         .routes(routes!(list::list_messages))
-        .routes(routes!(list::get_message))
+        .routes(routes!(scheduled::list_scheduled_messages))
+        .routes(routes!(list::get_message, scheduled::update_message))
         .routes(routes!(act::cancel_message))
         .routes(routes!(act::retry_message))
         .routes(routes!(act::read_message))

@@ -4,11 +4,12 @@ use super::choose::choose_linked;
 use super::view::MessageView;
 use crate::app::App;
 use crate::http::{Answer, ApiError, Caller, ErrorCode, JsonBytes, Query, Success};
+use crate::outbox::{Hold, When, hold};
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sanasend_model::{Content, FieldErrors, Jid, MessageId, Recipient, SessionId, Timestamp, UserId};
+use sanasend_model::{Content, FieldErrors, Invalid, Jid, MessageId, Recipient, SessionId, Timestamp, UserId};
 use sanasend_store::{Accepted, Idempotency, Message, NewMedia, NewMessage, Quoted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,6 +25,8 @@ const PATH: &str = "POST /api/v1/messages/send-text/";
 const MAX_METADATA: usize = 16 * 1024;
 /// What every server takes as `wait`; one that is set to less waits less.
 const MOST_WAIT: Duration = Duration::from_mins(1);
+/// How far ahead a message can be scheduled.
+const FARTHEST: Duration = Duration::from_hours(366 * 24);
 const DAY_MS: i64 = 24 * 3600 * 1000;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
@@ -50,6 +53,15 @@ pub(crate) struct SendText {
     #[serde(default)]
     #[schema(value_type = Option<Object>, example = json!({"order": 17}))]
     pub(crate) metadata: Option<Value>,
+    /// When to send it (RFC 3339), up to a year ahead; left out: at once. Until then it is `scheduled`, and can be changed
+    /// and canceled.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime, example = json!(null))]
+    pub(crate) scheduled_at: Option<Timestamp>,
+    /// Whether your quiet hours hold it until the morning where the recipient lives; left out: as you have set it.
+    #[serde(default)]
+    #[schema(example = false)]
+    pub(crate) quiet_hours: Option<bool>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -64,7 +76,7 @@ pub(crate) struct SendQuery {
 }
 
 /// The header `Idempotency-Key`, or what is wrong with it: told only after what is wrong with the body.
-pub(crate) struct SentKey(Result<Option<String>, ApiError>);
+pub(crate) struct SentKey(pub(crate) Result<Option<String>, ApiError>);
 
 impl SentKey {
     /// Of a request that can't have one, such as a page's form.
@@ -90,6 +102,7 @@ pub(crate) struct Checked {
     pub(crate) media: Option<NewMedia>,
     pub(crate) metadata: Option<Value>,
     pub(crate) reply_to: Option<MessageId>,
+    pub(crate) when: When,
 }
 
 /// How a send is to be answered.
@@ -112,7 +125,8 @@ impl Terms {
 
 /// Send a text
 ///
-/// The message is on disk when this answers 202; it is sent once, in order per chat, through crashes, restarts and
+/// The message is on disk when this answers 202; with `scheduled_at`, or held by quiet hours, it is `scheduled` until its date
+/// has come. It is sent once, in order per chat, through crashes, restarts and
 /// disconnects. With an `Idempotency-Key` header the same request within 24 hours gets the first answer again (and
 /// `Idempotency-Replayed: true`); the same key with another body is refused.
 #[utoipa::path(post, path = "/messages/send-text/", tag = "messages", request_body = SendText,
@@ -121,7 +135,8 @@ impl Terms {
         (status = 202, description = "Accepted and on disk.", body = Success<MessageView>),
         (status = 200, description = "The outcome, when `wait` got it.", body = Success<MessageView>)),
     extensions(("x-scope" = json!("messages:send")),
-        ("x-error-codes" = json!(["RECIPIENT_INVALID", "NOT_FOUND", "SESSION_NOT_LINKED", "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED"]))))]
+        ("x-error-codes" = json!(["RECIPIENT_INVALID", "NOT_FOUND", "SESSION_NOT_LINKED", "RECIPIENT_OPTED_OUT", "CONSENT_REQUIRED",
+            "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED"]))))]
 pub(crate) async fn send_text(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -130,8 +145,10 @@ pub(crate) async fn send_text(
     body: JsonBytes<SendText>,
 ) -> Result<Response, ApiError> {
     let wait = patience(&app, query.wait)?;
-    let SendText { recipient, content, session, reply_to, metadata } = body.value;
-    let checked = Checked { reply_to, ..check(&recipient, content, metadata)? };
+    let SendText { recipient, content, session, reply_to, metadata, scheduled_at, quiet_hours } = body.value;
+    let mut errors = FieldErrors::default();
+    let when = check_when(&app, scheduled_at, quiet_hours, &mut errors);
+    let checked = Checked { reply_to, when, ..check(&recipient, content, metadata, errors)? };
     let key = key?;
     // Without a key nobody asks for it, and it costs as much as reading the body once more.
     let fingerprint = if key.is_some() { fingerprint(PATH, &body.bytes, query.session.as_deref()) } else { [0; 32] };
@@ -156,12 +173,16 @@ pub(crate) async fn take_in(app: &App, caller: &Caller, session: SessionId, chec
     let Terms { key, fingerprint, wait } = terms;
     let mut message = new_message(app, caller, session, checked);
     message.quoted = quoted;
+    // Nobody waits for a date.
+    let wait = if message.scheduled_at.is_some() { Duration::ZERO } else { wait };
     let body = accepted_body(&message)?;
     message.idempotency = key.as_ref().map(|key| remembered(app, key, fingerprint, message.created_at, &body));
     let id = message.id;
     match app.outbox.accept(message).await? {
         Accepted::Created { .. } => outcome(app, caller.id(), key.as_deref(), id, wait, body).await,
         Accepted::DailyLimitReached => Err(caller.day_is_over(rest_of_day(app))),
+        Accepted::OptedOut => Err(ErrorCode::RecipientOptedOut.into()),
+        Accepted::ConsentRequired => Err(ErrorCode::ConsentRequired.into()),
         other => settled(other),
     }
 }
@@ -193,13 +214,34 @@ fn told(message: Message, timeline: Vec<sanasend_store::TimelineEntry>) -> Resul
     Ok((answer.status(), to_text(answer.body())?))
 }
 
-fn check(recipient: &str, content: String, metadata: Option<Value>) -> Result<Checked, ApiError> {
-    let mut errors = FieldErrors::default();
+/// Checks the date of a send.
+pub(crate) fn check_when(app: &App, scheduled_at: Option<Timestamp>, quiet_hours: Option<bool>, errors: &mut FieldErrors) -> When {
+    if let Some(due) = scheduled_at {
+        errors.take(check_date("scheduled_at", due, app.clock.now()));
+    }
+    When { scheduled_at, quiet_hours }
+}
+
+/// Checks that a date lies ahead, and not too far.
+///
+/// # Errors
+/// On `field`.
+pub(crate) fn check_date(field: &str, due: Timestamp, now: Timestamp) -> Result<Timestamp, Invalid> {
+    if due <= now {
+        return Err(Invalid::new(field, "must lie ahead; leave it out to send at once"));
+    }
+    if due > now.plus(FARTHEST) {
+        return Err(Invalid::new(field, "must lie within the next 366 days"));
+    }
+    Ok(due)
+}
+
+fn check(recipient: &str, content: String, metadata: Option<Value>, mut errors: FieldErrors) -> Result<Checked, ApiError> {
     let metadata = check_metadata(metadata, &mut errors);
     let content = errors.take(Content::text(content));
     let recipient = check_recipient(recipient, errors)?;
     let content = content.ok_or_else(|| ApiError::internal("a content that was refused and not named"))?;
-    Ok(Checked { recipient, content, media: None, metadata, reply_to: None })
+    Ok(Checked { recipient, content, media: None, metadata, reply_to: None, when: When::default() })
 }
 
 /// Checks the caller's own data, which must be an object of bounded size; `null` is none.
@@ -207,9 +249,9 @@ pub(crate) fn check_metadata(metadata: Option<Value>, errors: &mut FieldErrors) 
     let metadata = metadata.filter(|value| !value.is_null());
     if let Some(value) = &metadata {
         if !value.is_object() {
-            errors.push(sanasend_model::Invalid::new("metadata", "must be an object"));
+            errors.push(Invalid::new("metadata", "must be an object"));
         } else if value.to_string().len() > MAX_METADATA {
-            errors.push(sanasend_model::Invalid::new("metadata", format!("must have at most {MAX_METADATA} bytes")));
+            errors.push(Invalid::new("metadata", format!("must have at most {MAX_METADATA} bytes")));
         }
     }
     metadata
@@ -249,7 +291,8 @@ async fn quote(app: &App, user: UserId, session: SessionId, id: MessageId) -> Re
 
 fn new_message(app: &App, caller: &Caller, session_id: SessionId, checked: Checked) -> NewMessage {
     let (id, wa_message_id) = app.outbox.new_ids();
-    let (created_at, expires_at) = app.outbox.times();
+    let (created_at, _) = app.outbox.times();
+    let Hold { due, reason } = hold(caller.user.quiet_hours, &checked.recipient, checked.when, created_at);
     NewMessage {
         id,
         user_id: caller.id(),
@@ -262,7 +305,9 @@ fn new_message(app: &App, caller: &Caller, session_id: SessionId, checked: Check
         quoted: None,
         metadata: checked.metadata,
         created_at,
-        expires_at,
+        scheduled_at: due,
+        wait_reason: reason,
+        expires_at: due.unwrap_or(created_at).plus(app.outbox.options().deadline),
         day: i32::try_from(created_at.0.div_euclid(DAY_MS)).unwrap_or(i32::MAX),
         daily_limit: caller.user.max_messages_per_day,
         idempotency: None,
@@ -368,11 +413,12 @@ mod tests {
     #[test]
     fn a_bad_recipient_alone_has_its_own_code() {
         let text = || "hi".to_owned();
-        assert_eq!(check("nobody", text(), None).err().map(|e| e.code), Some(ErrorCode::RecipientInvalid));
-        let both = check("nobody", String::new(), None).err().expect("refused");
+        let none = FieldErrors::default;
+        assert_eq!(check("nobody", text(), None, none()).err().map(|e| e.code), Some(ErrorCode::RecipientInvalid));
+        let both = check("nobody", String::new(), None, none()).err().expect("refused");
         assert_eq!((both.code, both.errors.0.len()), (ErrorCode::ValidationError, 2));
-        assert_eq!(check("+12025550123", text(), Some(Value::from(7))).err().map(|e| e.code), Some(ErrorCode::ValidationError));
-        assert!(check("+12025550123", text(), Some(Value::Null)).is_ok());
+        assert_eq!(check("+12025550123", text(), Some(Value::from(7)), none()).err().map(|e| e.code), Some(ErrorCode::ValidationError));
+        assert!(check("+12025550123", text(), Some(Value::Null), none()).is_ok());
     }
 
     #[test]

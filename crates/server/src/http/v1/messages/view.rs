@@ -1,6 +1,6 @@
 //! A message as callers see it.
 
-use sanasend_model::{Jid, Media, MessageId, Timestamp};
+use sanasend_model::{Jid, Media, MessageId, MessageStatus, Timestamp};
 use sanasend_store::{Message, NewMessage, Peer, TimelineEntry};
 use serde::Serialize;
 use serde_json::Value;
@@ -41,7 +41,7 @@ pub(crate) struct StepView {
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// What: `accepted`, `claimed`, `written`, `acknowledged`, `delivered`, `read`, `played`, `retrying`, `failed`,
-    /// `canceled`, `requeued`, `received`.
+    /// `canceled`, `requeued`, `scheduled`, `rescheduled`, `released`, `received`.
     #[schema(example = "acknowledged")]
     pub step: &'static str,
     /// In which attempt; 0 before the first.
@@ -207,12 +207,12 @@ impl MessageView {
             content: new.content.text_body().map(str::to_owned),
             media: new.content.media().map(|media| MediaView::of(media, new.id)),
             caption: new.content.media().and_then(|media| media.caption.clone()),
-            status: sanasend_model::MessageStatus::Pending.as_str(),
+            status: if new.scheduled_at.is_some() { MessageStatus::Scheduled } else { MessageStatus::Pending }.as_str(),
             attempts: 0,
             error_code: None,
             error_message: None,
             created_at: new.created_at,
-            scheduled_at: None,
+            scheduled_at: new.scheduled_at,
             expires_at: Some(new.expires_at),
             sent_at: None,
             delivered_at: None,

@@ -1,6 +1,7 @@
 //! Linked WhatsApp accounts: link, look, follow live, leave.
 
 pub(crate) mod follow;
+pub(crate) mod health;
 pub(crate) mod link;
 pub(crate) mod manage;
 pub(crate) mod view;
@@ -24,4 +25,5 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(follow::follow_session))
         .routes(routes!(follow::follow_session_by_websocket))
         .routes(routes!(manage::get_session, manage::delete_session))
+        .routes(routes!(health::get_session_health))
 }

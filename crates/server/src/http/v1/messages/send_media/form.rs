@@ -6,7 +6,7 @@ use crate::http::{ApiError, ErrorCode};
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{StatusCode, header};
-use sanasend_model::MediaKind;
+use sanasend_model::{MediaKind, Timestamp};
 
 /// Most bytes of a field that is no file.
 const MAX_FIELD: usize = 64 * 1024;
@@ -42,6 +42,16 @@ pub(crate) async fn read(app: &App, request: Request) -> Result<Asked, ApiError>
             "reply_to" => {
                 let id = text(&name, field).await?.trim().parse().map_err(|_| ApiError::field(&name, "must be an id (UUID)"))?;
                 once(&name, &mut asked.reply_to, id)?;
+            }
+            "scheduled_at" => {
+                let text = text(&name, field).await?;
+                let due = Timestamp::parse(text.trim());
+                let due = due.ok_or_else(|| ApiError::field(&name, "must be a date and time like 2026-11-21T08:30:00Z"))?;
+                once(&name, &mut asked.when.scheduled_at, due)?;
+            }
+            "quiet_hours" => {
+                let quiet = text(&name, field).await?.trim().parse().map_err(|_| ApiError::field(&name, "must be true or false"))?;
+                once(&name, &mut asked.when.quiet_hours, quiet)?;
             }
             "metadata" => {
                 let text = text(&name, field).await?;

@@ -4,21 +4,24 @@
 //! the message is accepted.
 
 pub(crate) mod form;
-mod source;
+pub(crate) mod source;
 
 use super::choose::choose_linked;
-use super::send::{Checked, SendQuery, Terms, check_metadata, check_recipient, fingerprint, idempotency_key, patience, take_in};
+use super::send::{
+    Checked, SendQuery, Terms, check_metadata, check_recipient, check_when, fingerprint, idempotency_key, patience, take_in,
+};
 use super::view::MessageView;
 use crate::app::App;
 use crate::http::{ApiError, Caller, ErrorCode, JsonBytes, Query, Success};
 use crate::media::look::Unfit;
 use crate::media::picture::Spoilt;
 use crate::media::{KeepError, StageError, Staged, Wish};
+use crate::outbox::When;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use sanasend_model::media::file_name;
-use sanasend_model::{Content, FieldErrors, Invalid, MediaKind, MessageId, Recipient};
+use sanasend_model::{Content, FieldErrors, Invalid, MediaKind, MessageId, Recipient, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -66,6 +69,14 @@ pub(crate) struct SendMedia {
     #[serde(default)]
     #[schema(value_type = Option<Object>, example = json!({"order": 17}))]
     pub(crate) metadata: Option<Value>,
+    /// When to send it (RFC 3339), up to a year ahead; left out: at once.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime, example = json!(null))]
+    pub(crate) scheduled_at: Option<Timestamp>,
+    /// Whether your quiet hours hold it; left out: as you have set it.
+    #[serde(default)]
+    #[schema(example = false)]
+    pub(crate) quiet_hours: Option<bool>,
 }
 
 /// The same as a form, with the file in it.
@@ -93,6 +104,11 @@ pub(crate) struct SendMediaForm {
     pub(crate) reply_to: Option<String>,
     /// Your own, as JSON.
     pub(crate) metadata: Option<String>,
+    /// When to send it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) scheduled_at: Option<String>,
+    /// `true` or `false`: whether your quiet hours hold it.
+    pub(crate) quiet_hours: Option<String>,
 }
 
 /// What was asked, however it came.
@@ -106,8 +122,9 @@ pub(crate) struct Asked {
     pub(crate) reply_to: Option<MessageId>,
     pub(crate) metadata: Option<Value>,
     pub(crate) media_url: Option<String>,
-    media_base64: Option<String>,
+    pub(crate) media_base64: Option<String>,
     pub(crate) file: Option<Uploaded>,
+    pub(crate) when: When,
 }
 
 /// A file that lies on this machine's disk, with what its sender said of it.
@@ -144,7 +161,8 @@ struct Sound {
         (status = 202, description = "Accepted and on disk.", body = Success<MessageView>),
         (status = 200, description = "The outcome, when `wait` got it.", body = Success<MessageView>)),
     extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!([
-        "RECIPIENT_INVALID", "NOT_FOUND", "SESSION_NOT_LINKED", "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED", "BAD_REQUEST",
+        "RECIPIENT_INVALID", "NOT_FOUND", "SESSION_NOT_LINKED", "RECIPIENT_OPTED_OUT", "CONSENT_REQUIRED", "IDEMPOTENCY_KEY_REUSED",
+        "DAILY_LIMIT_REACHED", "BAD_REQUEST",
         "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
 pub(crate) async fn send_media(
     State(app): State<Arc<App>>,
@@ -169,14 +187,14 @@ pub(crate) async fn send(
     asked: Asked,
     (key, wait): (Option<String>, Duration),
 ) -> Result<Response, ApiError> {
-    let sound = check(&asked)?;
+    let sound = check(app, &asked)?;
     let fingerprint = fingerprint(PATH, asked.summary(&sound).as_bytes(), query.session.as_deref());
     let terms = Terms { key, fingerprint, wait };
     if let Some(answer) = terms.replay(app, caller.id()).await? {
         return Ok(answer);
     }
     let session = choose_linked(app, caller.id(), asked.session.as_deref().or(query.session.as_deref())).await?;
-    let reply_to = asked.reply_to;
+    let (reply_to, when) = (asked.reply_to, asked.when);
     let Uploaded { staged, name, declared } = source::file(app, asked, sound.kind).await?;
     let filename = sound.filename.or_else(|| name.as_deref().and_then(file_name));
     let wish = Wish { user: caller.id(), kind: sound.kind, caption: sound.caption, filename, declared };
@@ -187,6 +205,7 @@ pub(crate) async fn send(
         media: Some(kept.file),
         metadata: sound.metadata,
         reply_to,
+        when,
     };
     take_in(app, caller, session.id, checked, terms).await
 }
@@ -196,10 +215,22 @@ async fn read(app: &App, request: Request) -> Result<Asked, ApiError> {
         return form::read(app, request).await;
     }
     let limit = usize::try_from(app.media.settings().json_limit_mib << 20).unwrap_or(usize::MAX);
-    let SendMedia { recipient, media_type, media_url, media_base64, caption, filename, session, reply_to, metadata } =
-        JsonBytes::within(request, limit).await?.value;
+    let SendMedia {
+        recipient,
+        media_type,
+        media_url,
+        media_base64,
+        caption,
+        filename,
+        session,
+        reply_to,
+        metadata,
+        scheduled_at,
+        quiet_hours,
+    } = JsonBytes::within(request, limit).await?.value;
     let (recipient, media_type) = (Some(recipient), Some(media_type));
-    Ok(Asked { recipient, media_type, caption, filename, session, reply_to, metadata, media_url, media_base64, file: None })
+    let when = When { scheduled_at, quiet_hours };
+    Ok(Asked { recipient, media_type, caption, filename, session, reply_to, metadata, media_url, media_base64, file: None, when })
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
@@ -207,8 +238,13 @@ fn is_form(headers: &HeaderMap) -> bool {
     essence.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
 }
 
-fn check(asked: &Asked) -> Result<Sound, ApiError> {
+fn check(app: &App, asked: &Asked) -> Result<Sound, ApiError> {
     let mut errors = FieldErrors::default();
+    check_when(app, asked.when.scheduled_at, asked.when.quiet_hours, &mut errors);
+    check_fields(asked, errors)
+}
+
+fn check_fields(asked: &Asked, mut errors: FieldErrors) -> Result<Sound, ApiError> {
     let mut refuse = |field: &str, message: String| errors.push(Invalid::new(field, message));
     let kind = asked.media_type.as_deref().map(str::parse::<MediaKind>);
     let kind = match kind {
@@ -244,7 +280,7 @@ impl Asked {
     /// Everything that makes two requests the same, the bytes of the file among it.
     fn summary(&self, sound: &Sound) -> String {
         let hash = |bytes: &[u8]| hex::encode(<sha2::Sha256 as sha2::Digest>::digest(bytes));
-        json!({
+        let mut summary = json!({
             "recipient": self.recipient,
             "media_type": sound.kind.as_str(),
             "caption": self.caption,
@@ -255,8 +291,15 @@ impl Asked {
             "media_url": self.media_url,
             "media_base64": self.media_base64.as_deref().map(|text| hash(text.as_bytes())),
             "file": self.file.as_ref().map(|file| json!([hex::encode(file.staged.sha256), file.name, file.declared])),
-        })
-        .to_string()
+        });
+        // Only where they are given: a request without them is the same as ever.
+        if let Some(due) = self.when.scheduled_at {
+            summary["scheduled_at"] = json!(due);
+        }
+        if let Some(quiet) = self.when.quiet_hours {
+            summary["quiet_hours"] = json!(quiet);
+        }
+        summary.to_string()
     }
 }
 
@@ -274,7 +317,7 @@ fn too_large(limit: u64) -> ApiError {
 }
 
 /// A file that can't be sent.
-fn not_kept(error: KeepError) -> ApiError {
+pub(crate) fn not_kept(error: KeepError) -> ApiError {
     let of_type = |message: String| ApiError::because(ErrorCode::MediaTypeNotAllowed, message);
     let invalid = |message: String| ApiError::because(ErrorCode::MediaInvalid, message);
     match error {
@@ -320,15 +363,16 @@ mod tests {
             (Asked { metadata: Some(json!(7)), recipient: Some("nobody".into()), ..asked() }, &["metadata", "recipient"]),
         ];
         for (asked, fields) in table {
-            let refused = check(&asked).err().expect("refused");
+            let refused = check_fields(&asked, FieldErrors::default()).err().expect("refused");
             assert_eq!(refused.errors.0.keys().collect::<Vec<_>>(), fields, "{asked:?}");
         }
-        assert!(check(&asked()).is_ok());
+        assert!(check_fields(&asked(), FieldErrors::default()).is_ok());
     }
 
     #[test]
     fn the_bytes_belong_to_what_makes_two_requests_the_same() {
-        let of = |asked: &Asked| asked.summary(&check(asked).unwrap_or_else(|refused| panic!("{refused:?}")));
+        let of =
+            |asked: &Asked| asked.summary(&check_fields(asked, FieldErrors::default()).unwrap_or_else(|refused| panic!("{refused:?}")));
         assert_eq!(of(&asked()), of(&asked()));
         let base64 = |text: &str| Asked { media_url: None, media_base64: Some(text.into()), ..asked() };
         assert_ne!(of(&base64("AA==")), of(&base64("AQ==")));

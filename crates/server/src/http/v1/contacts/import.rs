@@ -1,0 +1,408 @@
+//! Importing contacts from CSV, and what became of imports.
+
+use crate::app::App;
+use crate::contacts::import::{Import, Refused, Report, Wanted};
+use crate::http::{Answer, ApiError, Caller, ErrorCode, Origin, Paged, Path, Query, Success, audit, page, paged};
+use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::http::{StatusCode, header};
+use sanasend_model::contact_file::Line;
+use sanasend_model::{ImportId, Timestamp};
+use sanasend_store::{ImportFault, ImportKind};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use utoipa::{IntoParams, ToSchema};
+
+/// Most bytes of a field that is no file.
+const MAX_FIELD: usize = 64 * 1024;
+/// What a form takes beside its file.
+const MAX_BESIDE: u64 = 1 << 20;
+
+/// A file to import. `file` must come last.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "it only documents the form, which is read as it streams in")]
+pub(crate) struct ImportForm {
+    /// What columns hold, as JSON: heading to `phone`, `name`, `first_name`, `last_name`, `tags`, `groups`, `notes`, `consent`,
+    /// `opted_out`, `field:NAME` or `skip`. Columns that are not named are guessed by their headings.
+    #[schema(example = "{\"Mobile\": \"phone\", \"Customer no.\": \"field:customer\"}")]
+    mapping: Option<String>,
+    /// `true` to look only: nothing is written, and the answer says what would be.
+    #[schema(example = "true")]
+    dry_run: Option<String>,
+    /// The file: CSV in UTF-8 with commas, semicolons or tabs, the headings in the first line.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+}
+
+/// A line that was refused.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(title = "ImportFault")]
+pub(crate) struct FaultView {
+    /// Number of the line in the file; the headings are line 1.
+    #[schema(example = 17)]
+    pub(crate) line: u64,
+    /// The column.
+    #[schema(example = "phone")]
+    pub(crate) field: String,
+    /// What to change.
+    #[schema(example = "must be a phone number with country code, like +14155550100")]
+    pub(crate) message: String,
+}
+
+impl From<ImportFault> for FaultView {
+    fn from(fault: ImportFault) -> Self {
+        Self { line: fault.line, field: fault.field, message: fault.message }
+    }
+}
+
+/// A column of the file.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(title = "ImportColumn")]
+pub(crate) struct ColumnView {
+    /// Its heading.
+    #[schema(example = "Mobile")]
+    pub(crate) heading: String,
+    /// What it was taken for.
+    #[schema(example = "phone")]
+    pub(crate) holds: String,
+}
+
+/// A line as it was understood.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(title = "ImportLine")]
+pub(crate) struct LineView {
+    /// The number or id.
+    #[schema(example = "+12025550123")]
+    pub(crate) phone: String,
+    /// The name.
+    #[schema(example = "Anna Smith")]
+    pub(crate) name: String,
+    /// Tags.
+    #[schema(example = json!(["vip"]))]
+    pub(crate) tags: Vec<String>,
+    /// Groups.
+    #[schema(example = json!([]))]
+    pub(crate) groups: Vec<String>,
+    /// Fields of your own.
+    #[schema(value_type = Object, example = json!({"city": "Berlin"}))]
+    pub(crate) fields: BTreeMap<String, String>,
+    /// Notes.
+    #[schema(example = "")]
+    pub(crate) notes: String,
+    /// Whether the person opted out.
+    #[schema(example = false)]
+    pub(crate) opted_out: bool,
+}
+
+impl From<Line> for LineView {
+    fn from(line: Line) -> Self {
+        Self {
+            phone: match &line.person {
+                sanasend_model::Recipient::Phone(phone) => phone.to_string(),
+                other => other.jid().to_string(),
+            },
+            name: line.name,
+            tags: line.tags.into_iter().collect(),
+            groups: line.groups.into_iter().collect(),
+            fields: line.fields,
+            notes: line.notes,
+            opted_out: line.opted_out,
+        }
+    }
+}
+
+/// What came of an import, or of looking at a file.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(title = "ImportReport")]
+pub(crate) struct ReportView {
+    /// Id of the import; null when the file was only looked at.
+    #[schema(value_type = Option<String>, format = "uuid")]
+    pub(crate) id: Option<ImportId>,
+    /// Whether the file was only looked at.
+    #[schema(example = true)]
+    pub(crate) dry_run: bool,
+    /// The columns of the file.
+    pub(crate) columns: Vec<ColumnView>,
+    /// Lines, without the headings.
+    #[schema(example = 1000)]
+    pub(crate) lines: u64,
+    /// People who were new (would be, when only looked at).
+    #[schema(example = 980)]
+    pub(crate) created: u64,
+    /// People who were there already, and lines that named somebody again.
+    #[schema(example = 19)]
+    pub(crate) merged: u64,
+    /// Lines that were refused.
+    #[schema(example = 1)]
+    pub(crate) refused: u64,
+    /// The first 100 faults of them.
+    pub(crate) faults: Vec<FaultView>,
+    /// The first 10 lines as they were understood.
+    pub(crate) preview: Vec<LineView>,
+}
+
+impl From<Report> for ReportView {
+    fn from(report: Report) -> Self {
+        let progress = report.progress;
+        Self {
+            id: report.id,
+            dry_run: report.id.is_none(),
+            columns: report.columns.into_iter().map(|(heading, holds)| ColumnView { heading, holds }).collect(),
+            lines: progress.lines,
+            created: progress.created,
+            merged: progress.merged,
+            refused: progress.refused,
+            faults: progress.faults.into_iter().map(FaultView::from).collect(),
+            preview: report.shown.into_iter().map(LineView::from).collect(),
+        }
+    }
+}
+
+/// Import contacts
+///
+/// A form with a CSV file, read as it comes: a file of any length needs little memory. People who are contacts already get
+/// what is new (a name, more tags, fields); nothing is taken away. Lines that can't be read are named in the answer and spoil
+/// no others. Send `dry_run` first to see what would happen. While it runs, `GET /contacts/imports/` tells how far it is.
+#[utoipa::path(post, path = "/contacts/import/", tag = "contacts",
+    request_body(content((ImportForm = "multipart/form-data", example = json!({
+        "mapping": "{\"Mobile\": \"phone\"}", "dry_run": "true", "file": "(the bytes of contacts.csv)"})))),
+    responses((status = 200, description = "What came of it.", body = Success<ReportView>)),
+    extensions(("x-scope" = json!("contacts:write")), ("x-error-codes" = json!(["BAD_REQUEST"]))))]
+pub(crate) async fn import_contacts(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Answer<ReportView>, ApiError> {
+    let report = import(&app, &caller, ImportKind::Contacts, request).await?;
+    let sentence = if report.dry_run { "The file was looked at; nothing was written." } else { "The contacts were imported." };
+    Ok(Answer::ok(sentence, report))
+}
+
+/// Reads a form and imports its file.
+///
+/// # Errors
+/// When it is no form, a field is unknown or comes twice, or the file can't be read as a table.
+pub(crate) async fn import(app: &App, caller: &Caller, kind: ImportKind, request: Request) -> Result<ReportView, ApiError> {
+    read(app, caller, kind, request, false).await
+}
+
+/// The same for a page's form, which says of each column in a field of its own (`as:HEADING`) what it holds.
+///
+/// # Errors
+/// As [`import`].
+pub(crate) async fn import_from_page(app: &App, caller: &Caller, kind: ImportKind, request: Request) -> Result<ReportView, ApiError> {
+    read(app, caller, kind, request, true).await
+}
+
+async fn read(app: &App, caller: &Caller, kind: ImportKind, request: Request, is_page: bool) -> Result<ReportView, ApiError> {
+    let most = app.config.contacts.import_limit_mib << 20;
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let announced = announced.and_then(|text| text.parse::<u64>().ok());
+    let too_large = || ApiError::because(ErrorCode::PayloadTooLarge, format!("The file is larger than {} MiB.", most >> 20));
+    if announced.is_some_and(|bytes| bytes > most + MAX_BESIDE) {
+        return Err(too_large());
+    }
+    let kind_of = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !kind_of.trim_start().to_ascii_lowercase().starts_with("multipart/form-data") {
+        return Err(ApiError::because(
+            ErrorCode::UnsupportedMediaType,
+            "The body must be a form (multipart/form-data) with a field `file`.",
+        ));
+    }
+    let form = Multipart::from_request(request, &()).await;
+    let mut form = form.map_err(|_| ApiError::because(ErrorCode::BadRequest, "The form has no boundary."))?;
+    let mut wanted = Wanted { kind, dry_run: false, mapping: BTreeMap::new(), total_bytes: announced };
+    let mut report = None;
+    while let Some(field) = form.next_field().await.map_err(|error| broken(&error))? {
+        let name = field.name().unwrap_or_default().to_owned();
+        if report.is_some() {
+            return Err(ApiError::field(name, "must come before `file`, which is read as it comes"));
+        }
+        match name.as_str() {
+            "mapping" => {
+                let text = text(&name, field).await?;
+                let read = if text.trim().is_empty() { Ok(BTreeMap::new()) } else { serde_json::from_str(&text) };
+                wanted.mapping = read.map_err(|_| ApiError::field(&name, "must be a JSON object of headings and what they hold"))?;
+            }
+            "dry_run" => {
+                wanted.dry_run = match text(&name, field).await?.trim() {
+                    "true" | "1" | "on" => true,
+                    "" | "false" | "0" => false,
+                    _ => return Err(ApiError::field(&name, "must be true or false")),
+                }
+            }
+            of_column if is_page && of_column.starts_with("as:") => {
+                let heading = of_column.trim_start_matches("as:").to_owned();
+                wanted.mapping.insert(heading, text(&name, field).await?);
+            }
+            "file" => report = Some(run(app, caller, wanted.clone(), field, most).await?.ok_or_else(too_large)?),
+            _ => {
+                let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+                return Err(ApiError::new(ErrorCode::UnknownField).with_field(shown, "is not a field of this request"));
+            }
+        }
+    }
+    let report = report.ok_or_else(|| ApiError::field("file", "is required"))?;
+    if let Some(id) = report.id {
+        let (lines, created) = (report.progress.lines, report.progress.created);
+        let detail = json!({"kind": kind.as_str(), "lines": lines, "created": created, "refused": report.progress.refused});
+        audit::note(app, caller, "contacts.imported", format!("import {id}"), detail).await;
+    }
+    Ok(report.into())
+}
+
+/// Imports a file as it comes; `None` when it is larger than `most`.
+async fn run(app: &App, caller: &Caller, wanted: Wanted, mut field: Field<'_>, most: u64) -> Result<Option<Report>, ApiError> {
+    let mut import = Import::begin(app.store.clone(), caller.id(), wanted).await?;
+    let mut read = 0_u64;
+    let ended = loop {
+        match field.chunk().await {
+            Ok(Some(piece)) => {
+                read += piece.len() as u64;
+                if read > most {
+                    import.broke().await;
+                    return Ok(None);
+                }
+                if let Err(refused) = import.push(&piece).await {
+                    break Err(refuse(refused));
+                }
+            }
+            Ok(None) => break import.finish().await.map_err(refuse),
+            Err(error) => break Err(broken(&error)),
+        }
+    };
+    if ended.is_err() {
+        import.broke().await;
+    }
+    ended.map(Some)
+}
+
+fn refuse(refused: Refused) -> ApiError {
+    match refused {
+        Refused::File(invalid) => invalid.into(),
+        Refused::Store(error) => error.into(),
+    }
+}
+
+async fn text(name: &str, mut field: Field<'_>) -> Result<String, ApiError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
+        if bytes.len() + chunk.len() > MAX_FIELD {
+            return Err(ApiError::field(name, format!("must have at most {MAX_FIELD} bytes")));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    String::from_utf8(bytes).map_err(|_| ApiError::field(name, "must be UTF-8"))
+}
+
+fn broken(error: &MultipartError) -> ApiError {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return ErrorCode::PayloadTooLarge.into();
+    }
+    ApiError::because(ErrorCode::BadRequest, "The form is broken, or broke off.")
+}
+
+/// An import.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(title = "Import")]
+pub(crate) struct ImportView {
+    /// Id.
+    #[schema(value_type = String, format = "uuid")]
+    pub(crate) id: ImportId,
+    /// What the file holds: `contacts` or `opt_outs`.
+    #[schema(example = "contacts")]
+    pub(crate) kind: &'static str,
+    /// `running`, `done`, or `broken` (it ended early; what was read before is in).
+    #[schema(example = "running")]
+    pub(crate) state: &'static str,
+    /// Bytes of the request, where that is known.
+    #[schema(example = 4_000_000)]
+    pub(crate) total_bytes: Option<u64>,
+    /// Bytes of the file that were read.
+    #[schema(example = 1_000_000)]
+    pub(crate) read_bytes: u64,
+    /// Lines that were read, without the headings.
+    #[schema(example = 25_000)]
+    pub(crate) lines: u64,
+    /// People who were new.
+    #[schema(example = 24_000)]
+    pub(crate) created: u64,
+    /// People who were there already.
+    #[schema(example = 990)]
+    pub(crate) merged: u64,
+    /// Lines that were refused.
+    #[schema(example = 10)]
+    pub(crate) refused: u64,
+    /// The first 100 faults of them.
+    pub(crate) faults: Vec<FaultView>,
+    /// When it began.
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) started_at: Timestamp,
+    /// When it ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) ended_at: Option<Timestamp>,
+}
+
+impl From<sanasend_store::Import> for ImportView {
+    fn from(import: sanasend_store::Import) -> Self {
+        let progress = import.progress;
+        Self {
+            id: import.id,
+            kind: import.kind.as_str(),
+            state: import.state.as_str(),
+            total_bytes: import.total_bytes,
+            read_bytes: progress.read_bytes,
+            lines: progress.lines,
+            created: progress.created,
+            merged: progress.merged,
+            refused: progress.refused,
+            faults: progress.faults.into_iter().map(FaultView::from).collect(),
+            started_at: import.started_at,
+            ended_at: import.ended_at,
+        }
+    }
+}
+
+/// Which page of imports.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListImports {
+    /// Number of the page, from 1.
+    #[param(minimum = 1)]
+    page: Option<u64>,
+    /// Imports per page, at most 100.
+    #[param(minimum = 1, maximum = 100)]
+    page_size: Option<u64>,
+}
+
+/// List imports
+///
+/// Newest first, with how far those are that run.
+#[utoipa::path(get, path = "/contacts/imports/", tag = "contacts", params(ListImports),
+    responses((status = 200, description = "One page.", body = Success<Paged<ImportView>>)),
+    extensions(("x-scope" = json!("contacts:read"))))]
+pub(crate) async fn list_imports(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    origin: Origin,
+    Query(asked): Query<ListImports>,
+) -> Result<Answer<Paged<ImportView>>, ApiError> {
+    let page = page(asked.page, asked.page_size)?;
+    let listed = app.store.list_imports(caller.id(), page).await?;
+    Ok(Answer::ok("Imports.", paged(listed, &page, &origin, ImportView::from)))
+}
+
+/// Get an import
+///
+/// How far it is, what came of it, and the first lines that were refused.
+#[utoipa::path(get, path = "/contacts/imports/{id}/", tag = "contacts",
+    params(("id" = String, Path, format = "uuid", description = "Id of the import.")),
+    responses((status = 200, description = "The import.", body = Success<ImportView>)),
+    extensions(("x-scope" = json!("contacts:read"))))]
+pub(crate) async fn get_import(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<ImportId>,
+) -> Result<Answer<ImportView>, ApiError> {
+    let import = app.store.import(caller.id(), id).await?.ok_or_else(ApiError::not_found)?;
+    Ok(Answer::ok("The import.", import.into()))
+}
