@@ -153,9 +153,11 @@ impl Import {
             if !self.take_headings(&cells)? {
                 return Ok(());
             }
-            return self.take_line(line, Some(cells));
+            self.take_line(line, Some(&cells));
+            return Ok(());
         }
-        self.take_line(line, cells)
+        self.take_line(line, cells.as_deref());
+        Ok(())
     }
 
     /// Reads the first line; whether it is one of the table already, since a list of bare numbers has no headings.
@@ -184,11 +186,11 @@ impl Import {
         Ok(number.is_some())
     }
 
-    fn take_line(&mut self, line: u64, cells: Option<Vec<String>>) -> Result<(), Refused> {
+    fn take_line(&mut self, line: u64, cells: Option<&[String]>) {
         let progress = &mut self.report.progress;
         progress.lines += 1;
-        let Some(mapping) = &self.mapping else { return Ok(()) };
-        let read = match &cells {
+        let Some(mapping) = &self.mapping else { return };
+        let read = match cells {
             Some(cells) => mapping.read(cells.iter().map(String::as_str)),
             None => Err(vec![Invalid::new("line", "must be text in UTF-8; save the file as CSV UTF-8")]),
         };
@@ -206,7 +208,6 @@ impl Import {
                 progress.faults.extend(faults.take(room));
             }
         }
-        Ok(())
     }
 
     /// Writes the lines that were read, or only looks what would become of them.
@@ -222,7 +223,7 @@ impl Import {
             let put = self.store.put_contacts(self.user, contacts, ContactSource::Import).await?;
             put.into_iter().map(|put| matches!(put, Put::Created(_))).collect()
         } else {
-            let made = self.store.opt_out(self.user, batch.into_iter().map(opt_out_of).collect()).await?;
+            let made = self.store.opt_out(self.user, batch.iter().map(opt_out_of).collect()).await?;
             made.iter().map(Option::is_some).collect()
         };
         let created = new.iter().filter(|new| **new).count() as u64;
@@ -260,7 +261,7 @@ fn contact_of(line: Line) -> NewContact {
     NewContact { person: peer_of(&person), name, tags, groups, fields, notes, consent, consent_note: None }
 }
 
-fn opt_out_of(line: Line) -> NewOptOut {
+fn opt_out_of(line: &Line) -> NewOptOut {
     let note = contact::note("notes", &line.notes).ok().filter(|note| !note.is_empty());
     NewOptOut { person: peer_of(&line.person), cause: OptOutCause { source: OptOutSource::Import, message_id: None, note } }
 }

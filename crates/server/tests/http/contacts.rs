@@ -5,6 +5,7 @@ use crate::world::{As, Reply, World, text};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 const ANNA: &str = "+14155550101";
@@ -219,7 +220,7 @@ async fn what_is_exported_is_imported_again_whole() {
     let anna = Caller::start().await;
     let mut file = String::from("phone,name,tags,groups,notes,consent,city\n");
     for number in 0..1200 {
-        file.push_str(&format!("+4915123{number:06},Person {number},t{},=formula,\"a\nb\",yes,City {number}\n", number % 7));
+        writeln!(file, "+4915123{number:06},Person {number},t{},=formula,\"a\nb\",yes,City {number}", number % 7).expect("a text");
     }
     let done = anna.import("/contacts/import/", &[], file).await;
     assert_eq!(done.is(200, "").body["data"]["created"], 1200);

@@ -185,7 +185,8 @@ async fn insert(tx: &mut Tx, user: UserId, new: &[NewContact], source: ContactSo
         }
         seqs.extend(insert.fetch_all(&mut tx.conn).await.map_err(refused)?.into_iter().map(|(seq, id)| (id, seq)));
     }
-    let (mut handles, mut words): (Vec<(Jid, i64)>, Vec<(String, i64)>) = (Vec::new(), Vec::new());
+    let mut handles: Vec<(Jid, i64)> = Vec::new();
+    let mut words: Vec<(String, i64)> = Vec::new();
     let mut names: Vec<Label> = Vec::new();
     for (id, new, _) in &rows {
         let seq = seqs.get(&id.0).copied().ok_or_else(|| StoreError::Unavailable("a contact was not written".into()))?;

@@ -52,10 +52,12 @@ pub(crate) struct PartOfSettings {
     /// What somebody who writes STOP is answered; null for nothing.
     #[serde(deserialize_with = "nullable")]
     #[schema(value_type = Option<String>, example = "You will get no more messages from us. Write START to get them again.")]
+    #[expect(clippy::option_option, reason = "left out, null and a text are three things")]
     pub(crate) stop_answer: Option<Option<String>>,
     /// What somebody who writes START is answered; null for nothing.
     #[serde(deserialize_with = "nullable")]
     #[schema(value_type = Option<String>, example = "Welcome back.")]
+    #[expect(clippy::option_option, reason = "left out, null and a text are three things")]
     pub(crate) start_answer: Option<Option<String>>,
 }
 

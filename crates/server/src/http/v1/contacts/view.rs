@@ -173,6 +173,7 @@ pub struct PartOfContact {
     /// A note beside the consent; null for none. Only together with `consent`.
     #[serde(deserialize_with = "nullable")]
     #[schema(value_type = Option<String>, example = "Ticked the box on 2026-11-02.")]
+    #[expect(clippy::option_option, reason = "left out, null and a text are three things")]
     pub consent_note: Option<Option<String>>,
 }
 
@@ -217,12 +218,14 @@ impl PartOfContact {
     /// All that are wrong.
     pub fn check(self, source: &str) -> Result<ContactPatch, FieldErrors> {
         let mut errors = FieldErrors::default();
-        let mut patch = ContactPatch::default();
-        patch.name = self.name.and_then(|name| errors.take(contact::name(&name)));
-        patch.tags = self.tags.and_then(|tags| errors.take(contact::labels("tags", &tags)));
-        patch.groups = self.groups.and_then(|groups| errors.take(contact::labels("groups", &groups)));
-        patch.fields = self.fields.and_then(|fields| errors.take(contact::fields("fields", &fields)));
-        patch.notes = self.notes.and_then(|notes| errors.take(contact::notes(&notes)));
+        let mut patch = ContactPatch {
+            name: self.name.and_then(|name| errors.take(contact::name(&name))),
+            tags: self.tags.and_then(|tags| errors.take(contact::labels("tags", &tags))),
+            groups: self.groups.and_then(|groups| errors.take(contact::labels("groups", &groups))),
+            fields: self.fields.and_then(|fields| errors.take(contact::fields("fields", &fields))),
+            notes: self.notes.and_then(|notes| errors.take(contact::notes(&notes))),
+            consent: None,
+        };
         let said =
             self.consent_source.and_then(|text| errors.take(contact::label("consent_source", &text).map(|_| text.trim().to_owned())));
         let note = self.consent_note.flatten().and_then(|text| errors.take(contact::note("consent_note", &text)));
