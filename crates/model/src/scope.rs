@@ -45,9 +45,9 @@ scopes! {
     WebhooksManage = "webhooks:manage",
     /// Read the own usage and limits.
     UsageRead = "usage:read",
-    /// Read templates and try them out.
+    /// Read templates and their versions.
     TemplatesRead = "templates:read",
-    /// Make, change and delete templates.
+    /// Make, change, try out and delete templates.
     TemplatesWrite = "templates:write",
 }
 
