@@ -49,9 +49,9 @@ scopes! {
     CampaignsRead = "campaigns:read",
     /// Make, start, hold and end campaigns.
     CampaignsManage = "campaigns:manage",
-    /// Read templates and try them out.
+    /// Read templates and their versions.
     TemplatesRead = "templates:read",
-    /// Make, change and delete templates.
+    /// Make, change, try out and delete templates.
     TemplatesWrite = "templates:write",
     /// Read contacts, their tags and groups, and who opted out.
     ContactsRead = "contacts:read",

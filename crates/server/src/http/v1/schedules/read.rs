@@ -60,7 +60,7 @@ pub(crate) async fn get_schedule(
 /// true right behind the gap; one that comes twice because it is put back, the first time.
 #[utoipa::path(post, path = "/schedules/preview/", tag = "schedules", request_body = WantedTimes,
     responses((status = 200, description = "The next times.", body = Success<TimesView>)),
-    extensions(("x-scope" = json!("messages:read"))))]
+    extensions(("x-scope" = json!("messages:send"))))]
 pub(crate) async fn preview_schedule(
     State(app): State<Arc<App>>,
     _: Caller,

@@ -84,7 +84,7 @@ pub(crate) fn show(content: &str, language: &str, given: BTreeMap<String, Value>
 #[utoipa::path(post, path = "/templates/{id}/preview/", tag = "templates", request_body = Option<WantedPreview>,
     params(("id" = String, Path, format = "uuid", description = "Id of the template.")),
     responses((status = 200, description = "What it looks like.", body = Success<PreviewView>)),
-    extensions(("x-scope" = json!("templates:read"))))]
+    extensions(("x-scope" = json!("templates:write"))))]
 pub(crate) async fn preview_template(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -107,7 +107,7 @@ pub(crate) async fn preview_template(
 /// Of a template that is still being written; nothing is stored.
 #[utoipa::path(post, path = "/templates/preview/", tag = "templates", request_body = WantedSourcePreview,
     responses((status = 200, description = "What it looks like.", body = Success<PreviewView>)),
-    extensions(("x-scope" = json!("templates:read"))))]
+    extensions(("x-scope" = json!("templates:write"))))]
 pub(crate) async fn preview_source(_: Caller, Json(wanted): Json<WantedSourcePreview>) -> Result<Answer<PreviewView>, ApiError> {
     let language = wanted.language.as_deref().unwrap_or("en");
     Ok(Answer::ok("The preview.", show(&wanted.content, language, wanted.variables)?))
