@@ -15,6 +15,8 @@ use std::sync::Arc;
 const MOST_SAMPLES: u64 = 100;
 
 /// Start a campaign
+///
+/// A draft begins: its accounts take the next recipients as fast as pacing allows.
 #[utoipa::path(post, path = "/campaigns/{id}/start/", tag = "campaigns",
     params(("id" = String, Path, format = "uuid", description = "Id of the campaign.")),
     responses((status = 200, description = "The campaign as it is now.", body = Success<CampaignView>)),
@@ -123,7 +125,7 @@ pub(crate) async fn delete_campaign(
 #[utoipa::path(post, path = "/campaigns/{id}/dry-run/", tag = "campaigns",
     params(("id" = String, Path, format = "uuid", description = "Id of the campaign.")),
     responses((status = 200, description = "What it would do.", body = Success<DryRun>)),
-    extensions(("x-scope" = json!("campaigns:read"))))]
+    extensions(("x-scope" = json!("campaigns:manage"))))]
 pub(crate) async fn try_campaign(
     State(app): State<Arc<App>>,
     caller: Caller,
