@@ -118,7 +118,6 @@ struct CampaignPage {
     filters: Form,
     rows: Vec<CampaignRecipientView>,
     pager: Pager,
-    is_running: bool,
 }
 
 /// The state as a word with a colour.
@@ -272,7 +271,6 @@ pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<
     let pager = asked.pager(&listed);
     // Before it begins it is told what it would do; afterwards what it does.
     let outlook = if campaign.state == CampaignState::Draft { Some(try_out(&app, &caller, id).await?) } else { None };
-    let is_running = campaign.state == CampaignState::Running;
     page(&CampaignPage {
         shell: visitor.shell(campaign.name.clone(), "campaigns"),
         owner,
@@ -283,7 +281,6 @@ pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<
         filters: Form::of([("state", asked.text("state").to_owned())]),
         rows: listed.results.into_iter().map(CampaignRecipientView::from).collect(),
         pager,
-        is_running,
     })
 }
 
