@@ -9,7 +9,7 @@ export async function contacts(watched, page, api) {
     await watched.look(page, 'contacts-empty')
     await page.getByRole('link', { name: 'Import', exact: true }).click()
     await watched.look(page, 'contacts-import')
-    await page.getByLabel('File').setInputFiles({ name: 'people.csv', mimeType: 'text/csv', buffer: Buffer.from(FILE) })
+    await page.getByLabel('File', { exact: true }).setInputFiles({ name: 'people.csv', mimeType: 'text/csv', buffer: Buffer.from(FILE) })
     await page.getByRole('button', { name: 'Go on' }).click()
     await page.getByRole('heading', { name: 'What would happen' }).waitFor()
     await watched.look(page, 'contacts-import-looked')
