@@ -10,7 +10,7 @@ use super::visitor::{Shell, Visitor};
 use crate::app::App;
 use crate::http::v1::schedules::change::{create_schedule, delete_schedule, pause_schedule, replace_schedule, resume_schedule};
 use crate::http::v1::schedules::read::get_schedule;
-use crate::http::v1::schedules::view::{ScheduleView, WantedSchedule, times};
+use crate::http::v1::schedules::view::{RecurringView, WantedSchedule, times};
 use crate::http::{ApiError, Json, Path};
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -71,13 +71,13 @@ impl HtmlSafe for Times {}
 #[template(path = "schedule.html")]
 struct OnePage {
     shell: Shell,
-    view: ScheduleView,
+    view: RecurringView,
     state: Badge,
     last: Option<When>,
     values: Vec<(String, String)>,
 }
 
-fn state(view: &ScheduleView) -> Badge {
+fn state(view: &RecurringView) -> Badge {
     if !view.is_active {
         Badge::plain("paused")
     } else if view.next_run_at.is_none() {
@@ -94,7 +94,7 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
     let listed = app.store.list_recurring(Some(visitor.caller.id()), asked.page()).await?;
     let pager = asked.pager(&listed);
     let lines = listed.results.into_iter().map(|recurring| {
-        let view = ScheduleView::from(recurring);
+        let view = RecurringView::from(recurring);
         Line {
             state: state(&view),
             id: view.id.to_string(),
@@ -201,7 +201,7 @@ fn told(refusal: ApiError) -> ApiError {
     ApiError::field(field, "is not there")
 }
 
-async fn find(app: &Arc<App>, visitor: &Visitor, id: ScheduleId) -> Result<ScheduleView, ApiError> {
+async fn find(app: &Arc<App>, visitor: &Visitor, id: ScheduleId) -> Result<RecurringView, ApiError> {
     Ok(get_schedule(State(app.clone()), visitor.caller.clone(), Path(id)).await?.into_data())
 }
 

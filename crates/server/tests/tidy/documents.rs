@@ -135,3 +135,25 @@ fn packages_from_npm_are_pinned_and_run_no_scripts() {
     assert!(read("interop/.npmrc").contains("ignore-scripts=true"));
     assert!(!read("interop/package-lock.json").contains("\"resolved\""), "the lock file names the registry it was made with");
 }
+
+/// The document has one list of schemas by their names: of two structs with one name only one would be described.
+#[test]
+fn every_schema_has_a_name_of_its_own() {
+    let mut seen = std::collections::BTreeMap::<String, String>::new();
+    let mut twice = Vec::new();
+    for file in all().iter().filter(|file| file.path.ends_with(".rs") && file.path.starts_with("crates/server/src/")) {
+        for piece in file.product().split("ToSchema").skip(1) {
+            let declared = piece.lines().find(|line| line.contains("struct ") || line.contains("enum ")).unwrap_or_default();
+            let words = declared.split([' ', '<', '(', ';', '{']).skip_while(|word| !matches!(*word, "struct" | "enum"));
+            let Some(name) = words.skip(1).find(|word| !word.is_empty()).filter(|_| piece.starts_with(')') || piece.starts_with(','))
+            else {
+                continue;
+            };
+            if let Some(other) = seen.insert(name.to_owned(), file.path.clone()) {
+                twice.push(format!("{name} in {other} and {}", file.path));
+            }
+        }
+    }
+    assert!(seen.len() > 50, "schemas are found: {}", seen.len());
+    none("A schema whose name another has too:", &twice);
+}

@@ -87,7 +87,7 @@ async fn list(
 #[serde(deny_unknown_fields)]
 pub(crate) struct MoveLabel {
     /// `tag` or `group`.
-    #[schema(example = "tag")]
+    #[schema(example = "tag", pattern = "^(tag|group)$")]
     kind: String,
     /// Its name.
     #[schema(example = "vip")]

@@ -1,6 +1,6 @@
 //! Making, changing, pausing and removing recurring sends.
 
-use super::view::{ScheduleView, WantedSchedule};
+use super::view::{RecurringView, WantedSchedule};
 use crate::app::App;
 use crate::http::v1::messages::choose;
 use crate::http::v1::messages::send::check_recipient;
@@ -22,14 +22,14 @@ const LONGEST_NAME: usize = 64;
 /// was missed while the server was down is done once when it is back, unless the deadline of the message has passed. A run
 /// that can't be done is told as `schedule.failed`, and the next one is done as ever.
 #[utoipa::path(post, path = "/schedules/", tag = "schedules", request_body = WantedSchedule,
-    responses((status = 201, description = "The new recurring send.", body = Success<ScheduleView>)),
+    responses((status = 201, description = "The new recurring send.", body = Success<RecurringView>)),
     extensions(("x-scope" = json!("messages:send")),
         ("x-error-codes" = json!(["CONFLICT", "NOT_FOUND", "RECIPIENT_INVALID", "SCHEDULE_LIMIT_REACHED"]))))]
 pub(crate) async fn create_schedule(
     State(app): State<Arc<App>>,
     caller: Caller,
     Json(wanted): Json<WantedSchedule>,
-) -> Result<Answer<ScheduleView>, ApiError> {
+) -> Result<Answer<RecurringView>, ApiError> {
     let (plan, next_at) = check(&app, &caller, wanted, 0).await?;
     match app.store.create_recurring(caller.id(), plan, next_at, super::MOST).await {
         Ok(RecurringCreated::Done(made)) => {
@@ -47,14 +47,14 @@ pub(crate) async fn create_schedule(
 /// Fields that are left out take their defaults. Its runs stay counted, and its next run is found anew.
 #[utoipa::path(put, path = "/schedules/{id}/", tag = "schedules", request_body = WantedSchedule,
     params(("id" = String, Path, format = "uuid", description = "Id of the recurring send.")),
-    responses((status = 200, description = "The recurring send as it is now.", body = Success<ScheduleView>)),
+    responses((status = 200, description = "The recurring send as it is now.", body = Success<RecurringView>)),
     extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!(["CONFLICT", "RECIPIENT_INVALID"]))))]
 pub(crate) async fn replace_schedule(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<ScheduleId>,
     Json(wanted): Json<WantedSchedule>,
-) -> Result<Answer<ScheduleView>, ApiError> {
+) -> Result<Answer<RecurringView>, ApiError> {
     let old = super::find(&app, &caller, id).await?;
     let (plan, next_at) = check(&app, &caller, wanted, old.runs).await?;
     save(&app, &caller, id, plan, next_at, "schedule.changed", "The recurring send was changed.").await
@@ -65,13 +65,13 @@ pub(crate) async fn replace_schedule(
 /// No run is done until it is resumed; what would have been due meanwhile is not made up for.
 #[utoipa::path(post, path = "/schedules/{id}/pause/", tag = "schedules",
     params(("id" = String, Path, format = "uuid", description = "Id of the recurring send.")),
-    responses((status = 200, description = "The recurring send as it is now.", body = Success<ScheduleView>)),
+    responses((status = 200, description = "The recurring send as it is now.", body = Success<RecurringView>)),
     extensions(("x-scope" = json!("messages:send"))))]
 pub(crate) async fn pause_schedule(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<ScheduleId>,
-) -> Result<Answer<ScheduleView>, ApiError> {
+) -> Result<Answer<RecurringView>, ApiError> {
     let old = super::find(&app, &caller, id).await?;
     let plan = RecurringPlan { is_active: false, ..old.plan };
     save(&app, &caller, id, plan, old.next_at, "schedule.paused", "The recurring send is paused.").await
@@ -82,13 +82,13 @@ pub(crate) async fn pause_schedule(
 /// Its next run is the next that is due from now on.
 #[utoipa::path(post, path = "/schedules/{id}/resume/", tag = "schedules",
     params(("id" = String, Path, format = "uuid", description = "Id of the recurring send.")),
-    responses((status = 200, description = "The recurring send as it is now.", body = Success<ScheduleView>)),
+    responses((status = 200, description = "The recurring send as it is now.", body = Success<RecurringView>)),
     extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!(["WRONG_STATE"]))))]
 pub(crate) async fn resume_schedule(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<ScheduleId>,
-) -> Result<Answer<ScheduleView>, ApiError> {
+) -> Result<Answer<RecurringView>, ApiError> {
     let old = super::find(&app, &caller, id).await?;
     let plan = RecurringPlan { is_active: true, ..old.plan };
     let next_at = first_run(&plan, app.clock.now(), old.runs)?;
@@ -126,7 +126,7 @@ async fn save(
     next_at: Option<Timestamp>,
     action: &'static str,
     said: &'static str,
-) -> Result<Answer<ScheduleView>, ApiError> {
+) -> Result<Answer<RecurringView>, ApiError> {
     let saved = app.store.replace_recurring(id, plan, next_at).await.map_err(refused)?.ok_or_else(ApiError::not_found)?;
     note(app, caller, action, &saved).await;
     noted(app, next_at);

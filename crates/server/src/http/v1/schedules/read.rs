@@ -1,6 +1,6 @@
 //! Looking at recurring sends, and at when a cron expression comes true.
 
-use super::view::{ScheduleView, TimesView, WantedTimes, times};
+use super::view::{RecurringView, TimesView, WantedTimes, times};
 use crate::app::App;
 use crate::http::{Answer, ApiError, Caller, Json, Origin, Paged, Path, Query, Success, page, paged};
 use axum::extract::State;
@@ -26,17 +26,17 @@ pub(crate) struct ListSchedules {
 ///
 /// By name.
 #[utoipa::path(get, path = "/schedules/", tag = "schedules", params(ListSchedules),
-    responses((status = 200, description = "One page of recurring sends.", body = Success<Paged<ScheduleView>>)),
+    responses((status = 200, description = "One page of recurring sends.", body = Success<Paged<RecurringView>>)),
     extensions(("x-scope" = json!("messages:read"))))]
 pub(crate) async fn list_schedules(
     State(app): State<Arc<App>>,
     caller: Caller,
     origin: Origin,
     Query(asked): Query<ListSchedules>,
-) -> Result<Answer<Paged<ScheduleView>>, ApiError> {
+) -> Result<Answer<Paged<RecurringView>>, ApiError> {
     let page = page(asked.page, asked.page_size)?;
     let listed = app.store.list_recurring(Some(caller.id()), page).await?;
-    Ok(Answer::ok("Recurring sends.", paged(listed, &page, &origin, ScheduleView::from)))
+    Ok(Answer::ok("Recurring sends.", paged(listed, &page, &origin, RecurringView::from)))
 }
 
 /// Get a recurring send
@@ -44,13 +44,13 @@ pub(crate) async fn list_schedules(
 /// With its next runs and what became of the last one.
 #[utoipa::path(get, path = "/schedules/{id}/", tag = "schedules",
     params(("id" = String, Path, format = "uuid", description = "Id of the recurring send.")),
-    responses((status = 200, description = "The recurring send.", body = Success<ScheduleView>)),
+    responses((status = 200, description = "The recurring send.", body = Success<RecurringView>)),
     extensions(("x-scope" = json!("messages:read"))))]
 pub(crate) async fn get_schedule(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<ScheduleId>,
-) -> Result<Answer<ScheduleView>, ApiError> {
+) -> Result<Answer<RecurringView>, ApiError> {
     Ok(Answer::ok("The recurring send.", super::find(&app, &caller, id).await?.into()))
 }
 

@@ -14,7 +14,7 @@ const TOLD: usize = 5;
 /// A recurring send.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(title = "Schedule")]
-pub(crate) struct ScheduleView {
+pub(crate) struct RecurringView {
     /// Id.
     #[schema(value_type = String, format = "uuid")]
     pub(crate) id: ScheduleId,
@@ -80,7 +80,7 @@ pub(crate) struct ScheduleView {
     pub(crate) updated_at: Timestamp,
 }
 
-impl From<Recurring> for ScheduleView {
+impl From<Recurring> for RecurringView {
     fn from(recurring: Recurring) -> Self {
         let next_run_at = recurring.next_at.filter(|_| recurring.plan.is_active);
         let upcoming = upcoming(&recurring, next_run_at);

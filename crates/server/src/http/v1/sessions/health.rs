@@ -21,7 +21,7 @@ const HOURS: i32 = 24;
 
 /// How far something is used up.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub(crate) struct UsedView {
+pub(crate) struct CapView {
     /// Used.
     #[schema(example = 40)]
     pub(crate) used: u32,
@@ -106,11 +106,11 @@ pub(crate) struct HealthView {
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(crate) limited_until: Option<Timestamp>,
     /// Messages of this UTC day, all of them, those on their way included; campaigns wait at the cap.
-    pub(crate) today: UsedView,
+    pub(crate) today: CapView,
     /// The same of this UTC hour.
-    pub(crate) this_hour: UsedView,
+    pub(crate) this_hour: CapView,
     /// Messages of campaigns today to people who never wrote to it.
-    pub(crate) cold_today: UsedView,
+    pub(crate) cold_today: CapView,
     /// Its warm-up, while it lasts.
     pub(crate) warm_up: Option<WarmUpView>,
     /// What campaigns wait for now, by the server's own pacing; null when the next message may go.
@@ -155,7 +155,7 @@ pub(crate) async fn look(app: &App, row: &Session) -> Result<HealthView, ApiErro
     let health = health(policy, &paced.account, &paced.figures, now);
     let answers = app.store.account_answers(user, id, now.minus(Duration::from_hours(24 * ANSWER_DAYS))).await?;
     let hours = app.store.account_hours(id, now.day().saturating_sub(DAYS - 1).saturating_mul(HOURS)).await?;
-    let used = |used, cap| UsedView { used, cap };
+    let used = |used, cap| CapView { used, cap };
     let share = |part: u64, whole: u64| f64::from(u32::try_from(part).unwrap_or(u32::MAX)) / f64::from(u32::try_from(whole).unwrap_or(1));
     Ok(HealthView {
         session: id,
