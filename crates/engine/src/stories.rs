@@ -262,6 +262,8 @@ async fn a_message_whose_commit_failed_comes_again() {
     let mut shop = world.open(true).await;
     shop.connected().await;
     assert_eq!(world.receives().await.wa_message_id, id, "not acknowledged, so it came again");
+    let acknowledged = StanzaFilter::default().id(&id).direction(sanasend_sandbox::Direction::In);
+    world.sandbox.control().wait_for_stanza(&acknowledged, PATIENCE).await.expect("acknowledged");
     // Acknowledged now: a third connection brings nothing old.
     shop.link.close().await;
     let mut shop = world.open(true).await;
