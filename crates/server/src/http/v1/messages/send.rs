@@ -113,6 +113,13 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    /// Of a send with a JSON body. Without a key nobody asks for the fingerprint, and it costs as much as reading the body once
+    /// more.
+    pub(crate) fn of(key: Option<String>, (path, body, session): (&str, &[u8], Option<&str>), wait: Duration) -> Self {
+        let fingerprint = if key.is_some() { fingerprint(path, body, session) } else { [0; 32] };
+        Self { key, fingerprint, wait }
+    }
+
     /// The answer that a request with the same key got before, or its refusal.
     ///
     /// # Errors
@@ -149,10 +156,7 @@ pub(crate) async fn send_text(
     let mut errors = FieldErrors::default();
     let when = check_when(&app, scheduled_at, quiet_hours, &mut errors);
     let checked = Checked { reply_to, when, ..check(&recipient, content, metadata, errors)? };
-    let key = key?;
-    // Without a key nobody asks for it, and it costs as much as reading the body once more.
-    let fingerprint = if key.is_some() { fingerprint(PATH, &body.bytes, query.session.as_deref()) } else { [0; 32] };
-    let terms = Terms { key, fingerprint, wait };
+    let terms = Terms::of(key?, (PATH, &body.bytes, query.session.as_deref()), wait);
     if let Some(answer) = terms.replay(&app, caller.id()).await? {
         return Ok(answer);
     }
@@ -308,7 +312,7 @@ fn new_message(app: &App, caller: &Caller, session_id: SessionId, checked: Check
         scheduled_at: due,
         wait_reason: reason,
         expires_at: due.unwrap_or(created_at).plus(app.outbox.options().deadline),
-        day: i32::try_from(created_at.0.div_euclid(DAY_MS)).unwrap_or(i32::MAX),
+        day: created_at.day(),
         daily_limit: caller.user.max_messages_per_day,
         idempotency: None,
     }

@@ -3,9 +3,7 @@
 use super::view::values;
 use crate::app::App;
 use crate::http::v1::messages::choose::choose_linked;
-use crate::http::v1::messages::send::{
-    Checked, SendQuery, SentKey, Terms, check_metadata, check_recipient, check_when, fingerprint, patience, take_in,
-};
+use crate::http::v1::messages::send::{Checked, SendQuery, SentKey, Terms, check_metadata, check_recipient, check_when, patience, take_in};
 use crate::http::v1::messages::view::MessageView;
 use crate::http::{ApiError, Caller, ErrorCode, JsonBytes, Query, Success};
 use crate::outbox::fill;
@@ -77,7 +75,7 @@ pub(crate) struct SendTemplate {
         (status = 202, description = "Accepted and on disk.", body = Success<MessageView>),
         (status = 200, description = "The outcome, when `wait` got it.", body = Success<MessageView>)),
     extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!(["RECIPIENT_INVALID", "NOT_FOUND", "WRONG_STATE",
-        "TEMPLATE_VARIABLES_MISSING", "SESSION_NOT_LINKED", "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED"]))))]
+        "TEMPLATE_VARIABLES_MISSING", "SESSION_NOT_LINKED", "RECIPIENT_OPTED_OUT", "CONSENT_REQUIRED", "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED"]))))]
 pub(crate) async fn send_template(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -92,7 +90,7 @@ pub(crate) async fn send_template(
     let metadata = check_metadata(asked.metadata, &mut errors);
     let values = values(asked.variables).map_err(|refused| errors.0.extend(refused.0)).unwrap_or_default();
     let recipient = check_recipient(&asked.recipient, errors)?;
-    let terms = Terms { key: key?, fingerprint: fingerprint(PATH, &body.bytes, query.session.as_deref()), wait };
+    let terms = Terms::of(key?, (PATH, &body.bytes, query.session.as_deref()), wait);
     if let Some(answer) = terms.replay(&app, caller.id()).await? {
         return Ok(answer);
     }
