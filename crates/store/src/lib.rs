@@ -23,6 +23,7 @@ mod inbox;
 mod jobs;
 pub mod limits;
 mod logins;
+mod marks;
 mod media;
 mod messages;
 mod migrations;
@@ -73,6 +74,7 @@ pub use jobs::{
     ScheduleRow, ScheduleRun,
 };
 pub use logins::{Login, NewLogin, Rotation};
+pub use marks::{Marks, Reacted, Voted, Who};
 pub use media::{Bucket, FileStore, IncomingMedia, LocalFile, MediaPart, NewMedia, Opened};
 pub use messages::{Cursor, Message, MessageFilter, MessageOrder, Peer, Quoted, Settled, TimelineEntry};
 pub use nodes::NodeCall;

@@ -4,6 +4,7 @@
 
 use crate::counts::Look;
 use crate::dialect::{fetch, query_as, refused};
+use crate::marks::Marks;
 use crate::page::{COUNTED, behind, count_up_to, found_in, order_fields};
 use crate::rows::{Place, message};
 use crate::{LongList, Ordering, Page, Store, StoreError};
@@ -91,6 +92,8 @@ pub struct Message {
     pub quoted: Option<Quoted>,
     /// The caller's own.
     pub metadata: Option<Value>,
+    /// What was done to it since: reactions, votes, an edit, its deletion.
+    pub marks: Option<Box<Marks>>,
 }
 
 /// A step in the life of a message.

@@ -5,6 +5,7 @@
 //! a misspelt option is noticed. Every error is `{"error": "..."}` with a sentence
 //! that says what to change.
 
+mod acts;
 mod bodies;
 mod media;
 
@@ -38,6 +39,7 @@ pub fn router(control: Control) -> Router {
         .route("/admin/phones/{phone}/messages/{id}/media", get(media::get_media))
         .route("/admin/phones/{phone}/send", post(send))
         .merge(media::sending())
+        .merge(acts::routes())
         .route("/admin/phones/{phone}/groups", post(make_group))
         .route("/admin/phones/{phone}/read", post(read))
         .route("/admin/phones/{phone}/offline", post(go_offline))

@@ -4,6 +4,7 @@
 //! process call, and over HTTP in `http`, which everybody else calls. Apart from the
 //! phones and the network so that those need not know who steers them.
 
+mod acts;
 mod http;
 
 pub use http::router;

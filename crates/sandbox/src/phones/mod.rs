@@ -5,6 +5,7 @@
 //! the network like any other and speaks to it in stanzas. This module is the list of
 //! phones; what one does is in the modules below.
 
+mod acts;
 mod adv;
 mod attachment;
 mod chats;
@@ -18,6 +19,7 @@ mod numbers;
 mod outbox;
 mod phone;
 mod record;
+mod rich;
 mod sender_keys;
 mod signal;
 mod stanzas;
@@ -28,6 +30,7 @@ pub use chats::{OpenFile, ShownMessage, ShownStatus};
 pub use content::MessageKind;
 pub use phone::PhoneView;
 pub use record::Auto;
+pub use rich::{ShownCard, ShownLocation, ShownPoll, ShownPreview, ShownReaction, ShownVote};
 
 use crate::Error;
 use crate::network::{CompanionKeys, Network};

@@ -45,6 +45,13 @@ const KINDS: &[(&str, &str)] = &[
     ("voice_note", "Voice note"),
     ("document", "Document"),
     ("sticker", "Sticker"),
+    ("location", "Location"),
+    ("contact", "Contact"),
+    ("poll", "Poll"),
+    ("poll_vote", "Poll vote"),
+    ("reaction", "Reaction"),
+    ("edit", "Edit"),
+    ("revoke", "Deletion"),
 ];
 /// Characters of a text that the list shows.
 const SHOWN: usize = 120;
@@ -140,6 +147,15 @@ pub fn badge(status: MessageStatus) -> Badge {
     }
 }
 
+/// The words of a message for a list.
+fn said(view: &MessageView) -> Option<&str> {
+    let place = || view.location.as_ref().and_then(|place| place.name.as_deref().or(place.address.as_deref()));
+    let card = || view.contacts.as_ref().and_then(|cards| cards.first()).map(|card| card.name.as_str());
+    let poll = || view.poll.as_ref().map(|poll| poll.question.as_str());
+    let text = view.content.as_deref().or(view.caption.as_deref()).or(view.emoji.as_deref());
+    text.or_else(place).or_else(card).or_else(poll)
+}
+
 /// The first words of a text, in one line.
 pub fn excerpt(text: &str) -> String {
     let mut words = text.chars().map(|c| if c.is_control() { ' ' } else { c });
@@ -165,7 +181,7 @@ fn line(message: Message, owner: Option<String>) -> Line {
     let status = badge(message.status);
     let at = When(message.created_at);
     let view = MessageView::from(message);
-    let text = view.content.as_deref().or(view.caption.as_deref()).map(excerpt).unwrap_or_default();
+    let text = said(&view).map(excerpt).unwrap_or_default();
     let file = view.media.as_ref().and_then(|media| media.filename.as_deref()).map(excerpt);
     let is_out = view.recipient.is_some();
     let person = view.recipient.as_ref().or(view.sender.as_ref());

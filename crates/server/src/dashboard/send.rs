@@ -76,6 +76,7 @@ pub async fn text(State(app): State<Arc<App>>, visitor: Visitor, mut form: Form)
         recipient: form.text("recipient").to_owned(),
         // Browsers send line ends as in letters of old.
         content: form.text("content").replace("\r\n", "\n"),
+        link_preview: None,
         session: form.some("session"),
         reply_to: None,
         metadata: None,

@@ -25,6 +25,7 @@ mod messages;
 mod operations;
 #[path = "../../../store/tests/memory/redis_server.rs"]
 mod redis_server;
+mod rich;
 mod scheduled;
 mod schedules;
 mod sessions;

@@ -24,6 +24,7 @@ mod redis_away;
 #[path = "../../../store/tests/memory/redis_server.rs"]
 mod redis_server;
 mod restart;
+mod rich;
 mod stopping;
 mod walls;
 mod webhooks;

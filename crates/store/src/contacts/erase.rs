@@ -143,6 +143,7 @@ impl Store {
     pub async fn erase_traces(&self, user: UserId, handles: &[Jid]) -> Result<Erased, StoreError> {
         let person = Person::of(handles);
         let messages = self.erase_messages(user, &person).await?;
+        self.erase_marks(user, &person).await?;
         let events = self.erase_events(user, &person).await?;
         self.erase_recipients(user, handles).await?;
         let sql = "SELECT key, body FROM idempotency WHERE user_id = ?";
@@ -189,6 +190,18 @@ impl Store {
             }
         }
         Ok(erased)
+    }
+
+    /// Takes the person's reactions and votes off other people's messages.
+    async fn erase_marks(&self, user: UserId, person: &Person) -> Result<(), StoreError> {
+        let sql = "SELECT id, marks FROM messages WHERE user_id = ? AND marks IS NOT NULL";
+        let rows = query_as::<_, (Uuid, String)>(sql).bind(user.0).fetch_all(&self.inner.readers).await.map_err(refused)?;
+        let touched: Vec<Uuid> = rows.into_iter().filter(|(_, marks)| person.is_told(marks)).map(|(id, _)| id).collect();
+        for piece in touched.chunks(100) {
+            let (ids, handles) = (piece.to_vec(), person.handles.clone());
+            self.write(move |tx| Box::pin(async move { crate::marks::forget(tx, ids, &handles).await })).await?;
+        }
+        Ok(())
     }
 
     async fn erase_events(&self, user: UserId, person: &Person) -> Result<u64, StoreError> {

@@ -18,6 +18,7 @@ mod m20261127_000013_contacts;
 mod m20261127_000015_templates;
 mod m20261127_000016_schedules;
 mod m20261127_000017_campaigns;
+mod m20261127_000018_rich;
 
 use sea_orm_migration::prelude::*;
 
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000015_templates::Migration),
             Box::new(m20261127_000016_schedules::Migration),
             Box::new(m20261127_000017_campaigns::Migration),
+            Box::new(m20261127_000018_rich::Migration),
         ]
     }
 }

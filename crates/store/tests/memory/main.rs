@@ -19,6 +19,7 @@ mod gathered;
 mod jobs;
 mod limits;
 mod lists;
+mod marks;
 mod media;
 mod nodes;
 mod opt_outs;
@@ -168,6 +169,16 @@ macro_rules! on {
                     what_the_owner_wrote_elsewhere_is_outbound,
                     the_original_of_an_incoming_message_is_sealed,
                     a_crash_between_commit_and_acknowledgement_doubles_nothing,
+                ],
+                marks: [
+                    a_place_cards_and_a_poll_are_read_back_as_they_were,
+                    a_reaction_shows_at_its_message_and_is_told,
+                    what_is_about_an_unknown_message_is_kept_all_the_same,
+                    a_message_and_what_is_done_to_it_may_come_together,
+                    nobody_changes_what_somebody_else_wrote,
+                    what_the_account_does_shows_when_it_is_acknowledged,
+                    votes_are_counted_once_for_each_person,
+                    erasing_a_person_takes_their_reactions_off_the_messages_of_others,
                 ],
                 usage: [
                     a_day_is_counted_by_what_happened_on_it,

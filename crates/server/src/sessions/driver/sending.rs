@@ -11,7 +11,7 @@ use crate::media::Files;
 use crate::sessions::book::Address;
 use crate::sessions::flights::landed;
 use futures::FutureExt as _;
-use sanasend_engine::{Found, Outgoing};
+use sanasend_engine::{Found, Outgoing, OutgoingRich};
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{Content, Direction, Jid, PhoneNumber, SessionId, Timestamp};
 use sanasend_store::{Change, Claimed, Message, MessageFilter, News, Page, Peer, Store, StoreError};
@@ -320,8 +320,13 @@ async fn may_go(store: &Store, message: &Message, peer: &Peer) -> Result<(), Att
 /// Encrypts a message and writes it; a file goes to WhatsApp's media host before.
 async fn write(link: &Link, files: &Files, message: Message, to: Jid) -> Result<(), AttemptError> {
     match message.content.clone() {
-        Content::Text { body: text } => {
-            link.send_text(Outgoing { wa_message_id: message.wa_message_id, to, text, quoted: message.quoted }).await
+        Content::Text { body: text, preview } => {
+            let preview = preview.map(|preview| *preview);
+            link.send_text(Outgoing { wa_message_id: message.wa_message_id, to, text, preview, quoted: message.quoted }).await
+        }
+        Content::Rich(rich) => {
+            let Message { wa_message_id, quoted, created_at: at, .. } = message;
+            link.send_rich(OutgoingRich { wa_message_id, to, rich: *rich, quoted, at }).await
         }
         Content::Media(media) => {
             // No answer is awaited yet while a file goes up, so a panic there would leave the message in the air for ever.
