@@ -55,7 +55,7 @@ pub use api_log::{ApiLogFilter, LoggedRequest, RequestCounts, RequestHour, WINDO
 pub use audit::{AuditBreak, AuditCheck, AuditEntry, AuditFilter, AuditRecord, AuditStep};
 pub use backup::{Copied, CopiedSequence, CopiedTable, Fenced, Fillable, Owners, open_file, seal_file};
 pub use campaigns::{
-    CAMPAIGN_JOB, Campaign, CampaignAccount, CampaignChanged, CampaignFilter, CampaignMade, CampaignRecipient, CampaignTurn,
+    Ahead, CAMPAIGN_JOB, Campaign, CampaignAccount, CampaignChanged, CampaignFilter, CampaignMade, CampaignRecipient, CampaignTurn,
     CampaignTurned, Funnels, NewCampaign, NewRecipient, RecipientFilter, Turn, TurnMessage, TurnWhat,
 };
 pub use commits::Commit;

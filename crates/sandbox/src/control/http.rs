@@ -66,8 +66,12 @@ async fn list_phones(State(control): State<Control>) -> Json<Vec<PhoneView>> {
 }
 
 async fn add_phone(State(control): State<Control>, bytes: Bytes) -> Result<(StatusCode, Json<PhoneView>), Error> {
-    let NewPhone { phone, push_name } = body(&bytes)?;
-    let phone = control.add_phone(phone.as_deref(), push_name.as_deref()).await?;
+    let NewPhone { phone, push_name, modest } = body(&bytes)?;
+    let phone = if modest {
+        control.add_modest_phone(phone.as_deref(), push_name.as_deref()).await?
+    } else {
+        control.add_phone(phone.as_deref(), push_name.as_deref()).await?
+    };
     Ok((StatusCode::CREATED, Json(phone)))
 }
 

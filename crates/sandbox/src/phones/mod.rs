@@ -104,6 +104,11 @@ impl Phones {
     /// Makes a phone and connects it. Without a number it gets a free one; a number
     /// that has a phone answers that phone.
     pub(crate) async fn add(&self, number: Option<&str>, push_name: Option<&str>) -> Result<Arc<Phone>, Error> {
+        self.add_with(number, push_name, None).await
+    }
+
+    /// The same with so many one-time prekeys at a time.
+    pub(crate) async fn add_with(&self, number: Option<&str>, push_name: Option<&str>, prekeys: Option<u32>) -> Result<Arc<Phone>, Error> {
         let mut next = self.0.next_number.lock().await;
         let number = match number {
             Some(text) => read_number(text)?,
@@ -114,7 +119,8 @@ impl Phones {
         }
         let network = &self.0.network;
         let name = push_name.map_or_else(|| format!("Phone {number}"), str::to_owned);
-        let record = PhoneRecord::create(&number, &name, network.clock())?;
+        let mut record = PhoneRecord::create(&number, &name, network.clock())?;
+        record.prekeys = prekeys.unwrap_or(record.prekeys);
         network.state().put(Room::Phones, number.as_bytes(), &record)?;
         network.add_account(&number, &name, public_identity(&record)?)?;
         let phone = Phone::open(network, &self.0.gallery, record)?;

@@ -7,6 +7,7 @@
 mod accepts;
 mod accounts;
 mod against;
+mod campaigns;
 mod child;
 mod customer;
 mod disk;
@@ -63,6 +64,11 @@ pub struct LoadtestArgs {
     /// some minutes and about 8 GB of disk.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1000..=100_000_000), conflicts_with = "url")]
     pub rows: Option<u64>,
+    /// Measure campaigns and nothing else: a list of so many recipients that is written down, and a text beside a campaign that
+    /// runs. The texts take fourteen times --seconds, twice.
+    #[arg(long, value_name = "RECIPIENTS", value_parser = clap::value_parser!(u64).range(1000..=1_000_000),
+        conflicts_with_all = ["url", "rows", "database"])]
+    pub campaign: Option<u64>,
     #[command(flatten)]
     against: against::Against,
     /// Measure accepts and lists alone, without linking accounts for the rest.
@@ -93,6 +99,14 @@ pub async fn run(args: LoadtestArgs) -> anyhow::Result<()> {
         };
         progress.finish_and_clear();
         return long::print(&asked?, args.json);
+    }
+    if let Some(recipients) = args.campaign {
+        let found = tokio::select! {
+            found = campaigns::measure(&args, recipients, &place, &progress) => found,
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        };
+        progress.finish_and_clear();
+        return campaigns::print(&found?, args.json);
     }
     let measured = tokio::select! {
         measured = measure(&args, &place, &progress) => measured,

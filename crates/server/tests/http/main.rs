@@ -9,6 +9,7 @@ mod analytics;
 mod api_keys;
 mod audit;
 mod auth;
+mod campaign_manners;
 mod campaigns;
 mod contacts;
 mod contract;

@@ -18,6 +18,8 @@ mod m20261127_000013_contacts;
 mod m20261127_000015_templates;
 mod m20261127_000016_schedules;
 mod m20261127_000017_campaigns;
+mod m20261127_000020_campaign_quiet_hours;
+mod m20261127_000021_manners;
 
 use sea_orm_migration::prelude::*;
 
@@ -44,6 +46,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000015_templates::Migration),
             Box::new(m20261127_000016_schedules::Migration),
             Box::new(m20261127_000017_campaigns::Migration),
+            Box::new(m20261127_000020_campaign_quiet_hours::Migration),
+            Box::new(m20261127_000021_manners::Migration),
         ]
     }
 }

@@ -159,7 +159,8 @@ fn refused(error: StoreError) -> ApiError {
     }
 }
 
-fn check_media(media: &WantedMedia, errors: &mut FieldErrors) -> Option<MediaKind> {
+/// What is wrong with a file without looking at it.
+pub(crate) fn check_media(media: &WantedMedia, errors: &mut FieldErrors) -> Option<MediaKind> {
     if media.media_url.is_some() == media.media_base64.is_some() {
         errors.push(Invalid::new("media", "needs one of `media_url` and `media_base64`"));
     }
@@ -172,7 +173,7 @@ fn check_media(media: &WantedMedia, errors: &mut FieldErrors) -> Option<MediaKin
 }
 
 /// A text is needed unless there is a file; a file of this kind may take no caption.
-fn check_content(content: &str, kind: Option<MediaKind>, has_media: bool, errors: &mut FieldErrors) {
+pub(crate) fn check_content(content: &str, kind: Option<MediaKind>, has_media: bool, errors: &mut FieldErrors) {
     errors.take(Template::parse(content));
     if content.trim().is_empty() && !has_media {
         errors.push(Invalid::new("content", "must not be empty"));
@@ -182,8 +183,8 @@ fn check_content(content: &str, kind: Option<MediaKind>, has_media: bool, errors
     }
 }
 
-/// Fetches or decodes the file and keeps it; it stays until the template is stored, which holds it from then on.
-async fn keep(app: &App, caller: &Caller, media: WantedMedia, kind: MediaKind) -> Result<(Media, NewMedia), ApiError> {
+/// Fetches or decodes the file and keeps it; it stays until what it belongs to is stored, which holds it from then on.
+pub(crate) async fn keep(app: &App, caller: &Caller, media: WantedMedia, kind: MediaKind) -> Result<(Media, NewMedia), ApiError> {
     let wished = media.filename.as_deref().and_then(file_name);
     let asked = Asked { media_url: media.media_url, media_base64: media.media_base64, ..Asked::default() };
     let Uploaded { staged, name, declared } = source::file(app, asked, kind).await?;
