@@ -25,6 +25,7 @@ pub mod media;
 pub mod metrics;
 pub mod node;
 pub mod outbox;
+pub mod rotation;
 pub mod secrets;
 pub mod sessions;
 pub mod vitals;

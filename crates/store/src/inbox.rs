@@ -144,7 +144,7 @@ async fn insert_raw(tx: &mut Tx, id: MessageId, raw: &[u8]) -> Result<(), StoreE
     insert.execute(&mut tx.conn).await.map(drop).map_err(refused)
 }
 
-fn address_of(id: MessageId) -> Vec<u8> {
+pub(crate) fn address_of(id: MessageId) -> Vec<u8> {
     address("message_raw", &[id.0.as_bytes()])
 }
 

@@ -12,13 +12,13 @@ const ANNA: &str = "+14155550101";
 const BEN: &str = "+14155550102";
 
 /// A user with a key.
-struct Caller {
-    world: World,
-    key: String,
+pub struct Caller {
+    pub world: World,
+    pub key: String,
 }
 
 impl Caller {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let world = World::start().await;
         let admin = world.admin().await;
         let (_, token) = world.user(&admin, "anna").await;
@@ -26,20 +26,20 @@ impl Caller {
         Self { world, key }
     }
 
-    async fn call(&self, method: Method, path: &str, body: Value) -> Reply {
+    pub async fn call(&self, method: Method, path: &str, body: Value) -> Reply {
         self.world.call(method, path, As::Key(&self.key), body).await
     }
 
-    async fn get(&self, path: &str) -> Reply {
+    pub async fn get(&self, path: &str) -> Reply {
         self.call(Method::GET, path, Value::Null).await
     }
 
-    async fn post(&self, path: &str, body: Value) -> Reply {
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
         self.call(Method::POST, path, body).await
     }
 
     /// Sends a form with a file behind other fields.
-    async fn import(&self, path: &str, fields: &[(&str, &str)], file: impl Into<Vec<u8>>) -> Reply {
+    pub async fn import(&self, path: &str, fields: &[(&str, &str)], file: impl Into<Vec<u8>>) -> Reply {
         let form = fields.iter().fold(Form::new(), |form, (name, value)| form.text((*name).to_owned(), (*value).to_owned()));
         let form = form.part("file", Part::bytes(file.into()).file_name("people.csv"));
         let request = As::Key(&self.key).sign(self.world.request(Method::POST, &format!("/api/v1{path}"))).multipart(form);

@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test stops at the first thing that is not as it should be")]
 
 mod account;
+mod admins;
 mod analytics;
 mod api_keys;
 mod audit;
@@ -18,6 +19,7 @@ mod docs;
 mod events;
 mod gate;
 mod guard;
+mod imports;
 mod isolation;
 mod jobs;
 mod media;

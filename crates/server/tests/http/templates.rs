@@ -124,3 +124,36 @@ async fn a_template_may_carry_a_file() {
     let old = json!({"recipient": friend, "template": "dot", "version": 1, "variables": {"name": "Ben"}});
     assert_eq!(account.post("/messages/send-template/", old).await.body["data"]["caption"], json!("For Ben"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_that_is_needed_is_deleted_only_by_force() {
+    let account = Account::linked().await;
+    let friend = account.friend().await;
+    let plain = made(&account, json!({"name": "plain", "content": "Hi"})).await;
+    let media = json!({"media_type": "image", "media_base64": PIXEL});
+    let picture = made(&account, json!({"name": "picture", "content": "Look", "media": media})).await;
+    let campaign = |template: &str| json!({"name": template, "template": template, "recipients": [{"phone": friend}]});
+    for template in ["plain", "picture"] {
+        account.post("/campaigns/", campaign(template)).await.is(201, "");
+    }
+    let path = |template: &Value| format!("/templates/{}/", text(&template["id"]));
+    let refused = account.delete(&path(&picture)).await;
+    refused.is(409, "TEMPLATE_IN_USE").names(&["template"]);
+    assert!(refused.text.contains("is needed by the campaign"), "{}", refused.text);
+    let schedule = json!({"name": "each day", "cron": "0 9 * * *", "timezone": "UTC", "template": "plain", "recipient": friend});
+    let schedule = account.post("/schedules/", schedule).await;
+    let schedule = text(&schedule.is(201, "").body["data"]["id"]);
+    let refused = account.delete(&path(&plain)).await;
+    refused.is(409, "TEMPLATE_IN_USE");
+    let told = refused.body["errors"]["template"].as_array().expect("uses").len();
+    assert!(
+        told == 1 && refused.text.contains(&schedule) && !refused.text.contains("campaign "),
+        "its campaign has the text: {}",
+        refused.text
+    );
+    account.get(&path(&plain)).await.is(200, "");
+    account.delete(&format!("/schedules/{schedule}/")).await.is(200, "");
+    account.delete(&path(&plain)).await.is(200, "");
+    account.delete(&format!("{}?force=true", path(&picture))).await.is(200, "");
+    account.delete(&format!("{}?force=yes", path(&picture))).await.is(400, "VALIDATION_ERROR");
+}

@@ -16,6 +16,7 @@ mod disk_full;
 mod ffmpeg;
 mod first_message;
 mod idempotency;
+mod imports;
 mod kills;
 mod media;
 mod nodes;

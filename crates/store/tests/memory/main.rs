@@ -15,7 +15,9 @@ mod campaigns;
 mod contacts;
 mod copies;
 mod crash;
+mod erasing;
 mod gathered;
+mod imports;
 mod jobs;
 mod limits;
 mod lists;
@@ -26,6 +28,7 @@ mod out;
 mod people;
 mod redis_server;
 mod scheduled;
+mod seal_keys;
 mod sweeps;
 mod templates;
 mod usage;
@@ -226,6 +229,23 @@ macro_rules! on {
                     old_deliveries_are_swept_and_endpoints_take_theirs_along,
                     a_user_has_as_many_endpoints_as_allowed,
                 ],
+                seal_keys: [
+                    everything_is_sealed_anew_through_kills_and_then_the_old_key_goes,
+                    a_node_without_the_new_key_undoes_nothing_and_keeps_the_old_one_from_going,
+                    what_is_damaged_is_counted_and_written_meanwhile_is_kept,
+                ],
+                erasing: [
+                    nothing_of_an_erased_person_is_left_in_any_table_or_file,
+                    every_table_is_told_of,
+                    a_file_that_is_taken_in_is_waited_for_and_makes_nobody_again,
+                ],
+                imports: [
+                    a_step_moves_the_place_and_happens_once,
+                    a_canceled_import_writes_nothing_more,
+                    people_are_opted_out_by_steps_as_well,
+                    a_user_has_a_few_imports_at_once_and_keeps_so_many_faults,
+                    imports_that_nobody_works_on_are_ended,
+                ],
                 contacts: [
                     a_contact_is_made_seen_changed_and_removed,
                     a_file_is_put_in_and_put_in_again,
@@ -234,7 +254,6 @@ macro_rules! on {
                     tags_are_counted_renamed_and_taken_off,
                     what_whatsapp_tells_makes_two_contacts_one,
                     an_erased_person_leaves_nothing_but_the_wish_to_be_left_alone,
-                    imports_tell_how_far_they_are,
                     contacts_go_with_their_user,
                 ],
                 opt_outs: [
@@ -296,3 +315,22 @@ macro_rules! on {
 
 on!(sqlite, Sqlite);
 on!(postgres, Postgres);
+
+/// Measures, and no part of the suite: `cargo nextest run --run-ignored only -E 'test(measured)'`.
+mod measured {
+    use crate::backend::{Postgres, Sqlite};
+    use crate::contacts::lists_of_a_million_contacts_are_fast;
+    use crate::world::World;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "takes a minute"]
+    async fn lists_of_a_million_contacts_on_sqlite() {
+        lists_of_a_million_contacts_are_fast(World::<Sqlite>::new().await).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "takes a minute"]
+    async fn lists_of_a_million_contacts_on_postgres() {
+        lists_of_a_million_contacts_are_fast(World::<Postgres>::new().await).await;
+    }
+}

@@ -4,6 +4,7 @@ use super::{known_as, presence, standing};
 use crate::app::App;
 use crate::dashboard::form::Form;
 use crate::dashboard::list::{Asked, Heading, Pager};
+use crate::dashboard::owner::asked_or_own;
 use crate::dashboard::parts::{Badge, Empty, When};
 use crate::dashboard::render::{Page, page};
 use crate::dashboard::visitor::{Shell, Visitor};
@@ -41,6 +42,8 @@ struct Line {
 #[template(path = "contacts.html")]
 struct ListPage {
     shell: Shell,
+    /// Id and name of the user whose they are, where they are another's.
+    owner: Option<(String, String)>,
     filters: Form,
     tags: Vec<String>,
     groups: Vec<String>,
@@ -73,7 +76,11 @@ fn filter(asked: &Asked) -> ContactFilter {
 
 /// Shows the list.
 pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
-    let user = visitor.caller.id();
+    // Each user's lie apart: an admin sees their own, or those of the user in the address.
+    let user = asked_or_own(&visitor, &asked).unwrap_or_else(|| visitor.caller.id());
+    let is_own = user == visitor.caller.id();
+    let owner =
+        if is_own { None } else { app.store.usernames([user].into_iter()).await?.remove(&user).map(|name| (user.to_string(), name)) };
     let (listed, _) = app.store.list_contacts(user, &filter(&asked), asked.page()).await?;
     let pager = asked.long_pager(&listed);
     let labels = async |kind| {
@@ -102,6 +109,7 @@ pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
     let names = ["search", "tag", "group", "consent", "opted_out", "on_whatsapp"];
     page(&ListPage {
         shell: visitor.shell("Contacts", "contacts"),
+        owner,
         filters: Form::of(names.map(|name| (name, asked.text(name).to_owned()))),
         tags,
         groups,
@@ -125,6 +133,7 @@ pub async fn export(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked)
         opted_out: asked.read("opted_out"),
         on_whatsapp: asked.some("on_whatsapp"),
         ordering: asked.some("ordering"),
+        user: asked.read("user"),
         ..ListContacts::default()
     };
     Ok(export_contacts(State(app), visitor.caller.clone(), Query(wanted)).await?)

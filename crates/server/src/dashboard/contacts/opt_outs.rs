@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::dashboard::confirm::Confirm;
 use crate::dashboard::form::Form;
 use crate::dashboard::list::{Asked, Pager};
+use crate::dashboard::owner::asked_or_own;
 use crate::dashboard::parts::{Badge, Empty, When};
 use crate::dashboard::render::{Page, page, with_status};
 use crate::dashboard::trouble::Trouble;
@@ -73,7 +74,11 @@ fn line(opt_out: OptOut) -> Line {
 
 async fn page_of(app: &App, visitor: &Visitor, asked: &Asked, form: Form) -> Result<ListPage, Trouble> {
     let phone = asked.some("phone").and_then(|text| PhoneNumber::parse(&text).ok());
-    let filter = OptOutFilter { user_id: Some(visitor.caller.id()), in_force: asked.read("in_force"), phone };
+    let filter = OptOutFilter {
+        user_id: Some(asked_or_own(visitor, asked).unwrap_or_else(|| visitor.caller.id())),
+        in_force: asked.read("in_force"),
+        phone,
+    };
     let listed = app.store.list_opt_outs(&filter, asked.page()).await?;
     let pager = asked.long_pager(&listed);
     let text = "Whoever writes STOP to one of your accounts is listed here, and gets no more messages.";
