@@ -78,7 +78,7 @@ pub use messages::{Cursor, Message, MessageFilter, MessageOrder, Peer, Quoted, S
 pub use nodes::NodeCall;
 pub use opt_outs::{ANSWER_JOB, NewOptOut, OptIn, OptOut, OptOutCause, OptOutFilter};
 pub use outbox::{Accepted, Backlog, Change, Claimed, Idempotency, NewMessage, News, Released, Reschedule};
-pub use overview::UserCounts;
+pub use overview::{Growth, Newcomers, UserCounts};
 pub use page::{COUNTED, Listed, LongList, Ordering, Page};
 pub use people::UserFigures;
 pub use proofs::Proof;

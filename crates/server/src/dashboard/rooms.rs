@@ -3,8 +3,8 @@
 
 use super::phones::act;
 use super::{
-    Row, Who, audit, campaigns, contacts, deliveries, form, jobs, messages, page, phones, requests, scheduled, schedules, send, sessions,
-    settings, templates, webhooks,
+    Row, Who, audit, campaigns, contacts, deliveries, form, jobs, messages, page, phones, requests, scheduled, schedules, send,
+    send_template, sessions, settings, templates, webhooks,
 };
 use axum::extract::DefaultBodyLimit;
 
@@ -66,6 +66,8 @@ fn template_rows() -> Vec<Row> {
         page("/admin/templates/{id}/", User, templates::show),
         page("/admin/templates/{id}/edit/", User, templates::ask_edit),
         form("/admin/templates/{id}/edit/", User, templates::edit),
+        page("/admin/templates/{id}/send/", User, send_template::ask),
+        form("/admin/templates/{id}/send/", User, send_template::send),
         form("/admin/templates/{id}/shelve/", User, templates::shelve),
         page("/admin/templates/{id}/delete/", User, templates::ask_delete),
         form("/admin/templates/{id}/delete/", User, templates::delete),

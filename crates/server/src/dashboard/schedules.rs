@@ -3,7 +3,7 @@
 use super::confirm::Confirm;
 use super::form::Form;
 use super::list::{Asked, Pager};
-use super::parts::{Badge, Empty, When};
+use super::parts::{Badge, Empty, Told, When};
 use super::render::{Page, html_answer, page, with_status};
 use super::scheduled::read_entered;
 use super::visitor::{Shell, Visitor};

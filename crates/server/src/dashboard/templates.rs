@@ -207,7 +207,8 @@ pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<
     page(&OnePage {
         shell: visitor.shell(view.name.clone(), "templates"),
         standing: if view.is_archived { Badge::plain("archived") } else { Badge::good("in use") },
-        preview: preview_of(&view.present.content, &view.language, ""),
+        // That values are missing is no fault here.
+        preview: Preview { problems: Vec::new(), ..preview_of(&view.present.content, &view.language, "") },
         versions: versions.collect(),
         changed: When(view.updated_at),
         view,

@@ -285,6 +285,8 @@ macro_rules! on {
                     pages_count_all_and_show_some,
                     a_remembered_count_is_never_behind_what_was_answered,
                     a_cursor_misses_and_repeats_nothing_while_messages_arrive,
+                    everybodys_messages_go_on_behind_a_cursor,
+                    who_came_is_counted_by_day,
                     another_users_message_is_not_there,
                     events_follow_a_cursor_without_gaps,
                     a_corrupt_row_is_named,

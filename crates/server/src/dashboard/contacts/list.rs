@@ -3,7 +3,7 @@
 use super::{known_as, presence, standing};
 use crate::app::App;
 use crate::dashboard::form::Form;
-use crate::dashboard::list::{Asked, Heading, Pager};
+use crate::dashboard::list::{Asked, Heading, PAGE_SIZE, Pager};
 use crate::dashboard::parts::{Badge, Empty, When};
 use crate::dashboard::render::{Page, page};
 use crate::dashboard::visitor::{Shell, Visitor};
@@ -15,7 +15,7 @@ use crate::http::v1::contacts::view::ContactView;
 use askama::Template;
 use axum::extract::State;
 use sanasend_model::contact;
-use sanasend_store::{ContactFilter, LabelKind, Page as Paging};
+use sanasend_store::{ContactCursor, ContactFilter, LabelKind, Page as Paging};
 use std::sync::Arc;
 
 /// Tags and groups that are offered to choose from.
@@ -74,14 +74,16 @@ fn filter(asked: &Asked) -> ContactFilter {
 /// Shows the list.
 pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
     let user = visitor.caller.id();
-    let (listed, _) = app.store.list_contacts(user, &filter(&asked), asked.page()).await?;
-    let pager = asked.long_pager(&listed);
+    let chosen = filter(&asked);
+    let (store, chosen) = (&app.store, &chosen);
+    let following = async move |after: Option<ContactCursor>| store.list_contacts_after(user, chosen, after.as_ref(), PAGE_SIZE).await;
+    let (found, pager) = asked.long_list(true, |page| store.list_contacts(user, chosen, page), following).await?;
     let labels = async |kind| {
         let listed = app.store.list_labels(user, kind, Paging { page: 1, page_size: MOST_LABELS }).await?;
         Ok::<Vec<String>, sanasend_store::StoreError>(listed.results.into_iter().map(|label| label.name).collect())
     };
     let (tags, groups) = (labels(LabelKind::Tag).await?, labels(LabelKind::Group).await?);
-    let lines = listed.results.into_iter().map(|contact| {
+    let lines = found.into_iter().map(|contact| {
         let view = ContactView::from(contact);
         Line {
             id: view.id.to_string(),

@@ -78,13 +78,6 @@ pub(crate) struct SendQuery {
 /// The header `Idempotency-Key`, or what is wrong with it: told only after what is wrong with the body.
 pub(crate) struct SentKey(pub(crate) Result<Option<String>, ApiError>);
 
-impl SentKey {
-    /// Of a request that can't have one, such as a page's form.
-    pub(crate) const fn none() -> Self {
-        Self(Ok(None))
-    }
-}
-
 /// Instead of all headers, which would be copied for it.
 impl<S: Sync> FromRequestParts<S> for SentKey {
     type Rejection = Infallible;
