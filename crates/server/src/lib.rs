@@ -21,6 +21,7 @@ pub mod http;
 pub mod inbox;
 pub mod jobs;
 pub mod loadtest;
+pub mod logs;
 pub mod media;
 pub mod metrics;
 pub mod node;

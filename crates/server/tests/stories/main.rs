@@ -26,5 +26,6 @@ mod redis_server;
 mod restart;
 mod stopping;
 mod walls;
+mod watchers;
 mod webhooks;
 mod world;

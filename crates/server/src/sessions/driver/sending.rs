@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinError;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 /// How long a report of writing waits for the acknowledgement that usually follows, and a receipt for the next news, to share
 /// their commit.
@@ -238,7 +239,9 @@ impl Driver<'_> {
         let limited = self.seat.limited_until().is_some_and(|until| until > now.at);
         let limited = limited.then(|| (self.shared.store.clone(), self.session.id, message.chat.clone()));
         let (link, files, guard) = (link.clone(), self.shared.media.clone(), self.shared.store.clone());
-        self.tasks.spawn(async move {
+        let span =
+            tracing::debug_span!("write_message", otel.kind = "producer", message = %message.id, session = %self.session.id, attempt);
+        let task = async move {
             if let Some(peer) = turned_out
                 && let Err(error) = may_go(&guard, &message, &peer).await
             {
@@ -249,7 +252,8 @@ impl Driver<'_> {
                 _ => write(&link, &files, message, to).await,
             };
             Landing::Sent { wa_message_id, attempt, result }
-        });
+        };
+        self.tasks.spawn(task.instrument(span));
     }
 
     /// A task beside the driver ended.
