@@ -92,6 +92,14 @@ export async function logIn(page, api, { username, password }) {
     await page.getByRole('heading', { name: 'Overview' }).waitFor()
 }
 
+/** Sends a form again, as the button that reloads does; answers where it leads. */
+export async function twice(page, address, form) {
+    const url = new URL(address, page.url())
+    const headers = { 'sec-fetch-site': 'same-origin', accept: 'text/html' }
+    const answer = await page.context().request.post(url.href, { headers, form, maxRedirects: 0 })
+    return answer.headers().location
+}
+
 /** Waits for the sentence that a page says about what was done. */
 export async function says(page, text, tone = 'good') {
     await page.locator(`.flash.${tone}`, { hasText: text }).waitFor()

@@ -40,7 +40,7 @@ export async function write(watched, context, api, phones, friend) {
     await page.getByText('No messages yet').waitFor()
     await watched.look(page, 'messages-empty')
     await page.getByRole('link', { name: 'Send a message' }).first().click()
-    const text = page.locator('form[action$="send-text/"]')
+    const text = page.locator('form[action*="/send-text/?once="]')
     await text.getByLabel('To', { exact: true }).fill('nobody')
     await text.getByLabel('Text').fill('hello')
     await text.getByRole('button', { name: 'Send the text' }).click()
@@ -90,7 +90,7 @@ export async function answer(phones, friend) {
 export async function files(watched, page, api, phones, friend) {
     const picture = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64')
     await page.goto(`${api}/admin/messages/new/?to=${encodeURIComponent(friend)}`)
-    const form = page.locator('form[action$="send-file/"]')
+    const form = page.locator('form[action*="/messages/send-file/?once="]')
     await form.getByRole('button', { name: 'Send the file' }).click()
     await page.locator('#file-error').waitFor()
     check(await form.getByLabel('To').inputValue() === friend, 'the recipient is kept when the file is missing')

@@ -2,7 +2,7 @@
 import { check } from '../product.mjs'
 import { logIn } from './browser.mjs'
 
-const PAGES = ['', 'sessions/', 'sessions/new/', 'messages/', 'messages/new/', 'campaigns/', 'campaigns/new/', 'contacts/', 'contacts/new/', 'contacts/import/', 'contacts/settings/', 'opt-outs/', 'webhooks/', 'webhooks/new/', 'requests/', 'audit/', 'jobs/', 'settings/', 'phones/']
+const PAGES = ['', 'sessions/', 'sessions/new/', 'messages/', 'messages/new/', 'campaigns/', 'campaigns/new/', 'messages/scheduled/', 'schedules/', 'schedules/new/', 'quiet-hours/', 'templates/', 'templates/new/', 'users/', 'account/', 'contacts/', 'contacts/new/', 'contacts/import/', 'contacts/settings/', 'opt-outs/', 'webhooks/', 'webhooks/new/', 'requests/', 'audit/', 'jobs/', 'settings/', 'phones/']
 
 /** Every page on a phone's screen and in the dark. */
 export async function everywhere(watched, context, api, message) {
@@ -95,7 +95,7 @@ export async function withoutScripts(watched, api, admin, friend) {
     await card.getByRole('button', { name: /^Send as/ }).click()
     await card.locator('.bubble.mine', { hasText: 'no scripts on this phone' }).waitFor()
     await page.goto(`${api}/admin/messages/new/?to=${encodeURIComponent(friend)}`)
-    await page.locator('form[action$="send-text/"]').getByLabel('Text').fill('no scripts here')
+    await page.locator('form[action*="/send-text/?once="]').getByLabel('Text').fill('no scripts here')
     await page.getByRole('button', { name: 'Send the text' }).click()
     await page.getByText('Accepted; it is on its way.').waitFor()
     await page.goto(`${api}/admin/sessions/`)

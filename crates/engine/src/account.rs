@@ -3,7 +3,7 @@
 
 use crate::LinkEvent;
 use async_trait::async_trait;
-use sanasend_model::{Network, SessionId};
+use sanasend_model::{Network, Poll, SessionId};
 use sanasend_store::{Incoming, SignalState, StoreError};
 use std::fmt;
 use std::sync::Arc;
@@ -48,4 +48,13 @@ pub trait Inbox: Send + Sync {
     /// What the store says; the batch is not acknowledged then. `Unavailable`: it is offered again for some seconds, and later
     /// the link ends, so that WhatsApp brings it again.
     async fn commit(&self, batch: Vec<Incoming>) -> Result<(), StoreError>;
+
+    /// The poll with this WhatsApp id, made by the account or by somebody who wrote to it; votes are opened with what it holds.
+    ///
+    /// # Errors
+    /// What the store says; the batch with the vote is not acknowledged then.
+    async fn poll(&self, wa_message_id: &str) -> Result<Option<Poll>, StoreError> {
+        let _ = wa_message_id;
+        Ok(None)
+    }
 }

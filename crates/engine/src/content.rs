@@ -1,17 +1,24 @@
 //! Reading a message: what of it is for people, and what it says.
 
-use crate::jid;
-use sanasend_model::Content;
+use crate::{jid, rich};
+use sanasend_model::{Content, LinkPreview};
 use sanasend_store::Quoted;
 use whatsapp_rust::wacore::proto_helpers::MessageExt;
+use whatsapp_rust::wacore::types::message::MessageInfo;
 use whatsapp_rust::waproto::whatsapp::message::protocol_message::Type;
 use whatsapp_rust::waproto::whatsapp::{ContextInfo, Message};
 
+/// Most bytes of a text that is believed in a link preview.
+const MAX_PREVIEW: usize = 4_096;
+
 /// What a message says; `None` when it is not for people: keys, settings and synchronisation between devices.
-pub(crate) fn read(message: &Message) -> Option<Content> {
+pub(crate) fn read(message: &Message, info: Option<&MessageInfo>) -> Option<Content> {
     let base = message.get_base_message();
     if let Some(text) = base.text_content() {
-        return Some(Content::Text { body: text.to_owned() });
+        return Some(Content::Text { body: text.to_owned(), preview: preview(base).map(Box::new) });
+    }
+    if let Some(rich) = rich::read(message, info) {
+        return Some(rich.into());
     }
     if let Some(protocol) = base.protocol_message.as_option() {
         return match protocol.r#type {
@@ -36,6 +43,17 @@ pub(crate) fn read(message: &Message) -> Option<Content> {
     rest.root_secret_distribute_message.take();
     rest.conversation = None;
     (rest != Message::default()).then(|| other("unknown"))
+}
+
+/// What its sender shows of the page that a text links to.
+fn preview(base: &Message) -> Option<LinkPreview> {
+    let text = base.extended_text_message.as_option()?;
+    let said = |text: Option<&String>| text.filter(|text| !text.trim().is_empty() && text.len() <= MAX_PREVIEW).cloned();
+    Some(LinkPreview {
+        url: said(text.matched_text.as_ref())?,
+        title: said(text.title.as_ref())?,
+        description: said(text.description.as_ref()),
+    })
 }
 
 /// The message that this one answers.
@@ -120,6 +138,7 @@ fn context(message: &Message) -> Option<&ContextInfo> {
         location_message,
         contact_message,
         contacts_array_message,
+        poll_creation_message,
         poll_creation_message_v3,
         event_message,
         buttons_response_message,
@@ -139,11 +158,11 @@ mod tests {
     };
 
     fn body(message: &Message) -> Option<String> {
-        read(message)?.body().map(str::to_owned)
+        read(message, None)?.body().map(str::to_owned)
     }
 
     fn kind_of(message: &Message) -> Option<String> {
-        read(message).map(|content| content.kind().to_owned())
+        read(message, None).map(|content| content.kind().to_owned())
     }
 
     fn protocol(kind: Option<Type>) -> Message {

@@ -1,10 +1,11 @@
 //! The way in of messages: they are handed to the [`Inbox`] and only then acknowledged to WhatsApp.
 
 use crate::keep::Keep;
-use crate::{Inbox, content, incoming as files, jid};
+use crate::{Inbox, content, incoming as files, jid, rich};
 use async_trait::async_trait;
-use sanasend_model::{Content, Jid, Timestamp};
+use sanasend_model::{Content, Jid, Poll, Rich, Timestamp};
 use sanasend_store::{Incoming, Peer, StoreError};
+use std::collections::HashMap;
 use std::sync::Arc;
 use whatsapp_rust::types::durability_hook::{InboundDurabilityHook, InboundMessage};
 use whatsapp_rust::wacore::types::message::{MessageInfo, MessageSource};
@@ -21,7 +22,8 @@ pub(crate) struct Hook {
 #[async_trait]
 impl InboundDurabilityHook for Hook {
     async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
-        let incoming = incoming(&client, batch).await;
+        let polls = self.polls(batch).await?;
+        let incoming = incoming(&client, batch, &polls).await;
         if incoming.is_empty() {
             return Ok(());
         }
@@ -34,27 +36,55 @@ impl InboundDurabilityHook for Hook {
     }
 }
 
+/// The polls that votes of a batch are for, by WhatsApp's id.
+type Polls = HashMap<String, Poll>;
+
 impl Hook {
     /// Commits messages that WhatsApp was told of already.
     ///
     /// # Errors
     /// What the store said last; the messages are lost then.
     pub(crate) async fn recover(&self, client: &Client, batch: &[InboundMessage]) -> Result<(), StoreError> {
-        let incoming = incoming(client, batch).await;
+        let polls = self.polls(batch).await?;
+        let incoming = incoming(client, batch, &polls).await;
         if incoming.is_empty() { Ok(()) } else { self.keep.offer(|| self.inbox.commit(incoming.clone())).await }
+    }
+
+    /// Votes are encrypted with what their poll said, so the polls are looked up before.
+    async fn polls(&self, batch: &[InboundMessage]) -> Result<Polls, StoreError> {
+        let mut polls = Polls::new();
+        for message in batch {
+            let made = rich::read(message.message.as_ref(), None);
+            if let Some(Rich::Poll(poll)) = made {
+                polls.insert(message.info.id.clone(), poll);
+            }
+            let Some((_, target)) = rich::voted(message.message.as_ref()) else { continue };
+            if polls.contains_key(&target.wa_message_id) {
+                continue;
+            }
+            let (inbox, id) = (self.inbox.clone(), target.wa_message_id.clone());
+            let look = move || {
+                let (inbox, id) = (inbox.clone(), id.clone());
+                async move { inbox.poll(&id).await }
+            };
+            if let Some(poll) = self.keep.or_end(look).await? {
+                polls.insert(target.wa_message_id, poll);
+            }
+        }
+        Ok(polls)
     }
 }
 
 /// What of a batch is for people. What is not is acknowledged without a trace.
-async fn incoming(client: &Client, batch: &[InboundMessage]) -> Vec<Incoming> {
+async fn incoming(client: &Client, batch: &[InboundMessage], polls: &Polls) -> Vec<Incoming> {
     let mut incoming = Vec::with_capacity(batch.len());
     for message in batch {
-        incoming.extend(read(client, message).await);
+        incoming.extend(read(client, message, polls).await);
     }
     incoming
 }
 
-async fn read(client: &Client, inbound: &InboundMessage) -> Option<Incoming> {
+async fn read(client: &Client, inbound: &InboundMessage, polls: &Polls) -> Option<Incoming> {
     let (info, message) = (&inbound.info, inbound.message.as_ref());
     let source = &info.source;
     // Status updates and channels are broadcast to whoever follows; nobody wrote them to this account.
@@ -64,7 +94,7 @@ async fn read(client: &Client, inbound: &InboundMessage) -> Option<Incoming> {
     let file = files::read(message);
     let (content, media) = match file {
         Some((media, way)) => (Content::Media(Box::new(media)), Some(way)),
-        None => (content::read(message)?, None),
+        None => (said(client, info, message, polls).await?, None),
     };
     let raw = matches!(content, Content::Other { .. }).then(|| waproto::codec::message_to_vec(message));
     let name = Some(info.push_name.clone()).filter(|name| !name.is_empty());
@@ -80,6 +110,17 @@ async fn read(client: &Client, inbound: &InboundMessage) -> Option<Incoming> {
         at: Timestamp(info.timestamp.timestamp_millis()),
         raw,
     })
+}
+
+/// What a message says that has no file. A vote that does not open is kept as it came.
+async fn said(client: &Client, info: &MessageInfo, message: &waproto::whatsapp::Message, polls: &Polls) -> Option<Content> {
+    if let Some((update, target)) = rich::voted(message)
+        && let Some(poll) = polls.get(&target.wa_message_id)
+        && let Some(vote) = rich::vote(client, info, update, target, poll).await
+    {
+        return Some(vote);
+    }
+    content::read(message, Some(info))
 }
 
 /// The conversation; one with a person goes by its number wherever that is known, so that it is the same

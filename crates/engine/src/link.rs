@@ -3,19 +3,20 @@
 use crate::supervisor::{Shared, Supervisor};
 use crate::{EngineError, attempt, jid, passkey};
 use sanasend_model::retry::AttemptError;
-use sanasend_model::{Jid, PhoneNumber};
+use sanasend_model::{Jid, LinkPreview, PhoneNumber};
 use sanasend_store::Quoted;
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use whatsapp_rust::features::IsOnWhatsAppResult;
+use whatsapp_rust::features::{ChatStateType, IsOnWhatsAppResult};
 use whatsapp_rust::pair_code::PairCodeOptions;
 use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::proto_helpers::MessageBuilderExt;
 use whatsapp_rust::wacore_binary::Jid as WireJid;
 use whatsapp_rust::waproto::buffa::MessageField;
+use whatsapp_rust::waproto::whatsapp::message::ExtendedTextMessage;
 use whatsapp_rust::waproto::whatsapp::{ContextInfo, Message};
 use whatsapp_rust::{Client, SendOptions};
 
@@ -33,6 +34,8 @@ pub struct Outgoing {
     pub to: Jid,
     /// The text.
     pub text: String,
+    /// What is shown of the page that it links to.
+    pub preview: Option<LinkPreview>,
     /// The message it answers.
     pub quoted: Option<Quoted>,
 }
@@ -42,6 +45,17 @@ impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Outgoing({} to {})", self.wa_message_id, self.to)
     }
+}
+
+/// What an account is seen doing in a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Typing {
+    /// A text is being written.
+    Composing,
+    /// A voice note is being recorded.
+    Recording,
+    /// Neither any more.
+    Paused,
 }
 
 /// What WhatsApp knows of a number.
@@ -164,6 +178,21 @@ impl Link {
         marked.map_err(|error| AttemptError::Transient { reason: error.to_string() })
     }
 
+    /// Shows a chat what the account is doing, for as long as WhatsApp's clients believe it (about 25 s).
+    ///
+    /// # Errors
+    /// `Offline` or `Transient`.
+    pub async fn show_typing(&self, chat: &Jid, state: Typing) -> Result<(), AttemptError> {
+        let client = self.alive().ok_or(AttemptError::Offline)?;
+        let chat = jid::to_wire(chat).ok_or_else(|| AttemptError::Impossible { reason: "The chat is not an id of WhatsApp.".into() })?;
+        let state = match state {
+            Typing::Composing => ChatStateType::Composing,
+            Typing::Recording => ChatStateType::Recording,
+            Typing::Paused => ChatStateType::Paused,
+        };
+        client.chatstate().send(&chat, state).await.map_err(|error| AttemptError::Transient { reason: error.to_string() })
+    }
+
     /// Whether the link is connected and logged in at this moment.
     pub fn is_alive(&self) -> bool {
         self.alive().is_some()
@@ -215,12 +244,25 @@ impl Drop for Link {
     }
 }
 
-/// A text as WhatsApp's web client writes it: bare, or with a context when it answers something.
+/// A text as WhatsApp's web client writes it: bare, or with a context when it answers something, or with a preview.
 fn compose(message: Outgoing) -> Message {
-    match message.quoted {
-        None => Message::text(message.text),
-        Some(quoted) => Message::text_with_context(message.text, context(quoted, &message.to)),
-    }
+    let Outgoing { to, text, preview, quoted, .. } = message;
+    let context_info = quoted.map(|quoted| context(quoted, &to));
+    let Some(LinkPreview { url, title, description }) = preview else {
+        return match context_info {
+            None => Message::text(text),
+            Some(context) => Message::text_with_context(text, context),
+        };
+    };
+    let extended = ExtendedTextMessage {
+        text: Some(text),
+        matched_text: Some(url),
+        title: Some(title),
+        description,
+        context_info: context_info.map(MessageField::some).unwrap_or_default(),
+        ..Default::default()
+    };
+    Message { extended_text_message: MessageField::some(extended), ..Default::default() }
 }
 
 /// What a message to `to` carries when it answers another.

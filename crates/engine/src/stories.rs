@@ -138,7 +138,7 @@ impl World {
 
     fn outgoing(&self, text: &str) -> Outgoing {
         let to = PhoneNumber::parse(FRIEND).expect("number").jid();
-        Outgoing { wa_message_id: new_message_id(self.clock.as_ref()), to, text: text.into(), quoted: None }
+        Outgoing { wa_message_id: new_message_id(self.clock.as_ref()), to, text: text.into(), preview: None, quoted: None }
     }
 
     async fn friend_sees(&self, id: &str) -> sanasend_sandbox::ShownMessage {
@@ -223,7 +223,7 @@ async fn a_first_message_goes_there_and_is_answered() {
     let answer = world.receives().await;
     assert_eq!((answer.wa_message_id.as_str(), &answer.chat, answer.from_me), (id.as_str(), &friend.jid(), false));
     assert_eq!((answer.sender.phone, answer.sender_name.as_deref()), (Some(friend.clone()), Some("Friend")));
-    assert_eq!(answer.content, Content::Text { body: "hi yourself".into() });
+    assert_eq!(answer.content, Content::Text { body: "hi yourself".into(), preview: None });
 
     let quoted = Some(Quoted { wa_message_id: id.clone(), participant: None, text: Some("hi yourself".into()) });
     let reply = Outgoing { quoted, ..world.outgoing("nice") };

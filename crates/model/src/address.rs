@@ -1,7 +1,7 @@
 //! Who a message is for or from: phone numbers, WhatsApp ids, and what a caller may write as a recipient.
 
 use crate::Invalid;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::{LazyLock, PoisonError, RwLock};
@@ -173,6 +173,13 @@ impl fmt::Display for Jid {
 impl Serialize for Jid {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Jid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("must be an id of WhatsApp"))
     }
 }
 

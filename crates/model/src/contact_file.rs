@@ -173,6 +173,14 @@ impl Mapping {
         Ok(Self { columns: guessed })
     }
 
+    /// Of columns as [`Column::text`] wrote them.
+    ///
+    /// # Errors
+    /// `Invalid` on `mapping` with what is possible.
+    pub fn read_back<'a>(columns: impl IntoIterator<Item = &'a str>) -> Result<Self, Invalid> {
+        Ok(Self { columns: columns.into_iter().map(Column::parse).collect::<Result<_, _>>()? })
+    }
+
     /// What each column is, in the order of the file.
     #[must_use]
     pub fn columns(&self) -> &[Column] {
@@ -272,6 +280,7 @@ mod tests {
         let mapping = Mapping::of(&headings, &BTreeMap::new()).expect("a number");
         let columns: Vec<String> = mapping.columns().iter().map(Column::text).collect();
         assert_eq!(columns, ["phone", "first_name", "last_name", "tags", "field:order_id", "skip", "skip", "skip"]);
+        assert_eq!(Mapping::read_back(columns.iter().map(String::as_str)), Ok(mapping));
     }
 
     #[test]

@@ -1,21 +1,25 @@
 //! What a message says.
 
-use crate::{Invalid, Media};
+use crate::{Invalid, LinkPreview, Media, Rich};
 
 /// Longest text that WhatsApp clients show whole, in characters (Unicode scalar values).
 pub const MAX_TEXT_CHARS: usize = 65_536;
 
 /// The content of a message. Kinds that SanaSend does not read yet are kept by name, never dropped.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub enum Content {
     /// A text.
     Text {
         /// The text itself.
         body: String,
+        /// What is shown of the page that it links to.
+        preview: Option<Box<LinkPreview>>,
     },
     /// A file, with or without a caption.
     Media(Box<Media>),
-    /// An incoming message of a kind that is not read yet (`reaction`, `poll`, ...).
+    /// A place, cards, a poll, or what is done to another message.
+    Rich(Box<Rich>),
+    /// An incoming message of a kind that is not read yet (`event`, `order`, ...).
     Other {
         /// WhatsApp's name of the kind, snake_case.
         kind: String,
@@ -40,7 +44,7 @@ impl Content {
         if chars > MAX_TEXT_CHARS {
             return refuse(format!("has {chars} characters; at most {MAX_TEXT_CHARS} are possible, split it"));
         }
-        Ok(Self::Text { body })
+        Ok(Self::Text { body, preview: None })
     }
 
     /// The value of `message_type` in the API.
@@ -49,16 +53,18 @@ impl Content {
         match self {
             Self::Text { .. } => "text",
             Self::Media(media) => media.kind.as_str(),
+            Self::Rich(rich) => rich.kind(),
             Self::Other { kind } => kind,
         }
     }
 
-    /// The words in it, where there are any: the text, or the caption of a file.
+    /// The words in it, where there are any: the text, the caption of a file, the question of a poll.
     #[must_use]
     pub fn body(&self) -> Option<&str> {
         match self {
-            Self::Text { body } => Some(body),
+            Self::Text { body, .. } => Some(body),
             Self::Media(media) => media.caption.as_deref(),
+            Self::Rich(rich) => rich.body(),
             Self::Other { .. } => None,
         }
     }
@@ -67,7 +73,25 @@ impl Content {
     #[must_use]
     pub fn text_body(&self) -> Option<&str> {
         match self {
-            Self::Text { body } => Some(body),
+            Self::Text { body, .. } => Some(body),
+            _ => None,
+        }
+    }
+
+    /// What is more than a text or a file, when it is.
+    #[must_use]
+    pub fn rich(&self) -> Option<&Rich> {
+        match self {
+            Self::Rich(rich) => Some(rich),
+            _ => None,
+        }
+    }
+
+    /// What is shown of the page that a text links to.
+    #[must_use]
+    pub fn preview(&self) -> Option<&LinkPreview> {
+        match self {
+            Self::Text { preview, .. } => preview.as_deref(),
             _ => None,
         }
     }
@@ -79,6 +103,12 @@ impl Content {
             Self::Media(media) => Some(media),
             _ => None,
         }
+    }
+}
+
+impl From<Rich> for Content {
+    fn from(rich: Rich) -> Self {
+        Self::Rich(Box::new(rich))
     }
 }
 

@@ -56,6 +56,14 @@ events! {
     MessageReleased = "message.released",
     /// A message came in.
     MessageReceived = "message.received",
+    /// Somebody put an emoji on a message, changed it or took it away.
+    MessageReacted = "message.reacted",
+    /// The author of a message changed its text.
+    MessageEdited = "message.edited",
+    /// A message was deleted for everyone.
+    MessageDeleted = "message.deleted",
+    /// Somebody chose answers in a poll, changed them or took them back.
+    MessageVoted = "message.voted",
     /// A linked account changed its status.
     SessionChanged = "session.changed",
     /// A new QR or pairing code is there to be used.

@@ -6,11 +6,13 @@
 
 mod forecast;
 mod health;
+mod quiet_forecast;
 #[cfg(test)]
 mod tests;
 
 pub use forecast::{Forecast, ForecastAccount, forecast};
-pub use health::{Figures, Health, Level, health};
+pub use health::{Figures, Health, Level, alarm, health};
+pub use quiet_forecast::{Neighbours, forecast_with_quiet_hours};
 
 use crate::day::{DAY_MS, HOUR_MS};
 use crate::{Invalid, Timestamp};
@@ -358,4 +360,10 @@ pub fn waited(since: Timestamp, until: Timestamp, why: &str, now: Timestamp) -> 
     } else {
         format!("held until {}: {why}", moment(until, since))
     }
+}
+
+/// Why a recipient waits whose night it is.
+#[must_use]
+pub fn quiet_why(zone: crate::schedule::Zone) -> String {
+    format!("quiet hours in {zone}")
 }

@@ -1,8 +1,9 @@
 //! Quiet hours: when nobody wants to be written to, by the clock where the recipient lives.
 //!
-//! Where somebody lives is guessed by the country code of the number. A country may have several zones; then it is quiet
-//! as soon as it is quiet in any of them. People whose number is hidden, and groups, live nowhere: it is never quiet there.
+//! Where somebody lives is guessed by the country code of the number, in North America by the area code. There may be several
+//! zones; then it is quiet as soon as it is quiet in any of them. People whose number is hidden, and groups, live nowhere: it is never quiet there.
 
+mod area_codes;
 mod places;
 
 use crate::schedule::{Zone, later};
@@ -103,7 +104,12 @@ impl QuietHours {
     /// Whether quiet hours are switched on is not asked.
     #[must_use]
     pub fn until(self, recipient: &Recipient, now: Timestamp) -> Option<(Timestamp, Zone)> {
-        let zones = zones_of(recipient);
+        self.until_in(&zones_of(recipient), now)
+    }
+
+    /// The same for somebody who may live in any of these zones, the one with most people first.
+    #[must_use]
+    pub fn until_in(self, zones: &[Zone], now: Timestamp) -> Option<(Timestamp, Zone)> {
         let first = zones.first().copied()?;
         let (mut at, mut held) = (now, None);
         for _ in 0..MOST_STEPS {
@@ -135,14 +141,26 @@ impl FromStr for QuietHours {
 /// The zones where somebody with this number may live, the one with most people first; none when the number is not known.
 #[must_use]
 pub fn zones_of(recipient: &Recipient) -> Vec<Zone> {
+    zones_named(zone_names(recipient))
+}
+
+/// The names of these zones. There are few such lists, whatever the numbers: people can be counted by them.
+#[must_use]
+pub fn zone_names(recipient: &Recipient) -> &'static [&'static str] {
     let phone = match recipient {
         Recipient::Phone(phone) => phone.clone(),
         Recipient::Lid(jid) | Recipient::Group(jid) => match jid.phone() {
             Some(phone) => phone,
-            None => return Vec::new(),
+            None => return &[],
         },
     };
-    places::of(phone.digits()).iter().filter_map(|name| name.parse().ok()).collect()
+    places::of(phone.digits())
+}
+
+/// Zones by their names; what is no zone is left out.
+#[must_use]
+pub fn zones_named(names: &[&str]) -> Vec<Zone> {
+    names.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 /// The hour on the wall of a zone, for people.
@@ -180,10 +198,15 @@ mod tests {
             ("+4915112345678", "2026-03-28T20:00:00Z", Some("2026-03-29T06:00:00Z")),
             ("+4915112345678", "2026-10-24T19:00:00Z", Some("2026-10-25T07:00:00Z")),
             ("+919876543210", "2026-11-27T15:30:00Z", Some("2026-11-28T02:30:00Z")),
-            // From the first evening in Newfoundland to the last morning on Hawaii.
-            ("+12025550123", "2026-11-28T00:29:00Z", None),
-            ("+12025550123", "2026-11-28T00:30:00Z", Some("2026-11-28T18:00:00Z")),
-            ("+12025550123", "2026-11-28T15:00:00Z", Some("2026-11-28T18:00:00Z")),
+            // Washington has one clock, the Florida Panhandle two, Alaska one and its islands another.
+            ("+12025550123", "2026-11-28T01:59:00Z", None),
+            ("+12025550123", "2026-11-28T02:00:00Z", Some("2026-11-28T13:00:00Z")),
+            ("+18505550123", "2026-11-28T02:00:00Z", Some("2026-11-28T14:00:00Z")),
+            ("+19075550123", "2026-11-28T06:00:00Z", Some("2026-11-28T18:00:00Z")),
+            // A number of no place: from the first evening in Newfoundland to the last morning on Hawaii.
+            ("+18002345678", "2026-11-28T00:29:00Z", None),
+            ("+18002345678", "2026-11-28T00:30:00Z", Some("2026-11-28T18:00:00Z")),
+            ("+18002345678", "2026-11-28T15:00:00Z", Some("2026-11-28T18:00:00Z")),
             ("120363000000000000@g.us", "2026-11-28T03:00:00Z", None),
             ("777@lid", "2026-11-28T03:00:00Z", None),
         ] {

@@ -185,6 +185,9 @@ pub struct Outcome {
 /// How the sentence of an account begins that WhatsApp has banned for a time.
 pub const BANNED: &str = "WhatsApp banned the account";
 
+/// How the sentence begins that tells of a limit without an end.
+pub const LIMITED: &str = "WhatsApp limits messages to people who never wrote to this account";
+
 /// First wait before a new client is built, doubled with every failure in a row up to [`REBUILD_MAX`].
 pub const REBUILD_MIN: Duration = Duration::from_secs(1);
 /// Longest wait between two tries; WhatsApp's own client stays below 15 minutes too.

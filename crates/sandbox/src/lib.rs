@@ -21,7 +21,10 @@ pub use control::{Control, DeviceView, Linked};
 pub use error::Error;
 pub use media::{MediaAnswer, MediaHost, MediaTrouble, MediaWay};
 pub use network::{Counts, Fault};
-pub use phones::{Auto, MediaFlaw, MediaState, MessageKind, NewMedia, OpenFile, PhoneView, ShownMedia, ShownMessage, ShownStatus};
+pub use phones::{
+    Auto, MediaFlaw, MediaState, MessageKind, NewMedia, OpenFile, PhoneView, ShownCard, ShownLocation, ShownMedia, ShownMessage, ShownPoll,
+    ShownPreview, ShownReaction, ShownStatus, ShownVote,
+};
 pub use sandbox::{Addresses, Config, Sandbox};
 pub use transcript::{Direction, StanzaFilter, StanzaRecord};
 pub use wire::Pipe;

@@ -7,7 +7,7 @@
 
 use crate::sessions::Seat;
 use async_trait::async_trait;
-use sanasend_model::SessionId;
+use sanasend_model::{Poll, SessionId};
 use sanasend_store::{Change, Incoming, News, Store, StoreError};
 use std::sync::Arc;
 
@@ -43,5 +43,9 @@ impl sanasend_engine::Inbox for Receiver {
         self.store.receive(self.session, self.generation, batch).await?;
         self.seat.touch();
         Ok(())
+    }
+
+    async fn poll(&self, wa_message_id: &str) -> Result<Option<Poll>, StoreError> {
+        self.store.poll(self.session, wa_message_id).await
     }
 }

@@ -18,6 +18,7 @@ use sanasend_model::{Clock, MessageId, MessageStatus, SessionId, Timestamp};
 use sanasend_store::{Accepted, Message, NewMessage, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument as _;
 use waits::Waits;
 
 /// How often deadlines are looked at; a message fails at most this much after its deadline.
@@ -93,7 +94,8 @@ impl Outbox {
     /// When the store is down: then nothing was accepted.
     pub async fn accept(&self, message: NewMessage) -> Result<Accepted, StoreError> {
         let (session, due) = (message.session_id, message.scheduled_at);
-        let accepted = self.store.accept(message).await?;
+        let span = tracing::debug_span!("accept_message", message = %message.id, session = %session);
+        let accepted = self.store.accept(message).instrument(span).await?;
         if matches!(accepted, Accepted::Created { .. }) {
             match due {
                 None => self.sessions.wake(session),

@@ -15,7 +15,12 @@ use std::path::{Path, PathBuf};
 pub const FOLDER: &str = "secrets";
 const API_KEY_HMAC: &str = "api_key_hmac";
 const JWT_HMAC: &str = "jwt_hmac";
-const SEAL_PREFIX: &str = "seal_key_";
+/// How the files of seal keys begin; their number follows.
+pub(crate) const SEAL_PREFIX: &str = "seal_key_";
+/// How the file of a key ends that waits to be taken up.
+pub(crate) const WAITING: &str = ".waiting";
+/// How the files begin of what is left of retired seal keys.
+pub(crate) const MAC_PREFIX: &str = "mac_key_";
 
 /// 256 bits that nobody but this process knows.
 #[derive(Clone)]
@@ -43,6 +48,10 @@ pub struct Secrets {
     pub seal_key: SealSecret,
     /// Keys that older rows were sealed with.
     pub older_seal_keys: Vec<SealSecret>,
+    /// A key that waits to be taken up: it opens, and seals nothing.
+    pub waiting_seal_key: Option<SealSecret>,
+    /// What is left of retired keys: the audit log is checked with it.
+    pub mac_keys: Vec<SealSecret>,
     /// Digests of API keys are made under it.
     pub api_key_hmac: Secret,
     /// Access tokens are signed with it.
@@ -61,13 +70,24 @@ impl Secrets {
             crate::data_dir::make_private(&folder)?;
         }
         let keep = |name: &str| keep(&folder.join(name), clock, may_make);
-        let mut seal_keys = read_seal_keys(&folder)?;
+        let mut seal_keys = read_keys(&folder, SEAL_PREFIX, "")?;
+        let waiting_seal_key = read_keys(&folder, SEAL_PREFIX, WAITING)?.pop();
         if seal_keys.is_empty() {
             seal_keys.push(SealSecret { id: 1, key: keep(&format!("{SEAL_PREFIX}1"))? });
         }
         seal_keys.sort_by_key(|key| key.id);
         let seal_key = seal_keys.pop().context("no seal key")?;
-        Ok(Self { seal_key, older_seal_keys: seal_keys, api_key_hmac: keep(API_KEY_HMAC)?, jwt_hmac: keep(JWT_HMAC)? })
+        let mut mac_keys = read_keys(&folder, MAC_PREFIX, "")?;
+        // A cut while it was retired: the whole key is there still.
+        mac_keys.retain(|key| !seal_keys.iter().any(|old| old.id == key.id));
+        Ok(Self {
+            seal_key,
+            older_seal_keys: seal_keys,
+            waiting_seal_key,
+            mac_keys,
+            api_key_hmac: keep(API_KEY_HMAC)?,
+            jwt_hmac: keep(JWT_HMAC)?,
+        })
     }
 }
 
@@ -83,8 +103,10 @@ impl Secrets {
 /// Whether a file of the folder is a secret of ours, by its name.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
-    let seal_key = |id: &str| id.parse::<u32>().is_ok();
-    name == API_KEY_HMAC || name == JWT_HMAC || name.strip_prefix(SEAL_PREFIX).is_some_and(seal_key)
+    let number = |id: &str| id.parse::<u32>().is_ok();
+    let seal_key = |id: &str| number(id.strip_suffix(WAITING).unwrap_or(id));
+    let is_key = name.strip_prefix(SEAL_PREFIX).is_some_and(seal_key) || name.strip_prefix(MAC_PREFIX).is_some_and(number);
+    name == API_KEY_HMAC || name == JWT_HMAC || is_key
 }
 
 /// The secrets of a folder as they stand in its files, by name: for a backup, and for nothing else.
@@ -107,7 +129,8 @@ pub fn read_folder(folder: &Path) -> anyhow::Result<std::collections::BTreeMap<S
     Ok(files)
 }
 
-fn read_seal_keys(folder: &Path) -> anyhow::Result<Vec<SealSecret>> {
+/// The keys in files whose names begin and end so, with their numbers between.
+fn read_keys(folder: &Path, begin: &str, end: &str) -> anyhow::Result<Vec<SealSecret>> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Ok(Vec::new());
     };
@@ -115,7 +138,8 @@ fn read_seal_keys(folder: &Path) -> anyhow::Result<Vec<SealSecret>> {
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
-        if let Some(id) = name.to_str().and_then(|name| name.strip_prefix(SEAL_PREFIX)).and_then(|id| id.parse().ok()) {
+        let id = name.to_str().and_then(|name| name.strip_prefix(begin)?.strip_suffix(end)?.parse().ok());
+        if let Some(id) = id {
             keys.push(SealSecret { id, key: read(&entry.path())? });
         }
     }

@@ -8,7 +8,8 @@ use crate::events::NewEvent;
 use crate::rows::{Place, from_row};
 use crate::writer::Tx;
 use crate::{Store, StoreError};
-use sanasend_model::pacing::{Account, Figures, Health, Level, Policy, health};
+use sanasend_model::pacing::{Account, Figures, Level, Policy, alarm, health};
+use sanasend_model::session::{BANNED, LIMITED};
 use sanasend_model::{EventKind, Network, SessionId, SessionStatus, Timestamp, UserId};
 use serde_json::json;
 use uuid::Uuid;
@@ -77,6 +78,7 @@ struct Row {
     linked_at: i64,
     limited_until: Option<i64>,
     next_at: Option<i64>,
+    refused_at: Option<i64>,
     level: Option<String>,
     this_hour: i64,
     sent_today: i64,
@@ -97,6 +99,7 @@ from_row!("sessions": Row {
     linked_at,
     limited_until,
     next_at,
+    refused_at,
     level,
     this_hour,
     sent_today,
@@ -126,6 +129,8 @@ impl Row {
             sent: u64::from(count(self.sent_today)),
             failed: u64::from(count(self.failed_today)),
             limited_until: self.limited_until.map(Timestamp),
+            warning: self.reason.clone().filter(|reason| reason.starts_with(BANNED) || reason.starts_with(LIMITED)),
+            refused_at: self.refused_at.map(Timestamp),
         };
         let level = self.level.as_deref().and_then(|level| level.parse().ok());
         let (user_id, network) = (UserId(self.user_id), place.name("network", &self.network)?);
@@ -138,7 +143,7 @@ macro_rules! accounts {
         concat!(
             "SELECT s.id AS id, s.user_id AS user_id, s.name AS name, s.network AS network, s.status AS status, s.reason AS reason, \
              s.linked AS linked, COALESCE(s.linked_at, s.created_at) AS linked_at, s.limited_until AS limited_until, \
-             p.next_at AS next_at, p.level AS level, \
+             p.next_at AS next_at, p.refused_at AS refused_at, p.level AS level, \
              CAST(COALESCE((SELECT SUM(sent + failed) FROM account_hours WHERE session_id = s.id AND hour = ?), 0) AS BIGINT) AS this_hour, \
              CAST(COALESCE((SELECT SUM(sent) FROM account_hours WHERE session_id = s.id AND hour >= ?), 0) AS BIGINT) AS sent_today, \
              CAST(COALESCE((SELECT SUM(failed) FROM account_hours WHERE session_id = s.id AND hour >= ?), 0) AS BIGINT) AS failed_today, \
@@ -191,26 +196,47 @@ impl Tx {
         Ok(())
     }
 
+    /// Looks whether WhatsApp limits an account or it is unlinked, and tells it at once; everything else about accounts is
+    /// looked at every minute.
+    pub(crate) async fn raise_alarm(&mut self, id: SessionId) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let Some(paced) = read(&mut self.conn, ONE, now, id.0).await?.pop() else { return Ok(()) };
+        match alarm(&paced.figures, now) {
+            // One that was never linked is no news.
+            Some((Level::Unlinked, _)) if paced.level.is_none() => Ok(()),
+            Some((level, sentence)) => self.note_health(&paced, level, &sentence).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers that WhatsApp refused a message of an account to somebody who never wrote to it, and tells it.
+    pub(crate) async fn note_refusal(&mut self, id: SessionId) -> Result<(), StoreError> {
+        let sql = "INSERT INTO account_pace (session_id, refused_at) VALUES (?, ?) ON CONFLICT (session_id) DO UPDATE \
+                   SET refused_at = excluded.refused_at";
+        query(sql).bind(id.0).bind(self.clock.now().0).execute(&mut self.conn).await.map_err(refused)?;
+        self.raise_alarm(id).await
+    }
+
     /// Remembers how an account fares, and tells it when that is another level than before.
-    pub(crate) async fn note_health(&mut self, paced: &PacedAccount, health: &Health) -> Result<bool, StoreError> {
-        if paced.level == Some(health.level) {
+    async fn note_health(&mut self, paced: &PacedAccount, level: Level, sentence: &str) -> Result<bool, StoreError> {
+        if paced.level == Some(level) {
             return Ok(false);
         }
         let now = self.clock.now();
         let sql = "INSERT INTO account_pace (session_id, level, level_at) VALUES (?, ?, ?) ON CONFLICT (session_id) DO UPDATE \
                    SET level = excluded.level, level_at = excluded.level_at";
-        let insert = query(sql).bind(paced.id.0).bind(health.level.as_str()).bind(now.0);
+        let insert = query(sql).bind(paced.id.0).bind(level.as_str()).bind(now.0);
         insert.execute(&mut self.conn).await.map_err(refused)?;
         // That a new account is well or warms up is no news.
-        if paced.level.is_none() && matches!(health.level, Level::Good | Level::WarmingUp) {
+        if paced.level.is_none() && matches!(level, Level::Good | Level::WarmingUp) {
             return Ok(false);
         }
         let data = json!({"session": {
             "id": paced.id,
             "name": paced.name,
-            "health": health.level,
+            "health": level,
             "before": paced.level,
-            "sentence": health.sentence,
+            "sentence": sentence,
             "limited_until": paced.figures.limited_until,
             "sent_today": paced.figures.sent,
             "failed_today": paced.figures.failed,
@@ -279,7 +305,7 @@ impl Store {
                             // It may have been deleted in the meantime.
                             let there = query_scalar::<_, i64>("SELECT COUNT(*) FROM sessions WHERE id = ?").bind(paced.id.0);
                             if there.fetch_one(&mut tx.conn).await.map_err(refused)? > 0 {
-                                told += u64::from(tx.note_health(paced, health).await?);
+                                told += u64::from(tx.note_health(paced, health.level, &health.sentence).await?);
                             }
                         }
                         Ok(told)

@@ -24,6 +24,8 @@ use uuid::Uuid;
 
 /// Rows that a list without an index for its filter looks at.
 pub const WINDOW: u64 = 200_000;
+/// Rows that one page for people looks at, which is to be there at once.
+const GLANCE: u64 = 25_000;
 /// Rows removed in one transaction, so that nobody waits long behind it.
 const REMOVED_AT_ONCE: i64 = 2000;
 
@@ -221,7 +223,7 @@ impl Store {
 
     /// A page of the log, newest first.
     pub async fn list_requests(&self, filter: &ApiLogFilter, page: Page) -> Result<LongList<LoggedRequest>, StoreError> {
-        let (rows, end) = self.chosen_requests(filter, None).await?;
+        let (rows, end) = self.chosen_requests(filter, None, WINDOW).await?;
         let found = fetch(sorted(rows.clone()).limit(page.page_size).offset(page.offset()), &self.inner.readers).await?;
         let next = found.last().map(cursor_of);
         let results = found.into_iter().map(api_log::Model::read).collect::<Result<Vec<_>, _>>()?;
@@ -242,7 +244,27 @@ impl Store {
         cursor: Option<Cursor>,
         limit: u64,
     ) -> Result<(Vec<LoggedRequest>, Option<Cursor>), StoreError> {
-        let (rows, end) = self.chosen_requests(filter, cursor).await?;
+        self.requests_behind(filter, cursor, limit, WINDOW).await
+    }
+
+    /// The same for pages that people wait for: they look at fewer rows at once, and are gone on from sooner.
+    pub async fn glance_at_requests(
+        &self,
+        filter: &ApiLogFilter,
+        cursor: Option<Cursor>,
+        limit: u64,
+    ) -> Result<(Vec<LoggedRequest>, Option<Cursor>), StoreError> {
+        self.requests_behind(filter, cursor, limit, GLANCE).await
+    }
+
+    async fn requests_behind(
+        &self,
+        filter: &ApiLogFilter,
+        cursor: Option<Cursor>,
+        limit: u64,
+        window: u64,
+    ) -> Result<(Vec<LoggedRequest>, Option<Cursor>), StoreError> {
+        let (rows, end) = self.chosen_requests(filter, cursor, window).await?;
         let mut found = fetch(sorted(rows).limit(limit.saturating_add(1)), &self.inner.readers).await?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = found.len() > limit;
@@ -252,13 +274,18 @@ impl Store {
     }
 
     /// The rows behind `cursor` that the filter leaves, and where the search was broken off.
-    async fn chosen_requests(&self, filter: &ApiLogFilter, cursor: Option<Cursor>) -> Result<(Select<api_log::Entity>, End), StoreError> {
+    async fn chosen_requests(
+        &self,
+        filter: &ApiLogFilter,
+        cursor: Option<Cursor>,
+        window: u64,
+    ) -> Result<(Select<api_log::Entity>, End), StoreError> {
         use api_log::Column;
         let rows = after(narrow(filter), cursor);
         if filter.method.is_none() && filter.search.is_none() {
             return Ok((rows, None));
         }
-        let last = fetch(sorted(rows.clone()).offset(WINDOW - 1).limit(1), &self.inner.readers).await?;
+        let last = fetch(sorted(rows.clone()).offset(window - 1).limit(1), &self.inner.readers).await?;
         let end = last.first().map(cursor_of);
         let within = end.map(|end| {
             let same = Condition::all().add(Column::At.eq(end.created_at)).add(Column::Seq.gte(end.seq));
@@ -280,19 +307,11 @@ impl Store {
         Ok(rows.map(|(hour, status_class, step, requests)| RequestHour { hour, status_class, step, requests }).collect())
     }
 
-    /// Requests by UTC day and kind of status, from `from` on and before `to`.
-    pub async fn request_days(&self, from: i32, to: i32) -> Result<Vec<(i32, i32, i64)>, StoreError> {
-        let sql = "SELECT hour / 24 AS day, status_class, CAST(SUM(requests) AS BIGINT) FROM api_hourly \
-                   WHERE hour >= ? AND hour < ? GROUP BY hour / 24, status_class ORDER BY day, status_class";
-        let rows = query_as::<_, (i32, i32, i64)>(sql).bind(from.saturating_mul(24)).bind(to.saturating_mul(24));
-        rows.fetch_all(&self.inner.readers).await.map_err(refused)
-    }
-
-    /// Requests by UTC day and step of latency, from `from` on and before `to`.
-    pub async fn latency_days(&self, from: i32, to: i32) -> Result<Vec<(i32, i32, i64)>, StoreError> {
-        let sql = "SELECT hour / 24 AS day, step, CAST(SUM(requests) AS BIGINT) FROM api_hourly \
-                   WHERE hour >= ? AND hour < ? GROUP BY hour / 24, step ORDER BY day, step";
-        let rows = query_as::<_, (i32, i32, i64)>(sql).bind(from.saturating_mul(24)).bind(to.saturating_mul(24));
+    /// Requests by UTC day, kind of status and step of latency, from `from` on and before `to`.
+    pub async fn request_days(&self, from: i32, to: i32) -> Result<Vec<(i32, i32, i32, i64)>, StoreError> {
+        let sql = "SELECT hour / 24 AS day, status_class, step, CAST(SUM(requests) AS BIGINT) FROM api_hourly \
+                   WHERE hour >= ? AND hour < ? GROUP BY hour / 24, status_class, step ORDER BY day, status_class, step";
+        let rows = query_as::<_, (i32, i32, i32, i64)>(sql).bind(from.saturating_mul(24)).bind(to.saturating_mul(24));
         rows.fetch_all(&self.inner.readers).await.map_err(refused)
     }
 

@@ -5,8 +5,8 @@ use crate::messages::Message;
 use crate::rows::event::Model;
 use crate::writer::Tx;
 use crate::{Store, StoreError};
-use sanasend_model::{Clock, Direction, EventId, EventKind, Media, MessageId, SessionId, Timestamp, UserId};
-use serde_json::{Value, json};
+use sanasend_model::{Clock, Direction, EventId, EventKind, Media, MessageId, Poll, Rich, SessionId, Timestamp, UserId};
+use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -88,6 +88,9 @@ impl NewEvent {
             if kind == EventKind::MessageReceived {
                 fields.insert("sender_name".into(), json!(message.peer_name));
                 fields.insert("content".into(), json!(message.content.text_body()));
+                if let Some(rich) = message.content.rich() {
+                    fields.extend(told_rich(rich));
+                }
                 if let Some(media) = message.content.media() {
                     fields.insert("caption".into(), json!(media.caption));
                     fields.insert("media".into(), told_of(media, message.id));
@@ -103,6 +106,27 @@ impl NewEvent {
             at,
         }
     }
+}
+
+/// A place, cards, a poll or an act as they are told outside; the same words as in the API's messages.
+fn told_rich(rich: &Rich) -> Map<String, Value> {
+    let mut told = Map::new();
+    let mut tell = |name: &str, value: Value| drop(told.insert(name.to_owned(), value));
+    match rich {
+        Rich::Location(place) => tell("location", json!(place)),
+        Rich::Contact { contacts } => tell("contacts", json!(contacts)),
+        Rich::Poll(Poll { question, options, selectable_count, .. }) => {
+            tell("poll", json!({"question": question, "options": options, "selectable_count": selectable_count}));
+        }
+        Rich::Reaction { emoji, .. } => tell("emoji", json!(emoji)),
+        Rich::Edit { text, .. } => tell("content", json!(text)),
+        Rich::PollVote { options, .. } => tell("selected_options", json!(options)),
+        Rich::Revoke { .. } => {}
+    }
+    if let Some(target) = rich.target() {
+        tell("target", json!({"id": target.message_id, "wa_message_id": target.wa_message_id}));
+    }
+    told
 }
 
 /// A file as it is told outside; the same words as in the API's messages.

@@ -2,10 +2,11 @@
 
 use crate::account_hours::AccountCounts;
 use crate::dialect::{Rows, pieces, query, query_as, query_scalar, refused};
+use crate::marks::mark;
 use crate::media::IncomingMedia;
 use crate::messages::{Message, Peer, Quoted};
 use crate::opt_outs::heard;
-use crate::outbox::{insert_messages, sender_key};
+use crate::outbox::{insert_details, insert_messages, sender_key};
 use crate::rows::Place;
 use crate::seal::address;
 use crate::together::{AnswerTo, Asked, Together};
@@ -13,7 +14,7 @@ use crate::usage::Usage;
 use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::opt_out::Words;
-use sanasend_model::{Content, Direction, EventKind, Jid, MessageId, MessageStatus, SessionId, Timestamp, UserId};
+use sanasend_model::{Content, Direction, EventKind, Jid, MessageId, MessageStatus, Poll, Rich, SessionId, Timestamp, UserId};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -135,6 +136,7 @@ fn message(incoming: &Incoming, id: MessageId, user_id: UserId, session_id: Sess
         reply_to: None,
         quoted: incoming.quoted.clone(),
         metadata: None,
+        marks: None,
     }
 }
 
@@ -144,7 +146,7 @@ async fn insert_raw(tx: &mut Tx, id: MessageId, raw: &[u8]) -> Result<(), StoreE
     insert.execute(&mut tx.conn).await.map(drop).map_err(refused)
 }
 
-fn address_of(id: MessageId) -> Vec<u8> {
+pub(crate) fn address_of(id: MessageId) -> Vec<u8> {
     address("message_raw", &[id.0.as_bytes()])
 }
 
@@ -178,7 +180,9 @@ async fn receive(tx: &mut Tx, words: &Words, incoming: Vec<(&Incoming, Message)>
         ids.push(id);
     }
     insert_messages(tx, &new.iter().collect::<Vec<_>>()).await?;
-    for (incoming, message) in fresh.into_iter().zip(&new) {
+    for (incoming, message) in fresh.into_iter().zip(&mut new) {
+        let marked = mark(tx, message, incoming.at).await?;
+        insert_details(tx, &[message]).await?;
         if let Some(raw) = &incoming.raw {
             insert_raw(tx, message.id, raw).await?;
         }
@@ -190,6 +194,9 @@ async fn receive(tx: &mut Tx, words: &Words, incoming: Vec<(&Incoming, Message)>
         // What the owner wrote on the phone was sent by the account as well.
         tx.count_account(message.session_id, AccountCounts { sent: 1 - received, received, ..AccountCounts::default() });
         tx.tell(EventKind::MessageReceived, message, message.created_at);
+        if let Some(event) = marked {
+            tx.tell_other(event);
+        }
     }
     heard(tx, words, &new).await?;
     Ok(ids)
@@ -229,6 +236,17 @@ impl Store {
     /// nothing. Answers the id of each, in order.
     pub async fn receive(&self, session_id: SessionId, generation: i64, batch: Vec<Incoming>) -> Result<Vec<MessageId>, StoreError> {
         self.inner.writer.together(Receiving { session_id, generation, batch, words: self.words() }).await
+    }
+
+    /// The poll with this WhatsApp id in an account: what a vote needs to be read.
+    pub async fn poll(&self, session_id: SessionId, wa_message_id: &str) -> Result<Option<Poll>, StoreError> {
+        let sql = "SELECT details FROM messages WHERE session_id = ? AND wa_message_id = ? AND message_type = 'poll'";
+        let row = query_scalar::<_, Option<String>>(sql).bind(session_id.0).bind(wa_message_id);
+        let Some(details) = row.fetch_optional(&self.inner.readers).await.map_err(refused)?.flatten() else { return Ok(None) };
+        match serde_json::from_str(&details) {
+            Ok(Rich::Poll(poll)) => Ok(Some(poll)),
+            _ => Err(Place { table: "messages", row: &wa_message_id }.corrupt("details")),
+        }
     }
 
     /// The sealed original of a message that came in, opened.

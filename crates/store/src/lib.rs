@@ -23,6 +23,7 @@ mod inbox;
 mod jobs;
 pub mod limits;
 mod logins;
+mod marks;
 mod media;
 mod messages;
 mod migrations;
@@ -36,12 +37,14 @@ mod proofs;
 pub mod raw;
 mod recurring;
 mod remote;
+mod reseal;
 mod rows;
 mod seal;
 mod sessions;
 mod signal;
 mod sweep;
 mod teller;
+mod template_uses;
 mod templates;
 mod together;
 mod usage;
@@ -55,13 +58,14 @@ pub use api_log::{ApiLogFilter, LoggedRequest, RequestCounts, RequestHour, WINDO
 pub use audit::{AuditBreak, AuditCheck, AuditEntry, AuditFilter, AuditRecord, AuditStep};
 pub use backup::{Copied, CopiedSequence, CopiedTable, Fenced, Fillable, Owners, open_file, seal_file};
 pub use campaigns::{
-    CAMPAIGN_JOB, Campaign, CampaignAccount, CampaignChanged, CampaignFilter, CampaignMade, CampaignRecipient, CampaignTurn,
+    Ahead, CAMPAIGN_JOB, Campaign, CampaignAccount, CampaignChanged, CampaignFilter, CampaignMade, CampaignRecipient, CampaignTurn,
     CampaignTurned, Funnels, NewCampaign, NewRecipient, RecipientFilter, Turn, TurnMessage, TurnWhat,
 };
 pub use commits::Commit;
 pub use contacts::{
-    CHECK_JOB, CheckResult, Contact, ContactCursor, ContactFilter, ContactOrder, ContactPatch, ContactSettings, ERASE_JOB, Erased, Import,
-    ImportFault, ImportKind, ImportProgress, ImportState, LabelCount, LabelKind, NewContact, Put, ToCheck,
+    CHECK_JOB, CheckResult, Contact, ContactCursor, ContactFilter, ContactOrder, ContactPatch, ContactSettings, ERASE_JOB, Erased,
+    IMPORT_JOB, Import, ImportFault, ImportKind, ImportPlace, ImportProgress, ImportState, ImportStep, LabelCount, LabelKind, MOST_FAULTS,
+    MOST_IMPORTS, NewContact, Put, ToCheck,
 };
 pub use cookies::{CookieLogin, NewCookie};
 pub use database::Database;
@@ -73,19 +77,22 @@ pub use jobs::{
     ScheduleRow, ScheduleRun,
 };
 pub use logins::{Login, NewLogin, Rotation};
+pub use marks::{Marks, Reacted, Voted, Who};
 pub use media::{Bucket, FileStore, IncomingMedia, LocalFile, MediaPart, NewMedia, Opened};
 pub use messages::{Cursor, Message, MessageFilter, MessageOrder, Peer, Quoted, Settled, TimelineEntry};
 pub use nodes::NodeCall;
 pub use opt_outs::{ANSWER_JOB, NewOptOut, OptIn, OptOut, OptOutCause, OptOutFilter};
 pub use outbox::{Accepted, Backlog, Change, Claimed, Idempotency, NewMessage, News, Released, Reschedule};
-pub use overview::UserCounts;
+pub use overview::{Growth, Newcomers, UserCounts};
 pub use page::{COUNTED, Listed, LongList, Ordering, Page};
 pub use people::UserFigures;
 pub use proofs::Proof;
 pub use recurring::{Recurring, RecurringContent, RecurringCreated, RecurringPlan, RecurringRun};
 pub use remote::{Remote, RemoteOptions};
+pub use reseal::{KeyRetired, ResealPlace, Resealed};
 pub use sessions::{Created, NewSession, Session, SessionFilter, SessionOrder, SessionPatch};
 pub use signal::{SignalChange, SignalEntry, SignalKind, SignalState};
+pub use template_uses::{TemplateDeleted, TemplateUses};
 pub use templates::{NewTemplate, SavedTemplate, TemplateCreated, TemplateFilter, TemplatePatch, TemplateVersion};
 pub use usage::{Hour, Usage, UsagePeriod, UsageReport, UsageRow};
 pub use users::{NewUser, Updated, User, UserFilter, UserOrder, UserPatch};
@@ -112,12 +119,19 @@ pub struct SealKey {
     /// Number of the key; never reused for another key.
     pub id: u32,
     pub(crate) key: zeroize::Zeroizing<[u8; 32]>,
+    /// It opens nothing: only MACs are checked with it.
+    pub(crate) only_macs: bool,
 }
 
 impl SealKey {
     /// A key of 32 secret bytes.
     pub fn new(id: u32, key: [u8; 32]) -> Self {
-        Self { id, key: zeroize::Zeroizing::new(key) }
+        Self { id, key: zeroize::Zeroizing::new(key), only_macs: false }
+    }
+
+    /// What is left of a key that was retired: [`SealKey::mac_part`] of it.
+    pub fn for_macs(id: u32, part: [u8; 32]) -> Self {
+        Self { id, key: zeroize::Zeroizing::new(part), only_macs: true }
     }
 }
 

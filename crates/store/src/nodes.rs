@@ -60,14 +60,14 @@ impl Tx {
 async fn renew(tx: &mut Tx, node: Uuid, lease: Duration) -> Result<(), StoreError> {
     let now = tx.shared_now().await?;
     let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
-    let sql = "INSERT INTO nodes (id, started_at, lease_until) VALUES (?, ?, ?) \
+    let sql = "INSERT INTO nodes (id, started_at, lease_until, seal_key) VALUES (?, ?, ?, ?) \
                ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until";
-    let insert = query(sql).bind(node).bind(now).bind(now.saturating_add(lease));
+    let insert = query(sql).bind(node).bind(now).bind(now.saturating_add(lease)).bind(i64::from(tx.sealer.current()));
     insert.execute(&mut tx.conn).await.map(drop).map_err(refused)
 }
 
 impl Store {
-    async fn shared_now(&self) -> Result<i64, StoreError> {
+    pub(crate) async fn shared_now(&self) -> Result<i64, StoreError> {
         if !self.is_shared() {
             return Ok(self.inner.clock.now().0);
         }

@@ -3,7 +3,7 @@
 use crate::dialect::{Rows, pieces, query_as, refused};
 use crate::rows::Place;
 use crate::{Store, StoreError};
-use sanasend_model::{SessionStatus, UserId};
+use sanasend_model::{SessionStatus, Timestamp, UserId};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -14,6 +14,24 @@ pub struct UserCounts {
     pub total: u64,
     /// Those who may do anything.
     pub active: u64,
+}
+
+/// When those that are here now came.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Newcomers {
+    /// How many were here before the first day that was asked for.
+    pub before: i64,
+    /// How many came on each day since; days without any are left out.
+    pub days: HashMap<i32, i64>,
+}
+
+/// The growth of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Growth {
+    /// Users.
+    pub users: Newcomers,
+    /// Accounts, from when they were linked first.
+    pub sessions: Newcomers,
 }
 
 static NAMES: Rows = Rows::new("SELECT id, username FROM users WHERE id IN (", "?", ")");
@@ -40,6 +58,29 @@ impl Store {
         let (total, active) = query_as::<_, (i64, i64)>(sql).fetch_one(&self.inner.readers).await.map_err(refused)?;
         let number = |count| u64::try_from(count).unwrap_or(0);
         Ok(UserCounts { total: number(total), active: number(active) })
+    }
+
+    /// When users and accounts came, day by day from UTC day `first` on.
+    pub async fn newcomers(&self, first: i32) -> Result<Growth, StoreError> {
+        let users = "SELECT CASE WHEN created_at < ? THEN -1 ELSE created_at / 86400000 END AS day, COUNT(*) FROM users GROUP BY 1";
+        let sessions = "SELECT CASE WHEN linked_at < ? THEN -1 ELSE linked_at / 86400000 END AS day, COUNT(*) FROM sessions \
+                        WHERE linked AND linked_at IS NOT NULL GROUP BY 1";
+        Ok(Growth { users: self.came(users, first).await?, sessions: self.came(sessions, first).await? })
+    }
+
+    async fn came(&self, sql: &'static str, first: i32) -> Result<Newcomers, StoreError> {
+        let begin = Timestamp::of_day(first).0;
+        let rows = query_as::<_, (i64, i64)>(sql).bind(begin).fetch_all(&self.inner.readers).await.map_err(refused)?;
+        let mut came = Newcomers::default();
+        for (day, count) in rows {
+            match i32::try_from(day) {
+                Ok(day) if day >= 0 => {
+                    came.days.insert(day, count);
+                }
+                _ => came.before += count,
+            }
+        }
+        Ok(came)
     }
 
     /// How many sessions there are in each status; those without any are left out.

@@ -39,6 +39,11 @@ pub(crate) async fn prove(tx: &mut Tx, fingerprint: [u8; 32]) -> Result<Proof, S
     let rows = query_as::<_, (i64, Vec<u8>)>("SELECT key_id, proof FROM proofs ORDER BY key_id DESC").fetch_all(&mut tx.conn);
     let rows = rows.await.map_err(refused)?;
     let current = i64::from(tx.sealer.current());
+    // Others seal with a newer key already: what they wrote could not be read here.
+    let unknown = |id: i64| id > current && !u32::try_from(id).is_ok_and(|id| tx.sealer.knows(id));
+    if rows.first().is_some_and(|(id, _)| unknown(*id)) {
+        return Ok(Proof::OtherSealKey);
+    }
     let known = rows.iter().any(|(id, _)| *id == current);
     // A row of the present key must open; before it has one, a row of an older key must.
     let opened = rows.iter().filter(|(id, _)| *id == current || !known).find_map(|(id, proof)| tx.sealer.open(&address_of(*id), proof));

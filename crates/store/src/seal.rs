@@ -33,11 +33,8 @@ impl Sealer {
     pub(crate) fn new(current: &SealKey, older: &[SealKey], clock: Arc<dyn Clock>) -> Self {
         let cipher = |key: &SealKey| (key.id, XChaCha20Poly1305::new(&(*key.key).into()));
         // The present key last: it wins should an old one carry the same id.
-        let ciphers = older.iter().chain([current]).map(cipher).collect();
-        let mac = |key: &SealKey| {
-            let derived = keyed(&*key.key).chain_update(MAC_PURPOSE).finalize().into_bytes();
-            (key.id, keyed(&derived))
-        };
+        let ciphers = older.iter().chain([current]).filter(|key| !key.only_macs).map(cipher).collect();
+        let mac = |key: &SealKey| (key.id, if key.only_macs { keyed(&*key.key) } else { keyed(&key.mac_part()) });
         let macs = older.iter().chain([current]).map(mac).collect();
         Self { current: current.id, ciphers, macs, clock }
     }
@@ -45,6 +42,11 @@ impl Sealer {
     /// Number of the key that new values are sealed and proved with.
     pub(crate) fn current(&self) -> u32 {
         self.current
+    }
+
+    /// Whether what is sealed with this key can be opened.
+    pub(crate) fn knows(&self, key: u32) -> bool {
+        self.ciphers.contains_key(&key)
     }
 
     /// HMAC-SHA-256 over `bytes` under what is derived from a seal key; `None` when that key is not there.
@@ -78,6 +80,14 @@ impl Sealer {
             return None;
         }
         cipher.decrypt(&XNonce::from(nonce), Payload { msg: sealed, aad: address }).ok()
+    }
+}
+
+impl SealKey {
+    /// What MACs are made under: derived from the key, which it does not tell. Of a key that only proves it is the key itself.
+    #[must_use]
+    pub fn mac_part(&self) -> [u8; 32] {
+        if self.only_macs { *self.key } else { keyed(&*self.key).chain_update(MAC_PURPOSE).finalize().into_bytes().into() }
     }
 }
 

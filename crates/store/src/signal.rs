@@ -104,7 +104,12 @@ fn behind(prefix: &[u8]) -> Option<Vec<u8>> {
 
 /// Address of a row for sealing.
 fn address_of(session: SessionId, kind: SignalKind, key: &[u8]) -> Vec<u8> {
-    address("signal", &[&session.0.as_bytes()[..], &[kind as u8], key])
+    raw_address(session, kind as i16, key)
+}
+
+/// The address of a row, whose kind may be one that this program does not know.
+pub(crate) fn raw_address(session: SessionId, kind: i16, key: &[u8]) -> Vec<u8> {
+    address("signal", &[&session.0.as_bytes()[..], &[u8::try_from(kind).unwrap_or(0)], key])
 }
 
 /// Opens a value read from the row of `key`.

@@ -2,6 +2,7 @@
 
 use crate::dialect::{On, query, query_as, query_scalar, refused};
 use crate::rows::{Place, from_row};
+use crate::template_uses::{TemplateDeleted, uses_in};
 use crate::writer::Tx;
 use crate::{Listed, NewMedia, Page, Store, StoreError};
 use sanasend_model::{FileId, Media, TemplateId, Timestamp, UserId};
@@ -279,12 +280,20 @@ impl Store {
         self.write(move |tx| Box::pin(update(tx, id, patch))).await
     }
 
-    /// Removes a template with its versions; false when it is not there. What was sent with it stays.
-    pub async fn delete_template(&self, id: TemplateId) -> Result<bool, StoreError> {
+    /// Removes a template with its versions. What was sent with it stays; what needs it keeps it from being removed, unless
+    /// that is wanted by `force`.
+    pub async fn delete_template(&self, id: TemplateId, force: bool) -> Result<TemplateDeleted, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
+                if !force {
+                    let uses = uses_in(tx, id).await?;
+                    if !uses.is_empty() {
+                        return Ok(TemplateDeleted::InUse(uses));
+                    }
+                }
                 let delete = query("DELETE FROM templates WHERE id = ?").bind(id.0).execute(&mut tx.conn).await;
-                delete.map(|done| done.rows_affected() > 0).map_err(refused)
+                let gone = delete.map(|done| done.rows_affected() > 0).map_err(refused)?;
+                Ok(if gone { TemplateDeleted::Done } else { TemplateDeleted::Missing })
             })
         })
         .await

@@ -51,9 +51,6 @@ static ADD: Rows = Rows::new(
      api_requests = usage_daily.api_requests + excluded.api_requests RETURNING user_id, day, accepted",
 );
 
-/// Columns in the order of [`DayRow`].
-const FIGURES: &str = "accepted, sent, media_sent, received, failed, api_requests";
-
 /// A day and its figures.
 type DayRow = (i32, i64, i64, i64, i64, i64, i64);
 

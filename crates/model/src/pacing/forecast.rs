@@ -23,7 +23,7 @@ pub struct Forecast {
 }
 
 /// Days that are listed one by one.
-const LISTED: usize = 31;
+pub(super) const LISTED: usize = 31;
 
 /// What accounts can send in the rest of a day: in all, and to cold contacts.
 #[derive(Clone, Copy, Default)]
@@ -32,7 +32,7 @@ struct Room {
     cold: u64,
 }
 
-fn mean_gap_ms(policy: &Policy) -> u64 {
+pub(super) fn mean_gap_ms(policy: &Policy) -> u64 {
     (u64::from(policy.gap_min_seconds) + u64::from(policy.gap_max_seconds)) * 500
 }
 

@@ -67,6 +67,10 @@ pub struct Figures {
     pub failed: u64,
     /// Until when WhatsApp limits it.
     pub limited_until: Option<Timestamp>,
+    /// What WhatsApp said of it without an end: that it is limited, or banned.
+    pub warning: Option<String>,
+    /// When WhatsApp last refused a message to somebody who never wrote to it (463).
+    pub refused_at: Option<Timestamp>,
 }
 
 /// The verdict.
@@ -84,6 +88,24 @@ pub struct Health {
     pub cap_today: u32,
 }
 
+/// What is the matter with an account whatever its pacing: it is not linked, or WhatsApp limits it. Told at once.
+#[must_use]
+pub fn alarm(figures: &Figures, now: Timestamp) -> Option<(Level, String)> {
+    if !figures.linked {
+        return Some((Level::Unlinked, "No WhatsApp account is linked.".to_owned()));
+    }
+    if let Some(until) = figures.limited_until.filter(|until| *until > now) {
+        return Some((Level::Limited, format!("WhatsApp limits the account until {}; campaigns do not use it.", moment(until, now))));
+    }
+    if let Some(warning) = &figures.warning {
+        return Some((Level::Limited, warning.clone()));
+    }
+    // Nobody knows for how long: it is told on that day.
+    let refused = figures.refused_at.filter(|at| at.day() == now.day())?;
+    let told = format!("WhatsApp refused a message to somebody who never wrote to the account (463) at {}.", moment(refused, now));
+    Some((Level::Limited, told))
+}
+
 /// Judges an account.
 #[must_use]
 pub fn health(policy: &Policy, account: &Account, figures: &Figures, now: Timestamp) -> Health {
@@ -93,10 +115,8 @@ pub fn health(policy: &Policy, account: &Account, figures: &Figures, now: Timest
         Pace::Hold(hold) => Some(hold),
     };
     let outcomes = figures.sent + figures.failed;
-    let (level, sentence) = if !figures.linked {
-        (Level::Unlinked, "No WhatsApp account is linked.".to_owned())
-    } else if let Some(until) = figures.limited_until.filter(|until| *until > now) {
-        (Level::Limited, format!("WhatsApp limits the account until {}; campaigns do not use it.", moment(until, now)))
+    let (level, sentence) = if let Some(alarm) = alarm(figures, now) {
+        alarm
     } else if outcomes >= JUDGED_FROM && figures.failed * 100 >= outcomes * FAILING {
         (Level::Failing, format!("{} of {outcomes} messages failed today.", figures.failed))
     } else if !account.connected {

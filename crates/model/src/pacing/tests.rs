@@ -219,7 +219,10 @@ fn health_is_told_by_the_worst_there_is() {
     assert_eq!(level(&new, &Figures { sent: 14, failed: 6, ..figures.clone() }), Level::Failing);
     assert_eq!(level(&new, &Figures { sent: 2, failed: 6, ..figures.clone() }), Level::WarmingUp, "too few to judge");
     assert_eq!(level(&new, &Figures { limited_until: Some(at(15, 0)), ..figures.clone() }), Level::Limited);
-    assert_eq!(level(&new, &Figures { limited_until: Some(at(13, 0)), ..figures }), Level::WarmingUp, "it is over");
+    assert_eq!(level(&new, &Figures { limited_until: Some(at(13, 0)), ..figures.clone() }), Level::WarmingUp, "it is over");
+    assert_eq!(level(&new, &Figures { warning: Some("WhatsApp banned the account".into()), ..figures.clone() }), Level::Limited);
+    assert_eq!(level(&new, &Figures { refused_at: Some(at(9, 30)), ..figures.clone() }), Level::Limited, "a 463 of today");
+    assert_eq!(level(&new, &Figures { refused_at: Some(MIDNIGHT.minus(Duration::from_secs(1))), ..figures }), Level::WarmingUp);
     assert_eq!(level(&new, &Figures::default()), Level::Unlinked);
     for level in Level::ALL {
         assert_eq!(level.as_str().parse(), Ok(level));

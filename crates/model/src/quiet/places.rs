@@ -3,6 +3,10 @@
 //! By the longest prefix of the number; of several zones the one with most people stands first. Zones that always show the
 //! same as another of their country are left out.
 
+use super::area_codes;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// The zones of a number without its `+`; none when no country has it.
 pub(super) fn of(digits: &str) -> &'static [&'static str] {
     let longest = (1..=digits.len().min(4)).rev();
@@ -11,7 +15,7 @@ pub(super) fn of(digits: &str) -> &'static [&'static str] {
 
 /// Prefixes of numbers, and the zones that belong to them.
 const ZONES: &[(&[&str], &[&str])] = &[
-    // North America shares one code: by the area code only where a country has its own.
+    // North America shares one code: this is for numbers that belong to no place there.
     (
         &["1"],
         &[
@@ -230,8 +234,13 @@ const ZONES: &[(&[&str], &[&str])] = &[
     (&["998"], &["Asia/Tashkent"]),
 ];
 
+static BY_PREFIX: LazyLock<HashMap<&'static str, &'static [&'static str]>> = LazyLock::new(|| {
+    let all = ZONES.iter().chain(area_codes::ZONES);
+    all.flat_map(|(prefixes, zones)| prefixes.iter().map(move |prefix| (*prefix, *zones))).collect()
+});
+
 fn zones(prefix: &str) -> Option<&'static [&'static str]> {
-    ZONES.iter().find(|(prefixes, _)| prefixes.contains(&prefix)).map(|(_, zones)| *zones)
+    BY_PREFIX.get(prefix).copied()
 }
 
 #[cfg(test)]
@@ -246,7 +255,10 @@ mod tests {
                 assert!(Zone::parse(name).is_ok(), "{prefix}: {name}");
             }
         }
-        assert_eq!((of("18765551234"), of("12025550123").len()), (&["America/Jamaica"][..], 9));
+        assert_eq!((of("18765551234"), of("18002345678").len()), (&["America/Jamaica"][..], 9));
+        assert_eq!((of("12025550123"), of("18505550123").len()), (&["America/New_York"][..], 2));
+        let listed: usize = ZONES.iter().chain(area_codes::ZONES).map(|(prefixes, _)| prefixes.len()).sum();
+        assert_eq!(BY_PREFIX.len(), listed, "no prefix stands twice");
         assert_eq!((of("77011234567"), of("999")), (&["Asia/Almaty"][..], &[][..]));
     }
 }

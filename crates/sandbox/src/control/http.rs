@@ -5,6 +5,7 @@
 //! a misspelt option is noticed. Every error is `{"error": "..."}` with a sentence
 //! that says what to change.
 
+mod acts;
 mod bodies;
 mod media;
 
@@ -38,6 +39,7 @@ pub fn router(control: Control) -> Router {
         .route("/admin/phones/{phone}/messages/{id}/media", get(media::get_media))
         .route("/admin/phones/{phone}/send", post(send))
         .merge(media::sending())
+        .merge(acts::routes())
         .route("/admin/phones/{phone}/groups", post(make_group))
         .route("/admin/phones/{phone}/read", post(read))
         .route("/admin/phones/{phone}/offline", post(go_offline))
@@ -66,8 +68,12 @@ async fn list_phones(State(control): State<Control>) -> Json<Vec<PhoneView>> {
 }
 
 async fn add_phone(State(control): State<Control>, bytes: Bytes) -> Result<(StatusCode, Json<PhoneView>), Error> {
-    let NewPhone { phone, push_name } = body(&bytes)?;
-    let phone = control.add_phone(phone.as_deref(), push_name.as_deref()).await?;
+    let NewPhone { phone, push_name, modest } = body(&bytes)?;
+    let phone = if modest {
+        control.add_modest_phone(phone.as_deref(), push_name.as_deref()).await?
+    } else {
+        control.add_phone(phone.as_deref(), push_name.as_deref()).await?
+    };
     Ok((StatusCode::CREATED, Json(phone)))
 }
 

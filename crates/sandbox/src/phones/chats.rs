@@ -7,6 +7,7 @@
 use crate::Error;
 use crate::phones::attachment::{MediaState, Sealed, ShownMedia};
 use crate::phones::content::{Content, MessageKind, Quote};
+use crate::phones::rich::{self, Act, Doing, ShownCard, ShownLocation, ShownPoll, ShownPreview, ShownReaction, ShownVote};
 use crate::state::{Batch, Room, State, hexed};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -29,7 +30,7 @@ pub enum ShownStatus {
 }
 
 /// One message on a phone's screen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShownMessage {
     /// Message id, chosen by its sender.
     pub id: String,
@@ -54,6 +55,27 @@ pub struct ShownMessage {
     /// What is shown of its file, when it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media: Option<ShownMedia>,
+    /// The place, when it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<ShownLocation>,
+    /// The cards, when it is such.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<ShownCard>,
+    /// The poll with its votes, when it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<ShownPoll>,
+    /// The page that a text links to, as its sender shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<ShownPreview>,
+    /// Emojis on it, one for each person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reactions: Vec<ShownReaction>,
+    /// Its author has changed its text.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub edited: bool,
+    /// It was deleted for everyone; its text is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
 }
 
 /// A file that a phone has.
@@ -204,6 +226,22 @@ impl Chats {
         }
     }
 
+    /// Does something to the message of a chat that `act` names. Answers its place when that changed it; the change is not
+    /// written yet.
+    pub fn do_to(&mut self, chat: &str, by: &str, act: &Act, ways: &[(String, String)]) -> Option<usize> {
+        let is_it = |message: &ShownMessage| message.id == act.id && message.chat == chat;
+        let index = self.messages.iter().rposition(is_it)?;
+        self.messages.get_mut(index)?.take(by, act, ways).then_some(index)
+    }
+
+    /// Stages a message as it stands now.
+    pub fn stage_again(&self, index: usize, batch: &mut Batch) -> Result<(), Error> {
+        match self.messages.get(index) {
+            Some(message) => batch.put(Room::Chats, &self.message_row(index), message),
+            None => Ok(()),
+        }
+    }
+
     /// Marks incoming messages as read; answers those that were not before.
     pub fn mark_read(&mut self, state: &State, wanted: impl Fn(&ShownMessage) -> bool) -> Result<Vec<ShownMessage>, Error> {
         let unread: Vec<usize> = (0..self.messages.len())
@@ -266,6 +304,44 @@ impl ShownMessage {
             status: if from_me { ShownStatus::Pending } else { ShownStatus::Delivered },
             at,
             media: None,
+            location: content.details.location,
+            contacts: content.details.contacts,
+            poll: content.details.poll,
+            preview: content.details.preview,
+            reactions: Vec::new(),
+            edited: false,
+            deleted: false,
+        }
+    }
+
+    /// Does to it what `by` wants; `false` when that changes nothing or is not theirs to do.
+    fn take(&mut self, by: &str, act: &Act, ways: &[(String, String)]) -> bool {
+        match &act.what {
+            Doing::React(emoji) => {
+                self.reactions.retain(|reaction| reaction.by != by);
+                if !emoji.is_empty() {
+                    self.reactions.push(ShownReaction { by: by.to_owned(), emoji: emoji.clone() });
+                }
+                true
+            }
+            Doing::Edit(text) if by == self.from && !self.deleted => {
+                (self.text, self.edited) = (text.clone(), true);
+                true
+            }
+            Doing::Delete if by == self.from || self.chat.ends_with("@g.us") => {
+                (self.text, self.deleted, self.media) = (String::new(), true, None);
+                true
+            }
+            Doing::Vote { payload, iv } => {
+                let Some(poll) = &mut self.poll else { return false };
+                let Some(options) = rich::open_vote(poll, &act.id, (payload, iv), ways) else { return false };
+                poll.votes.retain(|vote| vote.by != by);
+                if !options.is_empty() {
+                    poll.votes.push(ShownVote { by: by.to_owned(), options });
+                }
+                true
+            }
+            Doing::Edit(_) | Doing::Delete => false,
         }
     }
 

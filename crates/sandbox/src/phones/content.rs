@@ -3,12 +3,13 @@
 //! Apart because it is pure: protobuf in, words out, and back.
 
 use crate::phones::attachment;
+use crate::phones::rich::{self, Details};
 use serde::{Deserialize, Serialize};
 use waproto::buffa::MessageField;
 use waproto::whatsapp as wa;
 
 /// The part of a message that a phone shows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Content {
     /// What kind of thing it is.
     pub kind: MessageKind,
@@ -18,6 +19,8 @@ pub(super) struct Content {
     pub quoted_id: Option<String>,
     /// The text of that message, as carried along.
     pub quoted_text: Option<String>,
+    /// What it says beside its text.
+    pub details: Details,
 }
 
 /// Kinds of messages that a phone tells apart.
@@ -43,8 +46,10 @@ pub enum MessageKind {
     Sticker,
     /// A place.
     Location,
-    /// A contact card.
+    /// Contact cards.
     Contact,
+    /// A poll.
+    Poll,
     /// An emoji on another message.
     Reaction,
     /// Something this phone has no eyes for.
@@ -52,10 +57,19 @@ pub enum MessageKind {
 }
 
 /// What a phone shows of `message`; `None` for what only devices care about (key
-/// shares, edits, receipts in message form).
+/// shares, receipts in message form), and for what shows at another message only
+/// (edits, deletions, votes).
 pub(super) fn read(message: &wa::Message) -> Option<Content> {
     let message = inner(message);
-    if message.protocol_message.is_set() || message.sender_key_distribution_message.is_set() && message.conversation.is_none() {
+    let content = read_inner(message)?;
+    Some(Content { details: rich::details(message), ..content })
+}
+
+fn read_inner(message: &wa::Message) -> Option<Content> {
+    if message.protocol_message.is_set()
+        || message.poll_update_message.is_set()
+        || message.sender_key_distribution_message.is_set() && message.conversation.is_none()
+    {
         return None;
     }
     if let Some(text) = &message.conversation {
@@ -70,7 +84,7 @@ pub(super) fn read(message: &wa::Message) -> Option<Content> {
             kind: MessageKind::Reaction,
             text: reaction.text.clone().unwrap_or_default(),
             quoted_id: reaction.key.as_option().and_then(|key| key.id.clone()),
-            quoted_text: None,
+            ..Content::default()
         });
     }
     Some(medium(message))
@@ -88,6 +102,10 @@ fn medium(message: &wa::Message) -> Content {
         (MessageKind::Location, location.name.clone())
     } else if let Some(contact) = message.contact_message.as_option() {
         (MessageKind::Contact, contact.display_name.clone())
+    } else if let Some(contacts) = message.contacts_array_message.as_option() {
+        (MessageKind::Contact, contacts.display_name.clone())
+    } else if let Some(poll) = rich::creation(message) {
+        (MessageKind::Poll, poll.name.clone())
     } else {
         (MessageKind::Other, None)
     };
@@ -97,6 +115,7 @@ fn medium(message: &wa::Message) -> Content {
         text: caption.unwrap_or_default(),
         quoted_id: quote.and_then(|context| context.stanza_id.clone()),
         quoted_text: quote.and_then(|context| context.quoted_message.as_option()).and_then(text_of),
+        details: Details::default(),
     }
 }
 
@@ -114,7 +133,10 @@ fn context(message: &wa::Message) -> Option<&wa::ContextInfo> {
     let audio = message.audio_message.as_option().and_then(|audio| audio.context_info.as_option());
     let document = message.document_message.as_option().and_then(|document| document.context_info.as_option());
     let sticker = message.sticker_message.as_option().and_then(|sticker| sticker.context_info.as_option());
-    image.or(video).or(audio).or(document).or(sticker)
+    let location = message.location_message.as_option().and_then(|location| location.context_info.as_option());
+    let contact = message.contact_message.as_option().and_then(|contact| contact.context_info.as_option());
+    let poll = rich::creation(message).and_then(|poll| poll.context_info.as_option());
+    image.or(video).or(audio).or(document).or(sticker).or(location).or(contact).or(poll)
 }
 
 fn text_content(text: &str, context: Option<&wa::ContextInfo>) -> Content {
@@ -123,6 +145,7 @@ fn text_content(text: &str, context: Option<&wa::ContextInfo>) -> Content {
         text: text.to_owned(),
         quoted_id: context.and_then(|c| c.stanza_id.clone()),
         quoted_text: context.and_then(|c| c.quoted_message.as_option()).and_then(text_of),
+        details: Details::default(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::phones::link::Link;
 use crate::phones::phone::Phone;
 use crate::phones::signal::{self, Unreadable};
 use crate::phones::stanzas::ReceiptKind;
-use crate::phones::{attachment, content, stanzas};
+use crate::phones::{attachment, content, rich, stanzas};
 use std::sync::Arc;
 use wacore::messages::{decode_plaintext, unwrap_device_sent};
 use wacore_binary::builder::NodeBuilder;
@@ -155,6 +155,7 @@ impl Phone {
         let messages: Vec<wa::Message> = messages.into_iter().map(unwrap_device_sent).collect();
         let wants_keys = parties.own && messages.iter().any(asks_for_keys);
         let content = messages.iter().find_map(content::read);
+        let act = messages.iter().find_map(|message| rich::act(content::inner(message)));
         let (media, sealed) = messages.iter().find_map(|message| attachment::read(content::inner(message))).unzip();
 
         let mut chats = self.chats.lock();
@@ -177,11 +178,15 @@ impl Phone {
         if let Some(shown) = &shown {
             chats.stage_message(shown, sealed.as_ref(), &mut batch)?;
         }
+        let changed = act.filter(|_| !known).and_then(|act| self.show_act(&mut chats, &parties.chat, &parties.from, &act));
+        if let Some(changed) = changed {
+            chats.stage_again(changed, &mut batch)?;
+        }
         batch.commit()?;
         chats.note_seen(key);
         let index = shown.as_ref().map(|shown| chats.note_message(shown.clone()));
         drop(chats);
-        if shown.is_some() {
+        if shown.is_some() || changed.is_some() {
             self.note_change();
         }
         Ok(Taken { parties, shown, file: index.filter(|_| sealed.is_some()), wants_keys: wants_keys && !known })

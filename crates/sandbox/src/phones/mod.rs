@@ -5,6 +5,7 @@
 //! the network like any other and speaks to it in stanzas. This module is the list of
 //! phones; what one does is in the modules below.
 
+mod acts;
 mod adv;
 mod attachment;
 mod chats;
@@ -18,6 +19,7 @@ mod numbers;
 mod outbox;
 mod phone;
 mod record;
+mod rich;
 mod sender_keys;
 mod signal;
 mod stanzas;
@@ -28,6 +30,7 @@ pub use chats::{OpenFile, ShownMessage, ShownStatus};
 pub use content::MessageKind;
 pub use phone::PhoneView;
 pub use record::Auto;
+pub use rich::{ShownCard, ShownLocation, ShownPoll, ShownPreview, ShownReaction, ShownVote};
 
 use crate::Error;
 use crate::network::{CompanionKeys, Network};
@@ -104,6 +107,11 @@ impl Phones {
     /// Makes a phone and connects it. Without a number it gets a free one; a number
     /// that has a phone answers that phone.
     pub(crate) async fn add(&self, number: Option<&str>, push_name: Option<&str>) -> Result<Arc<Phone>, Error> {
+        self.add_with(number, push_name, None).await
+    }
+
+    /// The same with so many one-time prekeys at a time.
+    pub(crate) async fn add_with(&self, number: Option<&str>, push_name: Option<&str>, prekeys: Option<u32>) -> Result<Arc<Phone>, Error> {
         let mut next = self.0.next_number.lock().await;
         let number = match number {
             Some(text) => read_number(text)?,
@@ -114,7 +122,8 @@ impl Phones {
         }
         let network = &self.0.network;
         let name = push_name.map_or_else(|| format!("Phone {number}"), str::to_owned);
-        let record = PhoneRecord::create(&number, &name, network.clock())?;
+        let mut record = PhoneRecord::create(&number, &name, network.clock())?;
+        record.prekeys = prekeys.unwrap_or(record.prekeys);
         network.state().put(Room::Phones, number.as_bytes(), &record)?;
         network.add_account(&number, &name, public_identity(&record)?)?;
         let phone = Phone::open(network, &self.0.gallery, record)?;

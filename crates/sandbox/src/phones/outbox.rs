@@ -11,7 +11,7 @@ use crate::phones::attachment::{MediaState, Sealed, ShownMedia};
 use crate::phones::chats::{Key, Outgoing, ShownMessage, ShownStatus};
 use crate::phones::link::Link;
 use crate::phones::phone::Phone;
-use crate::phones::{attachment, content, stanzas};
+use crate::phones::{attachment, content, rich, stanzas};
 use crate::state::Room;
 use std::collections::HashMap;
 use wacore::adv::{AdvValidation, validate_adv_with_identity_key};
@@ -134,7 +134,7 @@ impl Phone {
         };
         let own = self.is_own(&device);
         let message = waproto::codec::message_decode(&outgoing.message).map_err(unreadable)?;
-        let media = attachment::wire_name(&message);
+        let shape = stanzas::Shape::of(&message);
         let recipient = (own && !outgoing.peer && stanzas::group(receipt).is_none())
             .then(|| outgoing.to.parse::<Jid>().ok())
             .flatten()
@@ -148,26 +148,38 @@ impl Phone {
         self.signal.adopt(&address, &bundle, self.network.clock()).await?;
         let sealed = self.signal.encrypt(&address, &plaintext).await?;
         self.commit_sessions()?;
-        let copy = stanzas::Copy { sealed, retry: Some(count), media };
-        link.send(stanzas::resend(&device, &id, recipient.as_ref(), stanzas::group(receipt).as_ref(), outgoing.peer, copy))
+        let copy = stanzas::Copy { sealed, retry: Some(count), media: shape.media };
+        let group = stanzas::group(receipt);
+        link.send(stanzas::resend(&device, &id, recipient.as_ref(), group.as_ref(), outgoing.peer, (&shape, copy)))
     }
 
     /// Shows a message of our own and writes it down as still to be sent.
     pub(super) fn show_own(&self, outgoing: &Outgoing, message: &wa::Message, sealed: Option<&Sealed>) -> Result<(), Error> {
         let from = self.own.pn.to_string();
         let key = Key { chat: &outgoing.to, from: &from, id: &outgoing.id };
-        let content = content::read(message).unwrap_or_default();
-        let mut shown = ShownMessage::new(key, true, content, outgoing.at);
-        shown.media = attachment::read(message).map(|(media, _)| ShownMedia { state: MediaState::Ready, ..media });
+        let act = rich::act(message);
+        // An edit, a deletion or a vote shows at its message only.
+        let content = content::read(message).or_else(|| act.is_none().then(content::Content::default));
+        let shown = content.map(|content| {
+            let media = attachment::read(message).map(|(media, _)| ShownMedia { state: MediaState::Ready, ..media });
+            ShownMessage { media, ..ShownMessage::new(key, true, content, outgoing.at) }
+        });
         let mut chats = self.chats.lock();
         let mut batch = self.state().batch();
         chats.stage_seen(key, &mut batch);
-        chats.stage_message(&shown, sealed, &mut batch)?;
+        if let Some(shown) = &shown {
+            chats.stage_message(shown, sealed, &mut batch)?;
+        }
+        if let Some(changed) = act.and_then(|act| self.show_act(&mut chats, &outgoing.to, &from, &act)) {
+            chats.stage_again(changed, &mut batch)?;
+        }
         let row = Outgoing::open_row(&self.number, &outgoing.id);
         batch.put(Room::Chats, &row, outgoing)?;
         batch.commit()?;
         chats.note_seen(key);
-        chats.note_message(shown);
+        if let Some(shown) = shown {
+            chats.note_message(shown);
+        }
         drop(chats);
         self.note_change();
         Ok(())
@@ -199,7 +211,7 @@ impl Phone {
             self.devices_of_both(link, &to).await?
         };
         let message = waproto::codec::message_decode(&outgoing.message).map_err(unreadable)?;
-        let media = attachment::wire_name(&message);
+        let shape = stanzas::Shape::of(&message);
         let theirs = MessageUtils::encode_and_pad(&message);
         // What own devices get says where it went; in a group they see that.
         let ours = if to.is_group() { theirs.clone() } else { MessageUtils::encode_and_pad(&wrap_device_sent(message, to.to_string())) };
@@ -227,7 +239,7 @@ impl Phone {
             let id = hex::encode(self.network.clock().bytes::<8>());
             link.send(stanzas::give_token(&to, &id, self.network.clock().unix_seconds()))?;
         }
-        link.send(stanzas::fanout(&to, &outgoing.id, media, copies))
+        link.send(stanzas::fanout(&to, &outgoing.id, &shape, copies))
     }
 
     /// Writes sessions that have moved. On failure nothing has moved.

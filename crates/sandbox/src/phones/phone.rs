@@ -26,10 +26,6 @@ use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, JidExt as _, Node};
 use wacore_libsignal::protocol::{ProtocolAddress, PublicKey};
 
-/// One-time prekeys uploaded at a time. Fewer than a real phone's 812: they are made
-/// again when the network says that they run out.
-const PREKEYS: u32 = 60;
-
 /// Pause before a phone connects again after the network cut it off.
 const RECONNECT: Duration = Duration::from_millis(200);
 
@@ -271,8 +267,8 @@ impl Phone {
             let mut record = self.record.lock();
             let mut batch = self.state().batch();
             let clock = self.network.clock();
-            let made = self.signal.make_prekeys(record.next_prekey_id, PREKEYS, clock, &mut batch);
-            record.next_prekey_id += PREKEYS;
+            let made = self.signal.make_prekeys(record.next_prekey_id, record.prekeys, clock, &mut batch);
+            record.next_prekey_id += record.prekeys;
             batch.put(Room::Phones, self.number.as_bytes(), &*record)?;
             (upload(&record, &made)?, batch)
         };

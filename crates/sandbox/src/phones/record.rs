@@ -45,6 +45,9 @@ pub(super) struct PhoneRecord {
     pub signed_prekey_signature: Vec<u8>,
     /// Number of the next one-time prekey.
     pub next_prekey_id: u32,
+    /// How many one-time prekeys it uploads at a time.
+    #[serde(default = "usual_prekeys")]
+    pub prekeys: u32,
     /// `rawId` of everything this account signs.
     pub raw_id: u32,
     /// Id of the app-state key, 6 bytes.
@@ -88,6 +91,7 @@ impl PhoneRecord {
             signed_prekey: *signed.private_key.serialize(),
             signed_prekey_signature: signature.to_vec(),
             next_prekey_id: 1,
+            prekeys: usual_prekeys(),
             raw_id: clock.below(i32::MAX as u32),
             app_state_key_id: clock.bytes(),
             app_state_key: clock.bytes(),
@@ -114,6 +118,11 @@ impl PhoneRecord {
         let private = PrivateKey::deserialize(&self.signed_prekey).map_err(broken)?;
         KeyPair::try_from(private).map_err(broken)
     }
+}
+
+/// Fewer than a real phone's 812: they are made again when the network says that they run out.
+const fn usual_prekeys() -> u32 {
+    60
 }
 
 fn broken(error: impl std::fmt::Display) -> Error {

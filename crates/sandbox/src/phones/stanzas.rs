@@ -4,10 +4,13 @@
 //! client libraries send and accept.
 
 use crate::Error;
+use crate::phones::attachment::wire_name;
+use crate::phones::rich::{self, Doing};
 use crate::phones::signal::Sealed;
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, JidExt as _, Node, NodeContent, Server};
 use wacore_libsignal::protocol::{IdentityKey, PreKeyBundle, PublicKey};
+use waproto::whatsapp as wa;
 
 /// A stanza's attribute as text.
 pub(super) fn text(node: &Node, name: &str) -> Option<String> {
@@ -180,23 +183,66 @@ impl Copy {
     }
 }
 
-/// `type` of a message.
-fn kind(media: Option<&str>) -> &'static str {
-    if media.is_some() { "media" } else { "text" }
+/// What the outside of a message says of its inside.
+pub(super) struct Shape {
+    /// `type` of the message.
+    kind: &'static str,
+    /// Kind of the file that it carries.
+    pub media: Option<&'static str>,
+    /// `edit`: it changes another message.
+    edit: Option<&'static str>,
+    /// `polltype` of a `<meta>` inside.
+    poll: Option<&'static str>,
+}
+
+impl Shape {
+    /// The shape of a message, as WhatsApp's clients give it.
+    pub fn of(message: &wa::Message) -> Self {
+        let media = wire_name(message);
+        let act = rich::act(message).map(|act| act.what);
+        let asks = rich::creation(message).is_some();
+        let votes = matches!(act, Some(Doing::Vote { .. }));
+        let carries = media.is_some() || message.location_message.is_set() || message.contact_message.is_set();
+        let kind = match &act {
+            Some(Doing::React(_)) => "reaction",
+            _ if asks || votes => "poll",
+            None if carries || message.contacts_array_message.is_set() => "media",
+            _ => "text",
+        };
+        let edit = match &act {
+            Some(Doing::Edit(_)) => Some("1"),
+            Some(Doing::Delete) => Some("7"),
+            Some(Doing::React(emoji)) if emoji.is_empty() => Some("7"),
+            _ => None,
+        };
+        let poll = if asks { Some("creation") } else { votes.then_some("vote") };
+        let contact = message.contact_message.is_set().then_some("vcard");
+        let location = message.location_message.is_set().then_some("location");
+        let several = message.contacts_array_message.is_set().then_some("contact_array");
+        Self { kind, media: media.or(contact).or(location).or(several), edit, poll }
+    }
+
+    fn begin(&self, id: &str) -> NodeBuilder {
+        let message = NodeBuilder::new("message").attr("id", id).attr("type", self.kind);
+        match self.edit {
+            Some(edit) => message.attr("edit", edit),
+            None => message,
+        }
+    }
+
+    fn meta(&self) -> Option<Node> {
+        self.poll.map(|poll| NodeBuilder::new("meta").attr("polltype", poll).build())
+    }
 }
 
 /// A message to a chat: one copy for each device of both sides.
-pub(super) fn fanout(to: &Jid, id: &str, media: Option<&'static str>, copies: Vec<(Jid, Sealed)>) -> Node {
+pub(super) fn fanout(to: &Jid, id: &str, shape: &Shape, copies: Vec<(Jid, Sealed)>) -> Node {
     let participants = copies.into_iter().map(|(device, sealed)| {
-        let copy = Copy { sealed, retry: None, media };
+        let copy = Copy { sealed, retry: None, media: shape.media };
         NodeBuilder::new("to").attr("jid", device).children([copy.node()]).build()
     });
-    NodeBuilder::new("message")
-        .attr("id", id)
-        .attr("to", to)
-        .attr("type", kind(media))
-        .children([NodeBuilder::new("participants").children(participants).build()])
-        .build()
+    let participants = NodeBuilder::new("participants").children(participants).build();
+    shape.begin(id).attr("to", to).children([participants].into_iter().chain(shape.meta())).build()
 }
 
 /// A message to one own device.
@@ -213,8 +259,15 @@ pub(super) fn peer_message(to: &Jid, id: &str, sealed: Sealed) -> Node {
 
 /// Another copy of a message for the one device that asked. `recipient` names the
 /// chat when that device is our own; `group` the group that it was sent to.
-pub(super) fn resend(device: &Jid, id: &str, recipient: Option<&Jid>, group: Option<&Jid>, peer: bool, copy: Copy) -> Node {
-    let mut message = NodeBuilder::new("message").attr("id", id).attr("to", group.unwrap_or(device)).attr("type", kind(copy.media));
+pub(super) fn resend(
+    device: &Jid,
+    id: &str,
+    recipient: Option<&Jid>,
+    group: Option<&Jid>,
+    peer: bool,
+    (shape, copy): (&Shape, Copy),
+) -> Node {
+    let mut message = shape.begin(id).attr("to", group.unwrap_or(device));
     if group.is_some() {
         message = message.attr("participant", device);
     }
@@ -224,7 +277,7 @@ pub(super) fn resend(device: &Jid, id: &str, recipient: Option<&Jid>, group: Opt
     if peer {
         message = message.attr("category", "peer");
     }
-    message.children([copy.node()]).build()
+    message.children([copy.node()].into_iter().chain(shape.meta())).build()
 }
 
 /// Lets a contact write: gives them a token. Nobody waits for the answer.

@@ -34,8 +34,6 @@ pub struct FromTemplate {
     pub version: i32,
     /// Its name at that time.
     pub name: String,
-    /// Whether a file goes with it, which lies with the template.
-    pub has_file: bool,
 }
 
 /// A content that was read, to be filled for each recipient.

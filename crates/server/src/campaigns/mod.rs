@@ -1,9 +1,10 @@
 //! Campaigns: many messages with good manners.
 //!
 //! A campaign is rows (see `sanasend_store`): its recipients, and one job that is its next turn. `content` is what is sent,
-//! `pace` how fast, `plan` how a list becomes recipients, `table` how a file becomes a list, `turn` the worker that moves a
+//! `pace` how fast, `ahead` who is next, `plan` how a list becomes recipients, `table` how a file becomes a list, `turn` the worker that moves a
 //! campaign on. Whether an account may send is decided in the store's transaction by `sanasend_model::pacing`.
 
+mod ahead;
 pub mod content;
 pub mod outlook;
 pub mod pace;
@@ -11,6 +12,7 @@ pub mod plan;
 pub mod table;
 mod turn;
 
+pub use ahead::campaign_hours;
 pub use turn::CampaignTurns;
 
 use crate::config::Config;

@@ -1,12 +1,37 @@
 //! What would become of a campaign: when it would end, and which accounts would send it.
 
 use super::Campaigns;
-use sanasend_model::SessionId;
-use sanasend_model::pacing::{Forecast, Policy, forecast};
+use sanasend_model::pacing::{Forecast, Neighbours, Policy, forecast, forecast_with_quiet_hours};
+use sanasend_model::quiet::{QuietHours, zone_names, zones_named};
+use sanasend_model::{Recipient, SessionId};
 use sanasend_store::{PacedAccount, StoreError};
+use std::collections::BTreeMap;
 
 /// Recipients of which it is looked up who is a cold contact; the others are taken to be alike.
-pub const LOOKED_AT: usize = 500;
+const LOOKED_AT: usize = 500;
+
+/// Recipients that would get a message, as far as an outlook needs to know them: so much is kept however many they are.
+#[derive(Debug, Default)]
+pub struct Audience {
+    /// How many.
+    planned: u64,
+    /// The first of them.
+    some: Vec<String>,
+    /// How many live by which clocks.
+    places: BTreeMap<&'static [&'static str], u64>,
+}
+
+impl Audience {
+    /// Counts a recipient.
+    pub fn add(&mut self, recipient: &str) {
+        self.planned += 1;
+        if self.some.len() < LOOKED_AT {
+            self.some.push(recipient.to_owned());
+        }
+        let zones = Recipient::parse(recipient).map(|recipient| zone_names(&recipient)).unwrap_or_default();
+        *self.places.entry(zones).or_default() += 1;
+    }
+}
 
 /// The forecast of a campaign.
 #[derive(Debug, Clone, Default)]
@@ -32,21 +57,37 @@ impl Campaigns {
         Ok(able)
     }
 
-    /// Foretells the way of `planned` recipients, of whom `some` are known by id.
+    /// Foretells the way of a campaign to these recipients, with the quiet hours that hold for it.
     ///
     /// # Errors
     /// When the store is down.
-    pub async fn outlook(&self, policy: &Policy, sessions: &[SessionId], planned: u64, some: &[String]) -> Result<Outlook, StoreError> {
+    pub async fn outlook(
+        &self,
+        policy: &Policy,
+        sessions: &[SessionId],
+        audience: &Audience,
+        hours: Option<QuietHours>,
+    ) -> Result<Outlook, StoreError> {
         let able = self.able(sessions).await?;
         let ids: Vec<SessionId> = able.iter().map(|paced| paced.id).collect();
-        let looked: Vec<String> = some.iter().take(LOOKED_AT).cloned().collect();
-        let cold = self.inner.store.cold_contacts(&ids, &looked).await?;
+        let looked = &audience.some;
+        let cold = self.inner.store.cold_contacts(&ids, looked).await?;
         // Cold is who is so for every account: whoever knows a recipient can be the one to write.
         let everywhere = looked.iter().filter(|who| ids.iter().all(|id| cold.iter().any(|(name, at)| name == *who && at == id))).count();
         let share = |count: u64| count.saturating_mul(everywhere as u64).checked_div(looked.len() as u64).unwrap_or(0);
-        let cold = share(planned);
+        let cold = share(audience.planned);
         let accounts: Vec<_> = able.into_iter().map(|paced| paced.account).collect();
-        let forecast = forecast(policy, &accounts, planned.saturating_sub(cold), cold, self.inner.clock.now());
+        let now = self.inner.clock.now();
+        let forecast = match hours {
+            None => forecast(policy, &accounts, audience.planned.saturating_sub(cold), cold, now),
+            Some(hours) => {
+                let neighbours = |(zones, count): (&&[&str], &u64)| {
+                    let cold = share(*count);
+                    Neighbours { zones: zones_named(zones), warm: count.saturating_sub(cold), cold }
+                };
+                forecast_with_quiet_hours(policy, &accounts, audience.places.iter().map(neighbours).collect(), hours, now)
+            }
+        };
         Ok(Outlook { forecast, cold })
     }
 }

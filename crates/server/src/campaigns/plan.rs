@@ -37,6 +37,44 @@ pub struct Sample {
     pub detail: Option<String>,
 }
 
+/// Who gets no message.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// How many, by reason.
+    pub skipped: BTreeMap<Skip, u64>,
+    /// The first of them.
+    pub samples: Vec<Sample>,
+}
+
+impl Tally {
+    /// Counts somebody.
+    pub fn note(&mut self, ordinal: u64, recipient: &str, reason: Skip, detail: Option<String>) {
+        *self.skipped.entry(reason).or_default() += 1;
+        if self.samples.len() < MOST_SAMPLES {
+            let recipient = recipient.trim().chars().take(LONGEST_KEPT).collect();
+            self.samples.push(Sample { ordinal, recipient, reason, detail });
+        }
+    }
+
+    /// How many in all.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.skipped.values().sum()
+    }
+
+    /// Two counts of one list.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        for (reason, count) in other.skipped {
+            *self.skipped.entry(reason).or_default() += count;
+        }
+        self.samples.extend(other.samples);
+        self.samples.sort_by_key(|sample| sample.ordinal);
+        self.samples.truncate(MOST_SAMPLES);
+        self
+    }
+}
+
 /// Goes through a list.
 #[derive(Debug)]
 pub struct Planner {
@@ -45,10 +83,8 @@ pub struct Planner {
     seen_others: HashSet<String>,
     /// Lines so far.
     pub total: u64,
-    /// How many are skipped, by reason.
-    pub skipped: BTreeMap<Skip, u64>,
-    /// The first of them.
-    pub samples: Vec<Sample>,
+    /// Who is skipped.
+    pub tally: Tally,
 }
 
 impl Planner {
@@ -56,13 +92,13 @@ impl Planner {
     #[must_use]
     pub fn new(form: Form) -> Self {
         let (seen, seen_others) = (HashSet::new(), HashSet::new());
-        Self { form, seen, seen_others, total: 0, skipped: BTreeMap::new(), samples: Vec::new() }
+        Self { form, seen, seen_others, total: 0, tally: Tally::default() }
     }
 
     /// How many get a message.
     #[must_use]
     pub fn planned(&self) -> u64 {
-        self.total - self.skipped.values().sum::<u64>()
+        self.total - self.tally.count()
     }
 
     /// The next line.
@@ -77,19 +113,10 @@ impl Planner {
             }
         };
         if let Some((reason, detail)) = &skip {
-            self.note(self.total, &recipient, *reason, detail.clone());
+            self.tally.note(self.total, &recipient, *reason, detail.clone());
         }
         let variables = variables.filter(|values| values.as_object().is_some_and(|values| !values.is_empty()));
         NewRecipient { recipient: shown, variables: variables.filter(|_| skip.is_none()), skip }
-    }
-
-    /// Skips somebody who was taken, for a reason that is known only afterwards.
-    pub fn note(&mut self, ordinal: u64, recipient: &str, reason: Skip, detail: Option<String>) {
-        *self.skipped.entry(reason).or_default() += 1;
-        if self.samples.len() < MOST_SAMPLES {
-            let recipient = recipient.trim().chars().take(LONGEST_KEPT).collect();
-            self.samples.push(Sample { ordinal, recipient, reason, detail });
-        }
     }
 
     fn check(&mut self, jid: &Jid, variables: Option<&Value>) -> Option<(Skip, Option<String>)> {
@@ -164,7 +191,7 @@ mod tests {
             Some(Skip::ContentInvalid),
         ];
         assert_eq!(reasons, expected);
-        assert_eq!((planner.total, planner.planned(), planner.samples.len()), (7, 2, 5));
-        assert_eq!(planner.samples.first().map(|sample| sample.ordinal), Some(2));
+        assert_eq!((planner.total, planner.planned(), planner.tally.samples.len()), (7, 2, 5));
+        assert_eq!(planner.tally.samples.first().map(|sample| sample.ordinal), Some(2));
     }
 }

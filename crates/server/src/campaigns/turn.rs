@@ -1,6 +1,7 @@
 //! The worker that moves campaigns on: it looks at what was, prepares the next messages, and lets the store decide.
 
 use super::Campaigns;
+use super::ahead::{Looked, Sight, campaign_hours};
 use super::content::{CampaignContent, Form};
 use super::pace::Pacing;
 use crate::jobs::Worker;
@@ -15,8 +16,6 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Recipients that are looked at in a turn.
-const WINDOW: u32 = 32;
 /// Campaigns that have a turn at once on this node; a turn takes milliseconds.
 const AT_ONCE: usize = 4;
 
@@ -58,6 +57,16 @@ impl Worker for CampaignTurns {
     }
 }
 
+/// What a turn is about.
+#[derive(Default)]
+struct Next {
+    turns: Vec<Turn>,
+    /// Whether nobody is awake.
+    all_asleep: bool,
+    /// Whether nobody behind these could go before them.
+    sees_all: bool,
+}
+
 /// What the last messages of a campaign mean for it.
 #[derive(Default)]
 struct Judged {
@@ -77,20 +86,20 @@ impl Campaigns {
         if !user.is_active {
             judged.stop = Some("The user was deactivated.".into());
         }
-        if campaign.left() > 0 && self.lacks_file(&campaign).await? {
-            judged.stop = Some("The template was deleted, and with it the file that belongs to every message.".into());
-        }
-        let turns = if judged.stop.is_some() { Vec::new() } else { self.next(&campaign, &policy).await? };
+        let sight = Sight { policy: &policy, hours: campaign_hours(campaign.quiet_hours, user.quiet_hours) };
+        let next = if judged.stop.is_some() { Next::default() } else { self.next(&campaign, &sight).await? };
         let (from, until) = self.inner.outbox.times();
         let asked = CampaignTurn {
             campaign: id,
             step,
-            policy,
-            turns,
+            turns: next.turns,
+            all_asleep: next.all_asleep,
+            sees_all: next.sees_all,
             leaving: judged.leaving,
             stop: judged.stop,
             deadline: until.since(from),
             daily_limit: user.max_messages_per_day,
+            policy,
         };
         match store.campaign_turn(asked).await? {
             CampaignTurned::Next { accepted, .. } => accepted.into_iter().for_each(|session| self.inner.outbox.wake(session)),
@@ -121,7 +130,12 @@ impl Campaigns {
                 judged.leaving.push((*session, "WhatsApp refuses its messages to people who never wrote to it (463).".into()));
             }
         }
-        let failed: Vec<bool> = outcomes.iter().map(|(_, code)| code.is_some()).collect();
+        // Messages of an account that leaves for a 463 are its affair: they don't stop what the others do.
+        let of_leaving = |session: &SessionId, code: Option<&str>| {
+            code == Some(Failure::ReachoutLimited.as_str()) && judged.leaving.iter().any(|(leaving, _)| leaving == session)
+        };
+        let judgeable = outcomes.iter().filter(|(session, code)| !of_leaving(session, code.as_deref()));
+        let failed: Vec<bool> = judgeable.map(|(_, code)| code.is_some()).collect();
         if let Some(rate) = too_many_failures(&failed, self.inner.settings.failure_percent) {
             let mut codes: BTreeMap<&str, usize> = BTreeMap::new();
             for code in outcomes.iter().filter_map(|(_, code)| code.as_deref()) {
@@ -134,45 +148,20 @@ impl Campaigns {
     }
 
     /// The next recipients with their messages.
-    async fn next(&self, campaign: &Campaign, policy: &Policy) -> Result<Vec<Turn>, StoreError> {
-        let next = self.inner.store.next_recipients(campaign.id, WINDOW).await?;
-        if next.is_empty() {
-            return Ok(Vec::new());
+    async fn next(&self, campaign: &Campaign, sight: &Sight<'_>) -> Result<Next, StoreError> {
+        let Looked { open, quiet, cold, all_asleep, sees_all } = self.look_ahead(campaign.id, sight).await?;
+        let mut turns = quiet;
+        if open.is_empty() {
+            return Ok(Next { turns, all_asleep, sees_all });
         }
-        let accounts = self.inner.store.campaign_accounts(campaign.id).await?;
-        let accounts: Vec<SessionId> =
-            accounts.into_iter().filter(|account| account.left_at.is_none()).map(|account| account.session_id).collect();
-        let cold = if policy.is_none() {
-            Vec::new()
-        } else {
-            let people: Vec<String> = next.iter().map(|one| one.recipient.clone()).collect();
-            self.inner.store.cold_contacts(&accounts, &people).await?
-        };
-        let form = self.form(campaign).await?;
-        let jids: Vec<Option<Jid>> = next.iter().map(|one| Jid::parse(&one.recipient)).collect();
+        let form = form(campaign)?;
+        let jids: Vec<Option<Jid>> = open.iter().map(|one| Jid::parse(&one.recipient)).collect();
         let unwanted = self.unwanted(campaign.user_id, &jids).await?;
-        let turns = next.into_iter().zip(unwanted).map(|(one, unwanted)| match unwanted {
+        turns.extend(open.into_iter().zip(unwanted).map(|(one, unwanted)| match unwanted {
             Some(why) => Turn { ordinal: one.ordinal, what: TurnWhat::Skip { why, detail: None } },
             None => self.prepare(campaign, &form, &cold, one),
-        });
-        Ok(turns.collect())
-    }
-
-    /// The content of a campaign, with the file of its template.
-    async fn form(&self, campaign: &Campaign) -> Result<Form, StoreError> {
-        let corrupt = || StoreError::Corrupt { table: "campaigns", row: campaign.id.to_string(), column: "content".into() };
-        let content: CampaignContent = serde_json::from_value(campaign.content.clone()).map_err(|_| corrupt())?;
-        let form = content.form().map_err(|_| corrupt())?;
-        let Some(from) = content.template.filter(|from| from.has_file) else { return Ok(form) };
-        let version = self.inner.store.template_version(from.id, from.version).await?;
-        Ok(form.with_file(version.and_then(|version| version.media)))
-    }
-
-    /// Whether the file that belongs to every message is not to be had any more.
-    async fn lacks_file(&self, campaign: &Campaign) -> Result<bool, StoreError> {
-        let Ok(content) = serde_json::from_value::<CampaignContent>(campaign.content.clone()) else { return Ok(false) };
-        let Some(from) = content.template.filter(|from| from.has_file) else { return Ok(false) };
-        Ok(self.inner.store.template_version(from.id, from.version).await?.is_none())
+        }));
+        Ok(Next { turns, all_asleep, sees_all })
     }
 
     fn prepare(&self, campaign: &Campaign, form: &Form, cold: &[(String, SessionId)], one: CampaignRecipient) -> Turn {
@@ -186,10 +175,18 @@ impl Campaigns {
                 let (id, wa_message_id) = self.inner.outbox.new_ids();
                 let cold_for = cold.iter().filter(|(who, _)| *who == one.recipient).map(|(_, account)| *account).collect();
                 let held = one.held_since.zip(one.held_until).zip(one.held_why).map(|((since, until), why)| (since, until, why));
+                let quiet = one.held_since.zip(one.quiet).map(|(since, (until, why))| (since, until, why));
                 let metadata = Some(json!({"campaign": campaign.id, "recipient": ordinal}));
-                TurnWhat::Send(Box::new(TurnMessage { id, wa_message_id, recipient, content, media, metadata, cold_for, held }))
+                TurnWhat::Send(Box::new(TurnMessage { id, wa_message_id, recipient, content, media, metadata, cold_for, held, quiet }))
             }
         };
         Turn { ordinal, what }
     }
+}
+
+/// The content of a campaign, with its file.
+fn form(campaign: &Campaign) -> Result<Form, StoreError> {
+    let corrupt = || StoreError::Corrupt { table: "campaigns", row: campaign.id.to_string(), column: "content".into() };
+    let content: CampaignContent = serde_json::from_value(campaign.content.clone()).map_err(|_| corrupt())?;
+    Ok(content.form().map_err(|_| corrupt())?.with_file(campaign.media.clone()))
 }

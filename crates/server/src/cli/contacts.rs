@@ -6,16 +6,20 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use futures::StreamExt;
 use indicatif::{HumanBytes, ProgressBar};
-use reqwest::Body;
 use reqwest::multipart::{Form, Part};
+use reqwest::{Body, Method};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
 
 /// Bytes that are read at once.
 const PIECE: usize = 64 * 1024;
+
+/// How often it is asked how far an import is.
+const LOOKED_AT: Duration = Duration::from_millis(500);
 
 /// Flags of `contacts`.
 #[derive(Debug, Args)]
@@ -42,12 +46,34 @@ pub enum ContactsCommand {
         /// Only look what would happen.
         #[arg(long)]
         dry_run: bool,
+        /// Hand the file in, print the id of the import, and leave the rest to the server.
+        #[arg(long, conflicts_with = "dry_run")]
+        detach: bool,
         /// The file is a list of people who want no messages.
         #[arg(long)]
         opt_outs: bool,
         /// Print the whole report as JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// List imports, the latest first.
+    Imports {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Follow an import until it ends. The exit code is 1 when lines were refused or it ended early.
+    Follow {
+        /// Its id.
+        id: uuid::Uuid,
+        /// Print the whole report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// End an import; what was read before stays.
+    Cancel {
+        /// Its id.
+        id: uuid::Uuid,
     },
     /// Write all contacts as CSV, to standard output or a file.
     Export {
@@ -77,9 +103,16 @@ fn pair(text: &str) -> Result<(String, String), String> {
 pub async fn run(args: ContactsArgs) -> anyhow::Result<ExitCode> {
     let client = Client::new(args.server)?;
     match args.command {
-        ContactsCommand::Import { file, mapping, dry_run, opt_outs, json } => {
+        ContactsCommand::Import { file, mapping, dry_run, detach, opt_outs, json } => {
             let path = if opt_outs { "/opt-outs/import/" } else { "/contacts/import/" };
-            import(&client, path, &file, mapping, dry_run, json).await
+            import(&client, path, &file, mapping, dry_run, detach, json).await
+        }
+        ContactsCommand::Imports { json } => list(&client, json).await.map(|()| ExitCode::SUCCESS),
+        ContactsCommand::Follow { id, json } => follow(&client, &id.to_string(), json).await,
+        ContactsCommand::Cancel { id } => {
+            let import = client.ask(Method::POST, &format!("/contacts/imports/{id}/cancel/"), &[], None).await?;
+            out::line(&format!("{} {}", word(&import, "id"), word(&import, "state")));
+            Ok(ExitCode::SUCCESS)
         }
         ContactsCommand::Export { file, tag, group, search } => {
             let asked = [("tag", &tag), ("group", &group), ("search", &search)];
@@ -94,7 +127,7 @@ async fn part(file: &Path) -> anyhow::Result<(Part, ProgressBar)> {
     let trouble = || format!("can't read {}", file.display());
     let opened = tokio::fs::File::open(file).await.with_context(trouble)?;
     let length = opened.metadata().await.with_context(trouble)?.len();
-    let bar = out::progress(length, "importing");
+    let bar = out::progress(length, "handing in");
     let seen = bar.clone();
     let pieces = ReaderStream::with_capacity(opened, PIECE).inspect(move |piece| {
         if let Ok(piece) = piece {
@@ -111,6 +144,7 @@ async fn import(
     file: &Path,
     mapping: Vec<(String, String)>,
     dry_run: bool,
+    detach: bool,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     let (part, bar) = part(file).await?;
@@ -126,6 +160,16 @@ async fn import(
     let answer = client.upload(path, &[], form.part("file", part)).await;
     bar.finish_and_clear();
     let report = answer?;
+    if detach {
+        out::line(&format!("{} {}", word(&report, "id"), word(&report, "state")));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if report["state"] == json!("running") {
+        let id = word(&report, "id");
+        out::note(&format!("import {id}; Ctrl-C ends only this view of it"));
+        tell_columns(&report);
+        return follow(client, id, json).await;
+    }
     if json {
         out::line(&serde_json::to_string_pretty(&report)?);
     } else {
@@ -134,12 +178,64 @@ async fn import(
     Ok(ExitCode::from(u8::from(report["refused"] != json!(0))))
 }
 
-fn tell(report: &Value) {
-    let number = |name: &str| report[name].as_u64().unwrap_or(0);
+fn word<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_default()
+}
+
+/// Shows how far an import is until it ends.
+async fn follow(client: &Client, id: &str, json: bool) -> anyhow::Result<ExitCode> {
+    let bar = out::progress(0, "reading lines");
+    let import = loop {
+        let import = client.ask(Method::GET, &format!("/contacts/imports/{id}/"), &[], None).await?;
+        bar.set_length(import["total_bytes"].as_u64().unwrap_or(0));
+        bar.set_position(import["read_bytes"].as_u64().unwrap_or(0));
+        if !matches!(word(&import, "state"), "receiving" | "running") {
+            break import;
+        }
+        tokio::time::sleep(LOOKED_AT).await;
+    };
+    bar.finish_and_clear();
+    if json {
+        out::line(&serde_json::to_string_pretty(&import)?);
+    } else {
+        tell(&import);
+    }
+    let done = word(&import, "state") == "done";
+    if !done {
+        let reason = import["reason"].as_str().unwrap_or("what was read before is in");
+        out::problem(&format!("the import was not finished ({}): {reason}", word(&import, "state")));
+    }
+    Ok(ExitCode::from(u8::from(!done || import["refused"] != json!(0))))
+}
+
+async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
+    let listed = client.ask(Method::GET, "/contacts/imports/", &[], None).await?;
+    if json {
+        out::line(&serde_json::to_string_pretty(&listed["results"])?);
+        return Ok(());
+    }
+    let mut table = out::table(["id", "kind", "state", "lines", "new", "known", "refused", "begun"]);
+    for import in listed["results"].as_array().into_iter().flatten() {
+        let count = |name: &str| import[name].as_u64().unwrap_or(0).to_string();
+        let (id, kind, state) = (word(import, "id"), word(import, "kind"), word(import, "state"));
+        let counts = ["lines", "created", "merged", "refused"].map(count);
+        let begun = word(import, "started_at").to_owned();
+        table.add_row([id.to_owned(), kind.to_owned(), state.to_owned()].into_iter().chain(counts).chain([begun]));
+    }
+    out::line(&table.to_string());
+    Ok(())
+}
+
+fn tell_columns(report: &Value) {
     for column in report["columns"].as_array().into_iter().flatten() {
         let text = |name: &str| column[name].as_str().unwrap_or_default();
         out::line(&format!("{} -> {}", text("heading"), text("holds")));
     }
+}
+
+fn tell(report: &Value) {
+    let number = |name: &str| report[name].as_u64().unwrap_or(0);
+    tell_columns(report);
     let looked = if report["dry_run"] == json!(true) { "nothing was written; there would be " } else { "" };
     let (lines, created, merged, refused) = (number("lines"), number("created"), number("merged"), number("refused"));
     out::line(&format!("{looked}{created} new, {merged} known already, {refused} refused, of {lines} lines"));
@@ -149,7 +245,7 @@ fn tell(report: &Value) {
         out::problem(&format!("line {}: {} {}", fault["line"], text("field"), text("message")));
     }
     if refused > faults.len() as u64 {
-        out::problem("and more");
+        out::problem(&format!("and more: GET /contacts/imports/{}/faults/?format=csv has all", word(report, "id")));
     }
 }
 

@@ -17,9 +17,12 @@ pub mod migrate;
 pub mod out;
 pub mod restore;
 pub mod sandbox;
+pub mod schedule;
+pub mod secrets;
 pub mod send;
 pub mod serve;
 pub mod session;
+pub mod template;
 #[cfg(test)]
 mod tests;
 pub mod users;
@@ -77,6 +80,13 @@ pub enum Command {
     Webhook(webhook::WebhookArgs),
     /// Import and export the contacts of a running server.
     Contacts(contacts::ContactsArgs),
+    /// List, write, try out and delete the templates of a running server.
+    Template(template::TemplateArgs),
+    /// What a running server sends later, and again and again.
+    Schedule(schedule::ScheduleArgs),
+    /// Look at the keys that the database is sealed with, and change them.
+    #[command(subcommand)]
+    Secrets(secrets::SecretsCommand),
     /// Measure this machine: starts its own server on a temporary folder.
     Loadtest(crate::loadtest::LoadtestArgs),
     /// Show the settings in force and where each came from.
@@ -130,6 +140,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Campaign(args) => return campaign::run(args).await,
         Command::Webhook(args) => return webhook::run(args).await,
         Command::Contacts(args) => return contacts::run(args).await,
+        Command::Template(args) => return template::run(args).await,
+        Command::Schedule(args) => return schedule::run(args).await,
+        Command::Secrets(command) => secrets::run(command, &places).await?,
         Command::Audit(command) => return audit::run(command, &places).await,
         Command::Loadtest(args) => crate::loadtest::run(args).await?,
         Command::Backup(args) => backup::run(args, &places).await?,

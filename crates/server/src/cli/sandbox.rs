@@ -36,7 +36,7 @@ pub async fn run(args: SandboxArgs, places: &Places) -> anyhow::Result<()> {
         }
     }
     let config = places.load(Vec::new())?.config;
-    super::serve::start_logging(&config);
+    let logs = crate::logs::start(&config)?;
     let data_dir = crate::data_dir::DataDir::open(&config.general.data_dir)?;
     let mut signals = Signals::listen()?;
     let settings = Config { data_dir: data_dir.sandbox(), listen: Some(args.listen), tls_listen: Some(args.tls_listen) };
@@ -66,5 +66,6 @@ pub async fn run(args: SandboxArgs, places: &Places) -> anyhow::Result<()> {
     }
     signals.any().await;
     sandbox.stop().await;
+    logs.stop().await;
     Ok(())
 }

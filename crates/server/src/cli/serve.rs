@@ -2,14 +2,14 @@
 
 use super::{Places, out};
 use crate::clock::SystemClock;
-use crate::config::{Config, Loaded, LogFormat, Row};
+use crate::config::{Loaded, Row};
+use crate::logs;
 use crate::node::{FirstRun, Node, listen};
 use anyhow::Context;
 use clap::Args;
 use sanasend_store::AuditEntry;
 use serde::Serialize;
 use serde_json::json;
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -160,8 +160,19 @@ impl Ready {
 /// # Errors
 /// A sentence when it can't start.
 pub async fn run(args: ServeArgs, places: &Places) -> anyhow::Result<()> {
-    let Loaded { config, rows } = places.load(args.as_settings())?;
-    start_logging(&config);
+    let loaded = places.load(args.as_settings())?;
+    let logs = logs::start(&loaded.config)?;
+    let ended = Box::pin(serve(loaded, args.json)).await;
+    if let Err(error) = &ended {
+        tracing::error!(error = format!("{error:#}"), "the server ended");
+    }
+    logs.stop().await;
+    ended
+}
+
+/// Serves until a signal.
+async fn serve(loaded: Loaded, json: bool) -> anyhow::Result<()> {
+    let Loaded { config, rows } = loaded;
     // Asked for first, so that a signal that comes while starting is not lost.
     let mut signals = Signals::listen()?;
     let data_dir = config.general.data_dir.clone();
@@ -171,7 +182,7 @@ pub async fn run(args: ServeArgs, places: &Places) -> anyhow::Result<()> {
     };
     note_start(&node, &rows).await;
     let ready = Ready::of(&node);
-    if args.json {
+    if json {
         out::line(&serde_json::to_string(&ready)?);
     } else {
         out::text(&super::welcome::page(&ready, &data_dir));
@@ -180,7 +191,7 @@ pub async fn run(args: ServeArgs, places: &Places) -> anyhow::Result<()> {
         () = signals.any() => false,
         () = node.broken() => true,
     };
-    if !args.json {
+    if !json {
         out::note("stopping; a signal now stops at once");
     }
     tokio::select! {
@@ -224,19 +235,5 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-    }
-}
-
-/// Begins to log to standard error, as configured.
-pub fn start_logging(config: &Config) {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(&config.log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    let started = match config.log.format {
-        LogFormat::Text => builder.with_target(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
-    if started.is_err() {
-        out::note("logging was already started by somebody else in this process");
     }
 }

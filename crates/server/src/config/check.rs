@@ -49,7 +49,33 @@ pub(super) fn whole(config: &Config, reader: &mut Reader) {
         reader.refuse(&format!("contacts.{field}"), &invalid.message);
     }
     media(config, reader);
+    watchers(config, reader);
     sandbox(config, reader);
+}
+
+/// The places that spans and errors are sent to.
+fn watchers(config: &Config, reader: &mut Reader) {
+    if let Some(url) = &config.traces.otlp_url
+        && !reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none())
+    {
+        reader.refuse("traces.otlp_url", "must be the base URL of a collector like http://127.0.0.1:4318, without a query");
+    }
+    if let Some(headers) = &config.traces.headers
+        && headers.0.split(',').any(|pair| !is_header(pair))
+    {
+        reader.refuse("traces.headers", "must be like `name=value`, several with a comma between them");
+    }
+    if let Some(dsn) = &config.sentry.dsn
+        && dsn.0.parse::<sentry_types::Dsn>().is_err()
+    {
+        reader.refuse("sentry.dsn", "must be like https://key@host/project");
+    }
+}
+
+/// Whether `name=value` can be a header of HTTP.
+fn is_header(pair: &str) -> bool {
+    let Some((name, value)) = pair.split_once('=') else { return false };
+    name.trim().parse::<axum::http::HeaderName>().is_ok() && value.trim().parse::<axum::http::HeaderValue>().is_ok()
 }
 
 fn media(config: &Config, reader: &mut Reader) {

@@ -337,6 +337,31 @@ section! {
 }
 
 section! {
+    /// Spans for an OpenTelemetry collector: requests, messages on their way, jobs, webhooks.
+    Traces("traces.", profile) {
+        /// Base URL of a collector that takes OTLP over HTTP (protobuf), like `http://127.0.0.1:4318`; `/v1/traces` is added.
+        /// Empty: no spans are made.
+        otlp_url: Option<String> = None;
+        /// Headers of the requests to it, for its credentials: `name=value,name=value`.
+        headers: Option<Hidden> = None;
+        /// The share of traces that is sent, in percent.
+        sample_percent: u32 = 100, within 0..=100;
+        /// The name of this service in the spans.
+        service_name: String = "sanasend".to_owned();
+    }
+}
+
+section! {
+    /// Reports of errors and panics to Sentry, or to what speaks its protocol. They hold what the log lines hold, never texts.
+    SentrySettings("sentry.", profile) {
+        /// Where to report to: `https://key@host/project`. Empty: nothing is reported.
+        dsn: Option<Hidden> = None;
+        /// The environment that reports name. Empty: the profile.
+        environment: Option<String> = None;
+    }
+}
+
+section! {
     /// The API log: one row per request, beside the counts, which are always kept. `retention.api_log_days` is how long.
     ApiLogSettings("api_log.", profile) {
         /// Whether requests are logged. Usage is counted all the same.
@@ -422,6 +447,10 @@ pub struct Config {
     pub store: Store,
     /// Figures for Prometheus.
     pub metrics: Metrics,
+    /// Spans for a collector.
+    pub traces: Traces,
+    /// Reports of errors.
+    pub sentry: SentrySettings,
     /// The API log.
     pub api_log: ApiLogSettings,
     /// The Redis that nodes share.
@@ -454,6 +483,8 @@ impl Config {
             media: MediaSettings::read(reader, profile),
             store: Store::read(reader, profile),
             metrics: Metrics::read(reader, profile),
+            traces: Traces::read(reader, profile),
+            sentry: SentrySettings::read(reader, profile),
             api_log: ApiLogSettings::read(reader, profile),
             redis: Redis::read(reader, profile),
             sandbox: SandboxSettings::read(reader, profile),

@@ -1,6 +1,7 @@
 //! Lines of a table of text as it comes over the wire, in pieces of any size: memory for one line, whatever the file's size.
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+use sanasend_store::ImportPlace;
 
 /// Longest line.
 const LONGEST: usize = 256 * 1024;
@@ -16,6 +17,8 @@ pub struct Record {
     pub line: u64,
     /// Its cells; `None` when it is not UTF-8.
     pub cells: Option<Vec<String>>,
+    /// Where it ends: another reader goes on from there as this one does.
+    pub end: ImportPlace,
 }
 
 /// A line is longer than any should be: most likely a quote was never closed.
@@ -37,6 +40,9 @@ pub struct Lines {
     line: u64,
     /// Line ends so far.
     breaks: u64,
+    /// Bytes so far.
+    bytes: u64,
+    separator: u8,
     /// Nothing of the line was read yet.
     fresh: bool,
 }
@@ -52,9 +58,25 @@ impl Default for Lines {
             ended: 0,
             line: 1,
             breaks: 0,
+            bytes: 0,
+            separator: b',',
             fresh: true,
         }
     }
+}
+
+/// How some programs begin files in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+fn reader(separator: u8) -> Reader {
+    ReaderBuilder::new().delimiter(separator).build()
+}
+
+/// Where the lines of a file begin whose first bytes these are, when the first of them is no headings.
+#[must_use]
+pub fn first_place(head: &[u8], separator: u8) -> ImportPlace {
+    let bytes = if head.starts_with(MARK) { MARK.len() as u64 } else { 0 };
+    ImportPlace { bytes, breaks: 0, separator }
 }
 
 /// What stands between cells: what is most often in the first line.
@@ -72,6 +94,13 @@ fn separator(head: &[u8]) -> u8 {
 }
 
 impl Lines {
+    /// Goes on at a place where a line ended.
+    #[must_use]
+    pub fn at(place: ImportPlace) -> Self {
+        let ImportPlace { bytes, breaks, separator } = place;
+        Self { reader: Some(reader(separator)), bytes, breaks, line: breaks + 1, separator, ..Self::default() }
+    }
+
     /// The lines that are whole with this piece.
     ///
     /// # Errors
@@ -104,8 +133,10 @@ impl Lines {
 
     fn begin(&mut self, records: &mut Vec<Record>) -> Result<(), TooLong> {
         let head = std::mem::take(&mut self.head);
-        let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head);
-        self.reader = Some(ReaderBuilder::new().delimiter(separator(text)).build());
+        let text = head.strip_prefix(MARK).unwrap_or(&head);
+        self.bytes = (head.len() - text.len()) as u64;
+        self.separator = separator(text);
+        self.reader = Some(reader(self.separator));
         self.feed(text, records)
     }
 
@@ -144,6 +175,7 @@ impl Lines {
 
     /// Keeps count of lines. A line begins behind what ended the one before, of which a part may come only now.
     fn count(&mut self, read: &[u8]) {
+        self.bytes += read.len() as u64;
         for byte in read {
             if self.fresh && !matches!(byte, b'\r' | b'\n') {
                 (self.fresh, self.line) = (false, self.breaks + 1);
@@ -162,7 +194,8 @@ impl Lines {
         };
         let cells = ends.iter().map(cell).collect();
         (self.written, self.ended) = (0, 0);
-        Record { line: self.line, cells }
+        let end = ImportPlace { bytes: self.bytes, breaks: self.breaks, separator: self.separator };
+        Record { line: self.line, cells, end }
     }
 }
 
@@ -206,6 +239,23 @@ mod tests {
             for size in 1..9 {
                 let lines: Vec<u64> = read(text.as_bytes(), size).iter().map(|record| record.line).collect();
                 assert_eq!(lines, [1, 2, 4, 7], "{text:?} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_reader_goes_on_wherever_a_line_ended() {
+        for text in ["\u{feff}a;b\r\n1;\"x\ny\"\r\n2;z\r\n\r\n\r\n3;w\r\n", "a;b\n1;\"x\ny\"\n2;z\n\n\n3;w", "a;b\r1;2\r\r3;4"] {
+            let whole = read(text.as_bytes(), text.len());
+            for (number, record) in whole.iter().enumerate() {
+                let rest = text.as_bytes().get(usize::try_from(record.end.bytes).expect("short")..).expect("within");
+                let mut lines = Lines::at(record.end);
+                let mut found = Vec::new();
+                for piece in rest.chunks(3) {
+                    found.extend(lines.push(piece).expect("short lines"));
+                }
+                found.extend(lines.finish().expect("short lines"));
+                assert_eq!(found, whole[number + 1..], "{text:?} behind {number}");
             }
         }
     }

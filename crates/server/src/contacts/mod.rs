@@ -25,6 +25,7 @@ pub fn workers(config: &Config, store: &Store, outbox: &Outbox, sessions: &Sessi
     vec![
         Arc::new(answer::Answer { store: store.clone(), outbox: outbox.clone(), clock: clock.clone() }),
         Arc::new(check::Check { store: store.clone(), sessions: sessions.clone(), clock: clock.clone(), per_minute }),
+        Arc::new(import::Work { store: store.clone(), clock: clock.clone() }),
         Arc::new(erase::Erase { store: store.clone(), clock: clock.clone() }),
     ]
 }

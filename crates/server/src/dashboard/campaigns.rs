@@ -5,6 +5,7 @@ use super::confirm::Confirm;
 use super::form::Form;
 use super::list::{Asked, Pager};
 use super::live::{self, Make};
+use super::once::Once;
 use super::owner::{acting_for, asked_or_own, names};
 use super::parts::{Badge, Empty, Told, When, grouped};
 use super::render::{Page, page, with_status};
@@ -69,6 +70,7 @@ struct Account {
 struct NewPage {
     shell: Shell,
     form: Form,
+    once: Once,
     accounts: Vec<Account>,
 }
 
@@ -156,7 +158,7 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
     })
 }
 
-async fn new_page(app: &App, visitor: &Visitor, form: Form) -> Result<NewPage, ApiError> {
+async fn new_page(app: &App, visitor: &Visitor, (form, once): (Form, Once)) -> Result<NewPage, ApiError> {
     let filter = SessionFilter { user_id: Some(visitor.caller.id()), ..SessionFilter::default() };
     let listed = app.store.list_sessions(&filter, Paging { page: 1, page_size: MOST_ACCOUNTS }).await?;
     let linked: Vec<_> = listed.results.into_iter().filter(|row| row.linked).collect();
@@ -169,16 +171,17 @@ async fn new_page(app: &App, visitor: &Visitor, form: Form) -> Result<NewPage, A
         let number = row.phone.as_ref().map(|phone| format!(", {phone}")).unwrap_or_default();
         Account { value: row.id.to_string(), label: format!("{}{number} ({})", row.name, row.status.as_str()) }
     }));
-    Ok(NewPage { shell: visitor.shell("Make a campaign", "campaigns"), form, accounts })
+    Ok(NewPage { shell: visitor.shell("Make a campaign", "campaigns"), form, once, accounts })
 }
 
 /// Shows the form of a new one.
 pub async fn ask_new(State(app): State<Arc<App>>, visitor: Visitor) -> Page {
-    page(&new_page(&app, &visitor, Form::of([("pacing", "default".to_owned())])).await?)
+    let form = Form::of([("pacing", "default".to_owned())]);
+    page(&new_page(&app, &visitor, (form, Once::new(&app))).await?)
 }
 
 /// Makes one as a draft, and leads to it.
-pub async fn create(State(app): State<Arc<App>>, visitor: Visitor, request: Request) -> Page {
+pub async fn create(State(app): State<Arc<App>>, visitor: Visitor, once: Once, request: Request) -> Page {
     let (made, entered) = match ask::read(&app, PATH, request).await {
         Err(refusal) => (Err(refusal), Form::default()),
         Ok(mut asked) => {
@@ -192,7 +195,7 @@ pub async fn create(State(app): State<Arc<App>>, visitor: Visitor, request: Requ
                 ("sessions", asked.sessions.join(",")),
                 ("pacing", pacing),
             ]);
-            (make::make(&app, &visitor.caller, asked, None).await, entered)
+            (make::make(&app, &visitor.caller, asked, once.key()).await, entered)
         }
     };
     match made {
@@ -200,9 +203,11 @@ pub async fn create(State(app): State<Arc<App>>, visitor: Visitor, request: Requ
             let to = format!("/admin/campaigns/{}/", campaign.id);
             Ok(visitor.done(&to, "The campaign was made. Look at it, and start it when it is right."))
         }
+        // Sent twice while a long list is still taken in: the first goes on.
+        Err(refusal) if refusal.code == ErrorCode::WrongState => Ok(visitor.done("/admin/campaigns/", &refusal.message)),
         Err(refusal) => {
-            let form = entered.refused(refusal)?;
-            with_status(form.status(), &new_page(&app, &visitor, form).await?)
+            let entered = once.refused(&app, entered, refusal)?;
+            with_status(entered.0.status(), &new_page(&app, &visitor, entered).await?)
         }
     }
 }
@@ -295,17 +300,33 @@ pub async fn follow(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Pat
             Part::of(&app, campaign).await.ok()?.render().ok()
         })
     });
-    Ok(live::follow(app, visitor, make)?)
+    Ok(live::follow_events(app, visitor, make)?)
 }
 
 async fn act(app: &App, visitor: &Visitor, id: CampaignId, wish: CampaignWish) -> Page {
     let (_, caller) = find(app, visitor, id).await?;
     let back = format!("/admin/campaigns/{id}/");
-    match change(app, &caller, id, wish).await {
+    let changed = change(app, &caller, id, wish).await;
+    match changed {
         Ok(answer) => Ok(visitor.done(&back, &answer.body().message)),
+        // A button that was pressed twice finds done what it wants.
+        Err(refusal) if refusal.code == ErrorCode::WrongState && is_so(app, id, wish).await? => {
+            Ok(visitor.done(&back, "It is so already; nothing was done twice."))
+        }
         Err(refusal) if refusal.code == ErrorCode::WrongState => Ok(visitor.refused(&back, &refusal.message)),
         Err(refusal) => Err(refusal.into()),
     }
+}
+
+/// Whether a campaign stands as a wish would make it.
+async fn is_so(app: &App, id: CampaignId, wish: CampaignWish) -> Result<bool, ApiError> {
+    let state = app.store.campaign(id).await?.map(|campaign| campaign.state);
+    let wanted = match wish {
+        CampaignWish::Start | CampaignWish::Resume => CampaignState::Running,
+        CampaignWish::Pause => CampaignState::Paused,
+        CampaignWish::Cancel => CampaignState::Canceled,
+    };
+    Ok(state == Some(wanted))
 }
 
 /// Starts one.

@@ -11,6 +11,8 @@ use askama::filters::HtmlSafe;
 const WIDTH: f64 = 1000.0;
 /// Height of a drawing, in its own units.
 const HEIGHT: f64 = 100.0;
+/// So many places have a word each.
+const FEW: usize = 6;
 /// Part of a bar's place that it fills.
 const FILLED: f64 = 0.72;
 
@@ -125,10 +127,18 @@ impl Chart {
         [self.said(Some(self.top)), middle, "0".to_owned()]
     }
 
-    /// The words below: first, middle, last.
-    fn ends(&self) -> [&str; 3] {
+    /// Whether every place has its word below it.
+    fn is_short(&self) -> bool {
+        self.places.len() <= FEW
+    }
+
+    /// The words below: of each place, or of the first, the middle and the last.
+    fn ends(&self) -> Vec<&str> {
+        if self.is_short() {
+            return self.places.iter().map(|place| place.label.as_str()).collect();
+        }
         let label = |at: usize| self.places.get(at).map_or("", |place| place.label.as_str());
-        [label(0), label(self.places.len() / 2), label(self.places.len().saturating_sub(1))]
+        vec![label(0), label(self.places.len() / 2), label(self.places.len().saturating_sub(1))]
     }
 
     fn step(&self) -> f64 {

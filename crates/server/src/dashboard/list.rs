@@ -7,8 +7,9 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use sanasend_store::{Listed, LongList, Ordering, Page};
+use sanasend_store::{COUNTED, Cursor, Listed, LongList, Ordering, Page, StoreError};
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -16,6 +17,9 @@ use std::sync::Arc;
 pub const PAGE_SIZE: u64 = 25;
 /// The last page that is looked for.
 const LAST_PAGE: u64 = 1_000_000;
+
+/// How many rows of a list that grows for ever are counted, in words.
+const LAST_COUNTED: &str = "10\u{202f}000";
 
 /// What the address of a page asks for.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +72,12 @@ impl Asked {
         Page { page: self.read("page").filter(|page| (1..=LAST_PAGE).contains(page)).unwrap_or(1), page_size: PAGE_SIZE }
     }
 
+    /// The page of a list that grows for ever: one that is counted. What is behind those is reached by a cursor.
+    fn long_page(&self) -> Page {
+        let page = self.page();
+        Page { page: page.page.min(COUNTED / PAGE_SIZE), ..page }
+    }
+
     /// The order of the list.
     pub fn ordering<T: FromStr<Err = ()> + Default>(&self) -> Ordering<T> {
         self.text("ordering").parse().unwrap_or_default()
@@ -75,12 +85,13 @@ impl Asked {
 
     /// Whether anything but order and page is asked for.
     pub fn is_filtered(&self) -> bool {
-        self.pairs.iter().any(|(name, value)| name != "page" && name != "ordering" && !value.trim().is_empty())
+        self.pairs.iter().any(|(name, value)| !["page", "ordering", "after"].contains(&name.as_str()) && !value.trim().is_empty())
     }
 
     /// The same address with one parameter changed, from the first page on unless it is the page that is changed.
     pub fn with(&self, name: &str, value: &str) -> String {
-        let kept = self.pairs.iter().filter(|(asked, text)| asked != name && asked != "page" && !text.is_empty());
+        let is_kept = |asked: &str| asked != name && asked != "page" && asked != "after";
+        let kept = self.pairs.iter().filter(|(asked, text)| is_kept(asked) && !text.is_empty());
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(kept);
         let query = query.append_pair(name, value).finish();
@@ -98,22 +109,67 @@ impl Asked {
 
     /// The way through the pages of a list that is counted exactly.
     pub fn pager<T>(&self, listed: &Listed<T>) -> Pager {
-        self.pages(listed.count, true, listed.results.len())
+        self.pages(self.page(), listed.count, listed.results.len())
     }
 
-    /// The way through the pages of a list that grows for ever: as far as it is counted.
-    pub fn long_pager<T>(&self, listed: &LongList<T>) -> Pager {
-        self.pages(listed.count, listed.is_exact, listed.results.len())
+    /// A page of a list that grows for ever: by its number while rows are counted, else what follows a cursor. What is
+    /// found by looking at each row is better not counted: that would look at everything twice.
+    ///
+    /// # Errors
+    /// When the store is down.
+    pub async fn long_list<T, C, P, S>(
+        &self,
+        is_counted: bool,
+        paged: impl FnOnce(Page) -> P,
+        following: impl FnOnce(Option<C>) -> S,
+    ) -> Result<(Vec<T>, Pager), StoreError>
+    where
+        C: FromStr + Display,
+        P: Future<Output = Result<(LongList<T>, Option<C>), StoreError>>,
+        S: Future<Output = Result<(Vec<T>, Option<C>), StoreError>>,
+    {
+        let after = self.read("after");
+        if after.is_none() && is_counted {
+            let (listed, next) = paged(self.long_page()).await?;
+            let pager = self.long_pager((listed.count, listed.is_exact), listed.results.len(), next);
+            return Ok((listed.results, pager));
+        }
+        let is_first = after.is_none();
+        let (found, next) = following(after).await?;
+        let pager = self.far_pager(is_counted, is_first, found.len(), next);
+        Ok((found, pager))
     }
 
-    fn pages(&self, count: u64, is_exact: bool, shown: usize) -> Pager {
-        let page = self.page();
+    /// The way through the pages of a list that grows for ever: as far as it is counted, and from there on by cursor.
+    fn long_pager(&self, (count, is_exact): (u64, bool), shown: usize, next: Option<impl Display>) -> Pager {
+        let pager = self.pages(self.long_page(), count, shown);
+        let further = next.filter(|_| !is_exact).map(|cursor| self.with("after", &cursor.to_string()));
+        Pager { is_exact, next: pager.next.or(further), ..pager }
+    }
+
+    /// The way on where nothing is counted: behind the pages that are, and through what a search finds.
+    fn far_pager(&self, is_counted: bool, is_first: bool, shown: usize, next: Option<impl Display>) -> Pager {
+        let pager = self.pages(Page { page: 1, page_size: PAGE_SIZE }, 0, shown);
+        let is_full = u64::try_from(shown).is_ok_and(|shown| shown == PAGE_SIZE);
+        let words = match (is_counted, is_first, next.is_some()) {
+            (true, ..) => format!("{shown} more, behind the {LAST_COUNTED} that are counted"),
+            (false, _, true) if !is_full => format!("{shown} found so far; Next looks further back"),
+            (false, true, true) => format!("The newest {shown} that fit"),
+            (false, true, false) => format!("{shown} found"),
+            (false, false, _) => format!("{shown} more that fit"),
+        };
+        let next = next.map(|cursor| self.with("after", &cursor.to_string()));
+        Pager { words, previous: (!is_first).then(|| self.with("page", "1")), next, ..pager }
+    }
+
+    fn pages(&self, page: Page, count: u64, shown: usize) -> Pager {
         let last = count.div_ceil(page.page_size).max(1);
         let link = |number: u64| self.with("page", &number.to_string());
         let shown = u64::try_from(shown).unwrap_or(u64::MAX);
         Pager {
             count,
-            is_exact,
+            is_exact: true,
+            words: String::new(),
             first: if shown == 0 { 0 } else { page.offset() + 1 },
             end: page.offset() + shown,
             page: page.page,
@@ -122,6 +178,12 @@ impl Asked {
             next: (page.page < last).then(|| link(page.page + 1)),
         }
     }
+}
+
+/// A list with the place behind it, as [`Asked::long_list`] takes it.
+pub fn with_next<T>(listed: LongList<T>) -> (LongList<T>, Option<Cursor>) {
+    let next = listed.next;
+    (listed, next)
 }
 
 /// The head of a column that sorts the list.
@@ -142,6 +204,8 @@ impl HtmlSafe for Heading {}
 pub struct Pager {
     count: u64,
     is_exact: bool,
+    /// What is said instead of numbers, where nothing is counted.
+    words: String,
     first: u64,
     end: u64,
     page: u64,
@@ -151,6 +215,13 @@ pub struct Pager {
 }
 
 impl HtmlSafe for Pager {}
+
+impl Pager {
+    /// Whether there is anything to tell: rows, or a way to others.
+    pub const fn is_shown(&self) -> bool {
+        self.first > 0 || self.previous.is_some() || self.next.is_some()
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -177,6 +248,15 @@ mod tests {
         let asked = Asked::of("/", "page=9");
         let pager = asked.pager(&Listed::<()> { count: 30, results: Vec::new() });
         assert_eq!((pager.last, pager.previous.as_deref(), pager.next), (2, Some("/?page=2"), None));
+        let long = |asked: &Asked| asked.long_pager((COUNTED, false), 25, Some("a-b")).next;
+        assert_eq!(long(&asked).as_deref(), Some("/?page=10"));
+        let last = Asked::of("/", "page=900&search=x");
+        assert_eq!((last.long_page().page, long(&last).as_deref()), (400, Some("/?search=x&after=a-b")));
+        let far = Asked::of("/", "after=a-b&search=x").far_pager(false, false, 25, Some("a-c"));
+        assert_eq!((far.previous.as_deref(), far.next.as_deref()), (Some("/?search=x&page=1"), Some("/?search=x&after=a-c")));
+        assert_eq!(far.words, "25 more that fit");
+        assert_eq!(Asked::of("/", "search=x").far_pager(false, true, 3, None::<&str>).words, "3 found");
+        assert!(Asked::of("/", "").far_pager(false, true, 0, Some("a")).words.starts_with("0 found so far"));
         assert_eq!(Asked::of("/", "page=0").page().page, 1);
         assert_eq!(Asked::of("/", "page=x").page().page, 1);
     }

@@ -14,10 +14,13 @@ use futures::future::BoxFuture;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How often a part is looked at.
 const LOOKED_AT: Duration = Duration::from_secs(2);
+/// How long a part rests after a look, whatever happens: a busy server has thousands of events in a second.
+const RESTED: Duration = Duration::from_millis(250);
 
 /// Makes the part; `None` ends the stream.
 pub type Make = Box<dyn FnMut() -> BoxFuture<'static, Option<String>> + Send>;
@@ -28,6 +31,8 @@ struct Follower {
     make: Make,
     told: Option<String>,
     checked: Instant,
+    /// Changes with every event; `None` for parts that no event tells of.
+    written: Option<watch::Receiver<i64>>,
     _slot: Slot,
 }
 
@@ -36,18 +41,41 @@ struct Follower {
 /// # Errors
 /// `RATE_LIMITED` when the user has as many streams open as it may.
 pub fn follow(app: Arc<App>, visitor: Visitor, make: Make) -> Result<Response, ApiError> {
+    begin(app, visitor, make, None)
+}
+
+/// The same for a part that events tell of: it is looked at as soon as one was written, too.
+///
+/// # Errors
+/// As [`follow`].
+pub fn follow_events(app: Arc<App>, visitor: Visitor, make: Make) -> Result<Response, ApiError> {
+    let written = app.store.events_written();
+    begin(app, visitor, make, Some(written))
+}
+
+fn begin(app: Arc<App>, visitor: Visitor, make: Make, written: Option<watch::Receiver<i64>>) -> Result<Response, ApiError> {
     let slot = app.streams.open(visitor.caller.id(), app.config.limits.streams_per_user)?;
-    let follower = Follower { app, visitor, make, told: None, checked: Instant::now(), _slot: slot };
+    let follower = Follower { app, visitor, make, told: None, checked: Instant::now(), written, _slot: slot };
     Ok(Sse::new(events(follower)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
 }
 
 impl Follower {
+    /// Waits until the part is to be looked at again.
+    async fn due(&mut self) {
+        tokio::time::sleep(RESTED).await;
+        let rest = LOOKED_AT.saturating_sub(RESTED);
+        match &mut self.written {
+            Some(written) => drop(tokio::time::timeout(rest, written.changed()).await),
+            None => tokio::time::sleep(rest).await,
+        }
+    }
+
     async fn next(&mut self) -> Option<String> {
         let stop = self.app.shutdown.clone();
         loop {
             if self.told.is_some() {
                 tokio::select! {
-                    () = tokio::time::sleep(LOOKED_AT) => {}
+                    () = self.due() => {}
                     () = stop.cancelled() => return None,
                 }
             }

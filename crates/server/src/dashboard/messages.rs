@@ -1,7 +1,7 @@
 //! Messages: the history with filters, and one message with its timeline and file.
 
 use super::form::Form;
-use super::list::{Asked, Pager};
+use super::list::{Asked, PAGE_SIZE, Pager, with_next};
 use super::live::{self, Make};
 use super::owner::{acting_for, asked_or_own, names};
 use super::parts::{Badge, Empty, Told, When, grouped};
@@ -17,8 +17,9 @@ use askama::filters::HtmlSafe;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use chrono::NaiveDate;
-use sanasend_model::{Direction, MessageId, MessageStatus, Timestamp};
-use sanasend_store::{Message, MessageFilter};
+use futures::TryFutureExt;
+use sanasend_model::{Direction, MessageId, MessageStatus, Timestamp, UserId};
+use sanasend_store::{Message, MessageFilter, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,21 +46,40 @@ const KINDS: &[(&str, &str)] = &[
     ("voice_note", "Voice note"),
     ("document", "Document"),
     ("sticker", "Sticker"),
+    ("location", "Location"),
+    ("contact", "Contact"),
+    ("poll", "Poll"),
+    ("poll_vote", "Poll vote"),
+    ("reaction", "Reaction"),
+    ("edit", "Edit"),
+    ("revoke", "Deletion"),
 ];
 /// Characters of a text that the list shows.
 const SHOWN: usize = 120;
+/// Messages of a user that its page shows.
+const NEWEST: u64 = 10;
 const DAY: Duration = Duration::from_hours(24);
 
-struct Line {
-    id: String,
-    owner: Option<String>,
-    is_out: bool,
-    person: String,
-    name: Option<String>,
-    kind: String,
-    text: String,
-    status: Badge,
-    at: When,
+/// A message as tables show it.
+pub struct Line {
+    /// Its id.
+    pub id: String,
+    /// Whose it is; `None` where that is not shown.
+    pub owner: Option<String>,
+    /// Whether it was sent, and did not come in.
+    pub is_out: bool,
+    /// The number or the chat of the other one.
+    pub person: String,
+    /// The other one's name.
+    pub name: Option<String>,
+    /// What it is.
+    pub kind: String,
+    /// Its first words.
+    pub text: String,
+    /// How it stands.
+    pub status: Badge,
+    /// When it was made.
+    pub at: When,
 }
 
 #[derive(Template)]
@@ -88,6 +108,8 @@ struct MessagePage {
 #[template(path = "parts/message.html")]
 struct Part {
     view: MessageView,
+    /// What people call the account.
+    session: String,
     status: Badge,
     /// What may be done with it now.
     can: Can,
@@ -104,13 +126,14 @@ struct Can {
 impl Part {
     async fn of(app: &App, message: Message) -> Result<Self, ApiError> {
         let timeline = app.store.timeline(message.id).await?;
+        let session = app.store.session(message.session_id).await?.map_or_else(|| message.session_id.to_string(), |row| row.name);
         let status = message.status;
         let can = Can {
             cancel: matches!(status, MessageStatus::Pending | MessageStatus::Scheduled),
             retry: status == MessageStatus::Failed,
             read: message.direction == Direction::Inbound,
         };
-        Ok(Self { view: MessageView::with_timeline(message, timeline), status: badge(status), can })
+        Ok(Self { view: MessageView::with_timeline(message, timeline), session, status: badge(status), can })
     }
 
     fn who(&self) -> (&'static str, Option<&PersonView>) {
@@ -140,6 +163,15 @@ pub fn badge(status: MessageStatus) -> Badge {
     }
 }
 
+/// The words of a message for a list.
+fn said(view: &MessageView) -> Option<&str> {
+    let place = || view.location.as_ref().and_then(|place| place.name.as_deref().or(place.address.as_deref()));
+    let card = || view.contacts.as_ref().and_then(|cards| cards.first()).map(|card| card.name.as_str());
+    let poll = || view.poll.as_ref().map(|poll| poll.question.as_str());
+    let text = view.content.as_deref().or(view.caption.as_deref()).or(view.emoji.as_deref());
+    text.or_else(place).or_else(card).or_else(poll)
+}
+
 /// The first words of a text, in one line.
 pub fn excerpt(text: &str) -> String {
     let mut words = text.chars().map(|c| if c.is_control() { ' ' } else { c });
@@ -165,7 +197,7 @@ fn line(message: Message, owner: Option<String>) -> Line {
     let status = badge(message.status);
     let at = When(message.created_at);
     let view = MessageView::from(message);
-    let text = view.content.as_deref().or(view.caption.as_deref()).map(excerpt).unwrap_or_default();
+    let text = said(&view).map(excerpt).unwrap_or_default();
     let file = view.media.as_ref().and_then(|media| media.filename.as_deref()).map(excerpt);
     let is_out = view.recipient.is_some();
     let person = view.recipient.as_ref().or(view.sender.as_ref());
@@ -183,6 +215,16 @@ fn line(message: Message, owner: Option<String>) -> Line {
     }
 }
 
+/// The newest messages of a user, as tables on other pages show them.
+///
+/// # Errors
+/// When the store is down.
+pub async fn newest_of(app: &App, user: UserId) -> Result<Vec<Line>, StoreError> {
+    let filter = MessageFilter { user_id: Some(user), ..MessageFilter::default() };
+    let (found, _) = app.store.list_messages_after(&filter, None, NEWEST).await?;
+    Ok(found.into_iter().map(|message| line(message, None)).collect())
+}
+
 /// Shows the list.
 pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
     let filter = MessageFilter {
@@ -196,10 +238,11 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
         search: asked.some("search"),
         ..MessageFilter::default()
     };
-    let listed = app.store.list_messages(&filter, asked.page()).await?;
-    let owners = names(&app, &visitor, listed.results.iter().map(|message| message.user_id)).await?;
-    let pager = asked.long_pager(&listed);
-    let lines = listed.results.into_iter().map(|message| {
+    let paged = |page| app.store.list_messages(&filter, page).map_ok(with_next);
+    let following = |after| app.store.glance_at_messages(&filter, after, PAGE_SIZE);
+    let (found, pager) = asked.long_list(filter.search.is_none(), paged, following).await?;
+    let owners = names(&app, &visitor, found.iter().map(|message| message.user_id)).await?;
+    let lines = found.into_iter().map(|message| {
         let owner = owners.get(&message.user_id).cloned();
         line(message, owner)
     });
@@ -247,7 +290,7 @@ pub async fn follow(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Pat
             Part::of(&app, message).await.ok()?.render().ok()
         })
     });
-    Ok(live::follow(app, visitor, make)?)
+    Ok(live::follow_events(app, visitor, make)?)
 }
 
 /// Its file, always to be saved and never shown as a page.

@@ -7,18 +7,23 @@ use super::live::{self, Make};
 use super::parts::{Badge, Tile, When, grouped};
 use super::render::{Page, page};
 use super::sessions_of::{SessionRow, sessions_of};
+use super::spark::Spark;
 use super::visitor::{Shell, Visitor};
 use crate::app::App;
+use crate::http::ApiError;
 use crate::http::v1::{analytics::overview, usage};
 use crate::vitals::{self, Condition, Part};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
-use sanasend_model::SessionStatus;
+use sanasend_model::{SessionStatus, Timestamp};
+use sanasend_store::Newcomers;
 use std::sync::Arc;
 
 /// Days in the charts by day.
 const DAYS: i32 = 30;
+/// Days in the lines on tiles.
+const WEEK: i32 = 7;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -79,7 +84,8 @@ pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
 }
 
 async fn show_all(app: &App, visitor: &Visitor, by_day: bool) -> Page {
-    let view = overview::read(app, DAYS).await?;
+    // The lines on tiles need a week, only the charts by day a month.
+    let view = overview::read(app, if by_day { DAYS } else { WEEK }).await?;
     let (bars, by) = if by_day { (&view.days, By::Day) } else { (&view.hours, By::Hour) };
     let charts = [
         figures::messages("Messages", bars, by),
@@ -87,40 +93,73 @@ async fn show_all(app: &App, visitor: &Visitor, by_day: bool) -> Page {
         figures::latency("Latency of the API", bars, by),
     ];
     let health = Health::look(app).await;
-    page(&OverviewPage { shell: visitor.shell("Overview", "overview"), at: When(view.at), by_day, tiles: tiles(&view), charts, health })
+    let tiles = tiles(&view, &growth(app, view.at).await?);
+    page(&OverviewPage { shell: visitor.shell("Overview", "overview"), at: When(view.at), by_day, tiles, charts, health })
 }
 
-fn tiles(view: &overview::OverviewView) -> Vec<Tile> {
+/// How many users and accounts there were at the end of each of the last days, of those that are here now.
+struct Growth {
+    users: Vec<i64>,
+    sessions: Vec<i64>,
+}
+
+impl Growth {
+    /// How many more there are than a week ago.
+    fn more(totals: &[i64]) -> i64 {
+        totals.last().unwrap_or(&0) - totals.first().unwrap_or(&0)
+    }
+}
+
+async fn growth(app: &App, now: Timestamp) -> Result<Growth, ApiError> {
+    let first = now.day() + 1 - WEEK;
+    let came = app.store.newcomers(first).await?;
+    let totals = |came: &Newcomers| {
+        let mut total = came.before;
+        let days = (first..=now.day()).map(|day| {
+            total += came.days.get(&day).copied().unwrap_or(0);
+            total
+        });
+        days.collect()
+    };
+    Ok(Growth { users: totals(&came.users), sessions: totals(&came.sessions) })
+}
+
+fn tiles(view: &overview::OverviewView, growth: &Growth) -> Vec<Tile> {
     let count = |count: u64| grouped(i64::try_from(count).unwrap_or(i64::MAX));
     let connected = view.sessions.by_status.get(SessionStatus::Connected.as_str()).copied().unwrap_or(0);
     let percent = |rate: Option<f64>| rate.map_or_else(|| "–".to_owned(), |rate| format!("{rate:.1} %"));
+    let week = || view.days.iter().skip(view.days.len().saturating_sub(usize::try_from(WEEK).unwrap_or(7)));
     let users = Tile {
         label: "Users",
         value: count(view.users.total),
-        note: format!("{} active", count(view.users.active)),
+        note: format!("{} active, {} new in a week", count(view.users.active), grouped(Growth::more(&growth.users))),
         trend: None,
+        spark: Spark::counts(growth.users.iter().copied()),
         href: "/admin/users/",
     };
     let sessions = Tile {
         label: "Connected accounts",
         value: count(connected),
-        note: format!("of {} linked or being linked", count(view.sessions.total)),
+        note: format!("of {}, {} linked in a week", count(view.sessions.total), grouped(Growth::more(&growth.sessions))),
         trend: None,
-        href: "",
+        spark: Spark::counts(growth.sessions.iter().copied()),
+        href: "/admin/sessions/",
     };
     let messages = Tile {
         label: "Messages today",
         value: grouped(view.messages.today.accepted),
         note: trend_note(view.messages.trend, view.messages.yesterday.accepted),
         trend: view.messages.trend,
-        href: "",
+        spark: Spark::counts(week().map(|day| day.messages.accepted)),
+        href: "/admin/messages/",
     };
     let requests = Tile {
         label: "API requests today",
         value: grouped(view.requests.today),
         note: trend_note(view.requests.trend, view.requests.yesterday),
         trend: view.requests.trend,
-        href: "",
+        spark: Spark::counts(week().map(|day| day.requests)),
+        href: "/admin/requests/",
     };
     let before = success(view.messages.yesterday.sent, view.messages.yesterday.failed);
     let success = Tile {
@@ -128,7 +167,8 @@ fn tiles(view: &overview::OverviewView) -> Vec<Tile> {
         value: percent(view.messages.success_rate),
         note: format!("of messages today; yesterday {}", percent(before)),
         trend: None,
-        href: "",
+        spark: Spark::percents(week().map(|day| success(day.messages.sent, day.messages.failed))),
+        href: "/admin/messages/?status=failed",
     };
     vec![users, sessions, messages, requests, success]
 }
@@ -156,17 +196,21 @@ async fn show_own(app: &App, visitor: &Visitor) -> Page {
 
 /// Figures of one user's day.
 pub fn own_tiles(usage: &usage::UsageView) -> Vec<Tile> {
-    let tile = |label, value: i64, note: String| Tile { label, value: grouped(value), note, trend: None, href: "" };
-    let today = &usage.today;
+    let last = |days: i32| usage.days.iter().skip(usage.days.len().saturating_sub(usize::try_from(days).unwrap_or(7)));
+    let tile = |label, value: i64, note: String, spark| Tile { label, value: grouped(value), note, trend: None, spark, href: "" };
+    let today = &usage.today.figures;
+    let handed = format!("{} sent, {} failed", grouped(today.messages_sent), grouped(today.messages_failed));
+    let of = |days, figure: fn(&usage::UsedFigures) -> i64| Spark::counts(last(days).map(|day| figure(&day.figures)));
     vec![
+        tile("Messages today", today.messages_accepted, handed, of(WEEK, |day| day.messages_accepted)),
+        tile("Received today", today.messages_received, "messages that came in".into(), of(WEEK, |day| day.messages_received)),
+        tile("API requests today", today.api_requests, "the last moments are not in it yet".into(), of(WEEK, |day| day.api_requests)),
         tile(
-            "Messages today",
-            today.figures.messages_accepted,
-            format!("{} sent, {} failed", grouped(today.figures.messages_sent), grouped(today.figures.messages_failed)),
+            "Messages in 30 days",
+            usage.days.iter().map(|day| day.figures.messages_accepted).sum(),
+            "handed in".into(),
+            of(DAYS, |day| day.messages_accepted),
         ),
-        tile("Received today", today.figures.messages_received, "messages that came in".into()),
-        tile("API requests today", today.figures.api_requests, "the last moments are not in it yet".into()),
-        tile("Messages in 30 days", usage.days.iter().map(|day| day.figures.messages_accepted).sum(), "handed in".into()),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! The small parts that pages are made of: pictures, badges, times, figures.
 
+use super::spark::Spark;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use chrono::DateTime;
@@ -161,6 +162,8 @@ pub struct Tile {
     pub note: String,
     /// How much more than before, in percent.
     pub trend: Option<f64>,
+    /// How it went over the last days.
+    pub spark: Option<Spark>,
     /// Where it leads; empty for nowhere.
     pub href: &'static str,
 }

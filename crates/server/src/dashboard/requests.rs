@@ -1,7 +1,7 @@
 //! The API log: which requests came.
 
 use super::form::Form;
-use super::list::{Asked, Pager};
+use super::list::{Asked, PAGE_SIZE, Pager, with_next};
 use super::messages::{day, day_after};
 use super::owner::{asked_or_own, names};
 use super::parts::{Badge, Empty, When};
@@ -10,6 +10,7 @@ use super::visitor::{Shell, Visitor};
 use crate::app::App;
 use askama::Template;
 use axum::extract::State;
+use futures::TryFutureExt;
 use sanasend_store::{ApiLogFilter, LoggedRequest};
 use std::sync::Arc;
 
@@ -59,10 +60,11 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
         search: asked.some("search"),
         ..ApiLogFilter::default()
     };
-    let listed = app.store.list_requests(&filter, asked.page()).await?;
-    let owners = names(&app, &visitor, listed.results.iter().filter_map(|row| row.user_id)).await?;
-    let pager = asked.long_pager(&listed);
-    let lines = listed.results.into_iter().map(|row| Line {
+    let paged = |page| app.store.list_requests(&filter, page).map_ok(with_next);
+    let following = |after| app.store.glance_at_requests(&filter, after, PAGE_SIZE);
+    let (found, pager) = asked.long_list(filter.search.is_none() && filter.method.is_none(), paged, following).await?;
+    let owners = names(&app, &visitor, found.iter().filter_map(|row| row.user_id)).await?;
+    let lines = found.into_iter().map(|row| Line {
         owner: row.user_id.and_then(|id| owners.get(&id).cloned()),
         status: badge(row.status_code),
         took: format!("{:.1} ms", row.latency.as_secs_f64() * 1000.0),

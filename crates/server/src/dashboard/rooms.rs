@@ -3,8 +3,8 @@
 
 use super::phones::act;
 use super::{
-    Row, Who, audit, campaigns, contacts, deliveries, form, jobs, messages, page, phones, requests, scheduled, schedules, send, sessions,
-    settings, templates, webhooks,
+    Row, Who, audit, campaigns, contacts, deliveries, form, jobs, messages, page, phones, requests, scheduled, schedules, send,
+    send_template, sessions, settings, templates, webhooks,
 };
 use axum::extract::DefaultBodyLimit;
 
@@ -66,6 +66,8 @@ fn template_rows() -> Vec<Row> {
         page("/admin/templates/{id}/", User, templates::show),
         page("/admin/templates/{id}/edit/", User, templates::ask_edit),
         form("/admin/templates/{id}/edit/", User, templates::edit),
+        page("/admin/templates/{id}/send/", User, send_template::ask),
+        form("/admin/templates/{id}/send/", User, send_template::send),
         form("/admin/templates/{id}/shelve/", User, templates::shelve),
         page("/admin/templates/{id}/delete/", User, templates::ask_delete),
         form("/admin/templates/{id}/delete/", User, templates::delete),
@@ -181,6 +183,9 @@ fn contact_rows() -> Vec<Row> {
         form("/admin/contacts/new/", User, one::create),
         page("/admin/contacts/import/", User, import::ask),
         with_limit(form("/admin/contacts/import/", User, import::run), None),
+        page("/admin/contacts/imports/live/", User, import::follow),
+        form("/admin/contacts/imports/{id}/cancel/", User, import::end),
+        page("/admin/contacts/imports/{id}/faults/", User, import::faults),
         page("/admin/contacts/settings/", User, settings::show),
         form("/admin/contacts/settings/", User, settings::change),
         page("/admin/contacts/{id}/", User, one::show),

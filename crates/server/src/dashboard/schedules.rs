@@ -3,15 +3,15 @@
 use super::confirm::Confirm;
 use super::form::Form;
 use super::list::{Asked, Pager};
-use super::parts::{Badge, Empty, When};
+use super::owner::{acting_for, asked_or_own, names};
+use super::parts::{Badge, Empty, Told, When};
 use super::render::{Page, html_answer, page, with_status};
 use super::scheduled::read_entered;
 use super::visitor::{Shell, Visitor};
 use crate::app::App;
 use crate::http::v1::schedules::change::{create_schedule, delete_schedule, pause_schedule, replace_schedule, resume_schedule};
-use crate::http::v1::schedules::read::get_schedule;
 use crate::http::v1::schedules::view::{RecurringView, WantedSchedule, times};
-use crate::http::{ApiError, Json, Path};
+use crate::http::{ApiError, Caller, Json, Path};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 struct Line {
     id: String,
+    owner: Option<String>,
     name: String,
     when: String,
     recipient: String,
@@ -36,6 +37,7 @@ struct Line {
 #[template(path = "schedules.html")]
 struct ListPage {
     shell: Shell,
+    is_admin: bool,
     lines: Vec<Line>,
     pager: Pager,
     empty: Empty,
@@ -71,6 +73,7 @@ impl HtmlSafe for Times {}
 #[template(path = "schedule.html")]
 struct OnePage {
     shell: Shell,
+    owner: Option<(String, String)>,
     view: RecurringView,
     state: Badge,
     last: Option<When>,
@@ -91,11 +94,14 @@ fn state(view: &RecurringView) -> Badge {
 
 /// Shows the list.
 pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
-    let listed = app.store.list_recurring(Some(visitor.caller.id()), asked.page()).await?;
+    let listed = app.store.list_recurring(asked_or_own(&visitor, &asked), asked.page()).await?;
+    let owners = names(&app, &visitor, listed.results.iter().map(|recurring| recurring.user_id)).await?;
     let pager = asked.pager(&listed);
     let lines = listed.results.into_iter().map(|recurring| {
+        let owner = owners.get(&recurring.user_id).cloned();
         let view = RecurringView::from(recurring);
         Line {
+            owner,
             state: state(&view),
             id: view.id.to_string(),
             when: format!("{} ({})", view.cron, view.timezone),
@@ -107,7 +113,8 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
     });
     let text = "The same message again and again: each morning, each Monday, on the last day of each month.";
     let empty = Empty { title: "No recurring send yet", text, href: "/admin/schedules/new/".into(), action: "Add a recurring send" };
-    page(&ListPage { shell: visitor.shell("Recurring sends", "scheduled"), lines: lines.collect(), pager, empty })
+    let shell = visitor.shell("Recurring sends", "scheduled");
+    page(&ListPage { shell, is_admin: visitor.is_admin(), lines: lines.collect(), pager, empty })
 }
 
 fn times_of(app: &App, form: &Form) -> Times {
@@ -201,15 +208,19 @@ fn told(refusal: ApiError) -> ApiError {
     ApiError::field(field, "is not there")
 }
 
-async fn find(app: &Arc<App>, visitor: &Visitor, id: ScheduleId) -> Result<RecurringView, ApiError> {
-    Ok(get_schedule(State(app.clone()), visitor.caller.clone(), Path(id)).await?.into_data())
+/// A recurring send, and the caller that its handlers are given.
+async fn find(app: &App, visitor: &Visitor, id: ScheduleId) -> Result<(RecurringView, Caller), ApiError> {
+    let recurring = app.store.recurring(id).await?.ok_or_else(ApiError::not_found)?;
+    let caller = acting_for(app, visitor, recurring.user_id).await?;
+    Ok((recurring.into(), caller))
 }
 
 /// Shows one.
 pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<ScheduleId>) -> Page {
-    let view = find(&app, &visitor, id).await?;
+    let (view, caller) = find(&app, &visitor, id).await?;
     page(&OnePage {
         shell: visitor.shell(view.name.clone(), "scheduled"),
+        owner: visitor.is_admin().then(|| (caller.user.id.to_string(), caller.user.username.clone())),
         state: state(&view),
         last: view.last_run_at.map(When),
         values: view.variables.clone().into_iter().collect(),
@@ -219,7 +230,7 @@ pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<
 
 /// Shows the form of one.
 pub async fn ask_edit(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<ScheduleId>) -> Page {
-    let view = find(&app, &visitor, id).await?;
+    let (view, _) = find(&app, &visitor, id).await?;
     let variables: Vec<String> = view.variables.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     let entered = |at: Option<Timestamp>| at.map(|at| at.to_string().chars().take(16).collect()).unwrap_or_default();
     let form = Form::of([
@@ -240,12 +251,12 @@ pub async fn ask_edit(State(app): State<Arc<App>>, visitor: Visitor, Path(id): P
 
 /// Changes one.
 pub async fn edit(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<ScheduleId>, mut form: Form) -> Page {
-    let quiet_hours = find(&app, &visitor, id).await?.quiet_hours;
-    let wanted = WantedSchedule { quiet_hours, ..wanted(&mut form) };
+    let (view, caller) = find(&app, &visitor, id).await?;
+    let wanted = WantedSchedule { quiet_hours: view.quiet_hours, ..wanted(&mut form) };
     if !form.is_sound() {
         return with_status(form.status(), &form_page(&app, &visitor, form, Some(id)));
     }
-    match replace_schedule(State(app.clone()), visitor.caller.clone(), Path(id), Json(wanted)).await {
+    match replace_schedule(State(app.clone()), caller, Path(id), Json(wanted)).await {
         Ok(answer) => Ok(visitor.done(&format!("/admin/schedules/{id}/"), &answer.body().message)),
         Err(refusal) => {
             let form = form.refused(told(refusal))?;
@@ -256,14 +267,16 @@ pub async fn edit(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<
 
 /// Pauses one.
 pub async fn pause(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<ScheduleId>) -> Page {
-    let answer = pause_schedule(State(app), visitor.caller.clone(), Path(id)).await?;
+    let (_, caller) = find(&app, &visitor, id).await?;
+    let answer = pause_schedule(State(app), caller, Path(id)).await?;
     Ok(visitor.done(&format!("/admin/schedules/{id}/"), &answer.body().message))
 }
 
 /// Lets one go on.
 pub async fn resume(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<ScheduleId>) -> Page {
     let here = format!("/admin/schedules/{id}/");
-    match resume_schedule(State(app), visitor.caller.clone(), Path(id)).await {
+    let (_, caller) = find(&app, &visitor, id).await?;
+    match resume_schedule(State(app), caller, Path(id)).await {
         Ok(answer) => Ok(visitor.done(&here, &answer.body().message)),
         Err(refusal) if refusal.code == crate::http::ErrorCode::WrongState => Ok(visitor.refused(&here, &refusal.message)),
         Err(refusal) => Err(refusal.into()),
@@ -272,7 +285,7 @@ pub async fn resume(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Pat
 
 /// Asks before one is deleted.
 pub async fn ask_delete(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<ScheduleId>) -> Page {
-    let view = find(&app, &visitor, id).await?;
+    let (view, _) = find(&app, &visitor, id).await?;
     Confirm {
         shell: visitor.shell("Delete the recurring send?", "scheduled"),
         text: vec![format!("{} runs no more. Messages of earlier runs stay.", view.name)],
@@ -288,6 +301,7 @@ pub async fn ask_delete(State(app): State<Arc<App>>, visitor: Visitor, Path(id):
 
 /// Deletes one.
 pub async fn delete(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<ScheduleId>) -> Page {
-    let answer = delete_schedule(State(app), visitor.caller.clone(), Path(id)).await?;
+    let (_, caller) = find(&app, &visitor, id).await?;
+    let answer = delete_schedule(State(app), caller, Path(id)).await?;
     Ok(visitor.done("/admin/schedules/", &answer.body().message))
 }

@@ -2,6 +2,7 @@
 
 use super::form::Form;
 use super::list::Asked;
+use super::once::{Once, is_replayed};
 use super::render::{Page, page, with_status};
 use super::trouble::Trouble;
 use super::visitor::{Shell, Visitor};
@@ -12,8 +13,9 @@ use crate::http::{ApiError, JsonBytes, Query};
 use askama::Template;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use sanasend_model::Timestamp;
 use sanasend_store::{Page as Paging, SessionFilter};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,9 +35,11 @@ const AS_WHAT: &[(&str, &str)] = &[
 ];
 
 /// An account to send with.
-struct Account {
-    id: String,
-    label: String,
+pub struct Account {
+    /// Its id.
+    pub id: String,
+    /// What people know it by.
+    pub label: String,
 }
 
 #[derive(Template)]
@@ -44,10 +48,12 @@ struct SendPage {
     shell: Shell,
     text: Form,
     file: Form,
+    once: [Once; 2],
     accounts: Vec<Account>,
 }
 
-async fn page_of(app: &App, visitor: &Visitor, text: Form, file: Form) -> Result<SendPage, ApiError> {
+/// The linked accounts of whoever looks.
+pub async fn accounts(app: &App, visitor: &Visitor) -> Result<Vec<Account>, ApiError> {
     let filter = SessionFilter { user_id: Some(visitor.caller.id()), ..SessionFilter::default() };
     let listed = app.store.list_sessions(&filter, Paging { page: 1, page_size: MOST_ACCOUNTS }).await?;
     let accounts = listed.results.into_iter().filter_map(|row| {
@@ -55,49 +61,80 @@ async fn page_of(app: &App, visitor: &Visitor, text: Form, file: Form) -> Result
         let number = live.phone.as_ref().map(|phone| format!(", {phone}")).unwrap_or_default();
         live.linked.then(|| Account { id: row.id.to_string(), label: format!("{}{number} ({})", row.name, live.status.as_str()) })
     });
-    Ok(SendPage { shell: visitor.shell("Send a message", "messages"), text, file, accounts: accounts.collect() })
+    Ok(accounts.collect())
+}
+
+/// Each form as it is shown, with its key.
+struct Both {
+    text: (Form, Once),
+    file: (Form, Once),
+}
+
+impl Both {
+    /// What is entered in the one, with the other empty.
+    fn new(app: &App) -> Self {
+        let empty = || (Form::default(), Once::new(app));
+        Self { text: empty(), file: empty() }
+    }
+
+    async fn page(self, app: &App, visitor: &Visitor) -> Result<SendPage, ApiError> {
+        let (Self { text: (text, of_text), file: (file, of_file) }, accounts) = (self, accounts(app, visitor).await?);
+        Ok(SendPage { shell: visitor.shell("Send a message", "messages"), text, file, once: [of_text, of_file], accounts })
+    }
 }
 
 /// Shows both forms; the address may name a recipient.
 pub async fn ask(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
-    let to = || Form::of([("recipient", asked.text("to").to_owned())]);
-    page(&page_of(&app, &visitor, to(), to()).await?)
+    let to = || (Form::of([("recipient", asked.text("to").to_owned())]), Once::new(&app));
+    page(&Both { text: to(), file: to() }.page(&app, &visitor).await?)
+}
+
+/// When it is to be sent, as it was entered; what can't be read is refused in the form.
+pub fn due(form: &mut Form) -> Option<Timestamp> {
+    let text = form.some("scheduled_at")?;
+    let due = super::scheduled::read_entered(&text);
+    if due.is_none() {
+        form.refuse("scheduled_at", "must be a date and time like 2026-12-01T09:00");
+    }
+    due
 }
 
 /// Sends a text.
-pub async fn text(State(app): State<Arc<App>>, visitor: Visitor, mut form: Form) -> Page {
-    let due = form.some("scheduled_at");
-    let scheduled_at = due.as_deref().and_then(super::scheduled::read_entered);
-    if due.is_some() && scheduled_at.is_none() {
-        form.refuse("scheduled_at", "must be a date and time like 2026-12-01T09:00");
-        return with_status(form.status(), &page_of(&app, &visitor, form, Form::default()).await?);
+pub async fn text(State(app): State<Arc<App>>, visitor: Visitor, once: Once, mut form: Form) -> Page {
+    let scheduled_at = due(&mut form);
+    if !form.is_sound() {
+        let status = form.status();
+        return with_status(status, &Both { text: (form, once), ..Both::new(&app) }.page(&app, &visitor).await?);
     }
     let asked = SendText {
         recipient: form.text("recipient").to_owned(),
         // Browsers send line ends as in letters of old.
         content: form.text("content").replace("\r\n", "\n"),
+        link_preview: None,
         session: form.some("session"),
         reply_to: None,
         metadata: None,
         scheduled_at,
         quiet_hours: None,
     };
-    let body = JsonBytes { value: asked, bytes: bytes::Bytes::new() };
+    let said = json!([asked.recipient, asked.content, asked.session, scheduled_at]).to_string();
+    let body = JsonBytes { value: asked, bytes: said.into() };
     let query = Query(SendQuery { wait: None, session: None });
-    match send_text(State(app.clone()), visitor.caller.clone(), query, SentKey::none(), body).await {
+    match send_text(State(app.clone()), visitor.caller.clone(), query, SentKey(Ok(once.key())), body).await {
         Ok(answer) => accepted(&visitor, answer).await,
         Err(refusal) => {
-            let form = form.refused(refusal)?;
-            with_status(form.status(), &page_of(&app, &visitor, form, Form::default()).await?)
+            let text = once.refused(&app, form, refusal)?;
+            let status = text.0.status();
+            with_status(status, &Both { text, ..Both::new(&app) }.page(&app, &visitor).await?)
         }
     }
 }
 
 /// Sends a file.
-pub async fn file(State(app): State<Arc<App>>, visitor: Visitor, request: Request) -> Page {
+pub async fn file(State(app): State<Arc<App>>, visitor: Visitor, once: Once, request: Request) -> Page {
     let mut asked = match media_form::read(&app, request).await {
         Ok(asked) => asked,
-        Err(refusal) => return again(&app, &visitor, Form::default(), refusal).await,
+        Err(refusal) => return again(&app, &visitor, (Form::default(), once), refusal).await,
     };
     // An empty field of a form is one that was not filled in; so is a file without bytes and name.
     for text in [&mut asked.caption, &mut asked.filename, &mut asked.session, &mut asked.media_type] {
@@ -114,18 +151,19 @@ pub async fn file(State(app): State<Arc<App>>, visitor: Visitor, request: Reques
     let declared = asked.file.as_ref().and_then(|file| file.declared.as_deref()).unwrap_or_default();
     asked.media_type = asked.media_type.take().or_else(|| Some(kind_of(declared).to_owned()));
     let query = SendQuery { wait: None, session: None };
-    match send_media::send(&app, &visitor.caller, &query, asked, (None, Duration::ZERO)).await {
+    match send_media::send(&app, &visitor.caller, &query, asked, (once.key(), Duration::ZERO)).await {
         Ok(answer) => accepted(&visitor, answer).await,
-        Err(refusal) => again(&app, &visitor, entered, refusal).await,
+        Err(refusal) => again(&app, &visitor, (entered, once), refusal).await,
     }
 }
 
 /// The form of the file again. What is wrong with the file itself is said beside it.
-async fn again(app: &App, visitor: &Visitor, entered: Form, refusal: ApiError) -> Page {
+async fn again(app: &App, visitor: &Visitor, (entered, once): (Form, Once), refusal: ApiError) -> Page {
     let about_file = refusal.code.as_str().starts_with("MEDIA_");
     let refusal = if about_file { ApiError { message: format!("The file was not sent. {}", refusal.message), ..refusal } } else { refusal };
-    let form = entered.refused(refusal)?;
-    with_status(form.status(), &page_of(app, visitor, Form::default(), form).await?)
+    let file = once.refused(app, entered, refusal)?;
+    let status = file.0.status();
+    with_status(status, &Both { file, ..Both::new(app) }.page(app, visitor).await?)
 }
 
 /// As what a file is sent whose sender did not say.
@@ -138,12 +176,13 @@ fn kind_of(mime: &str) -> &'static str {
     }
 }
 
-/// Leads to the message that was accepted.
-async fn accepted(visitor: &Visitor, answer: Response) -> Page {
+/// Leads to the message that was accepted, now or by an earlier sending of the same form.
+pub async fn accepted(visitor: &Visitor, answer: Response) -> Page {
+    let said = if is_replayed(answer.headers()) { "It was sent already; nothing is sent twice." } else { "Accepted; it is on its way." };
     let body = axum::body::to_bytes(answer.into_body(), MOST_ANSWER).await.map_err(ApiError::internal)?;
     let answer: Value = serde_json::from_slice(&body).map_err(ApiError::internal)?;
     let id = answer["data"]["id"].as_str().ok_or_else(|| Trouble(ApiError::internal("an answer without an id")))?;
-    Ok(visitor.done(&format!("/admin/messages/{id}/"), "Accepted; it is on its way."))
+    Ok(visitor.done(&format!("/admin/messages/{id}/"), said))
 }
 
 #[cfg(test)]

@@ -196,7 +196,7 @@ pub async fn follow(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Pat
             Part::of(&app, row).render().ok()
         })
     });
-    Ok(live::follow(app, visitor, make)?)
+    Ok(live::follow_events(app, visitor, make)?)
 }
 
 fn which(id: SessionId) -> Query<Which> {

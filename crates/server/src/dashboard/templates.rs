@@ -3,15 +3,15 @@
 use super::confirm::Confirm;
 use super::form::Form;
 use super::list::{Asked, Pager};
+use super::owner::{acting_for, asked_or_own, names};
 use super::parts::{Badge, Empty, When};
 use super::render::{Page, html_answer, page, with_status};
 use super::visitor::{Shell, Visitor};
 use crate::app::App;
-use crate::http::v1::templates::change::{change, create as create_template, delete_template};
+use crate::http::v1::templates::change::{DeleteTemplate, change, create as create_template, delete_template, uses_in_words};
 use crate::http::v1::templates::preview::{PreviewView, show as show_preview};
-use crate::http::v1::templates::read::get_template;
 use crate::http::v1::templates::view::{PartOfTemplate, TemplateView, WantedMedia, WantedTemplate};
-use crate::http::{ApiError, Path};
+use crate::http::{ApiError, Caller, ErrorCode, Path, Query};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
@@ -40,6 +40,7 @@ const VERSIONS: u64 = 25;
 
 struct Line {
     id: String,
+    owner: Option<String>,
     name: String,
     language: String,
     excerpt: String,
@@ -53,6 +54,8 @@ struct Line {
 struct ListPage {
     shell: Shell,
     filters: Form,
+    is_admin: bool,
+    user: String,
     lines: Vec<Line>,
     pager: Pager,
     empty: Empty,
@@ -89,6 +92,7 @@ struct Version {
 #[template(path = "template.html")]
 struct OnePage {
     shell: Shell,
+    owner: Option<(String, String)>,
     view: TemplateView,
     standing: Badge,
     versions: Vec<Version>,
@@ -99,12 +103,18 @@ struct OnePage {
 /// Shows the list.
 pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
     let archived = asked.text("shelf") == "archived";
-    let filter =
-        TemplateFilter { user_id: Some(visitor.caller.id()), is_archived: Some(archived), language: None, search: asked.some("search") };
+    let filter = TemplateFilter {
+        user_id: asked_or_own(&visitor, &asked),
+        is_archived: Some(archived),
+        language: None,
+        search: asked.some("search"),
+    };
     let listed = app.store.list_templates(&filter, asked.page()).await?;
+    let owners = names(&app, &visitor, listed.results.iter().map(|template| template.user_id)).await?;
     let pager = asked.pager(&listed);
     let lines = listed.results.into_iter().map(|template| Line {
         id: template.id.to_string(),
+        owner: owners.get(&template.user_id).cloned(),
         kind: template.present.media.as_ref().map_or("text", |(media, _)| media.kind.as_str()),
         excerpt: template.present.content.chars().take(120).collect(),
         version: template.present.version,
@@ -115,7 +125,8 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
     let text = "Write a message once, with places for names, orders and dates, and send it by its name.";
     let empty = Empty { title: "No template here", text, href: "/admin/templates/new/".into(), action: "Write a template" };
     let filters = Form::of([("search", asked.text("search").to_owned()), ("shelf", asked.text("shelf").to_owned())]);
-    page(&ListPage { shell: visitor.shell("Templates", "templates"), filters, lines: lines.collect(), pager, empty })
+    let (shell, is_admin, user) = (visitor.shell("Templates", "templates"), visitor.is_admin(), asked.text("user").to_owned());
+    page(&ListPage { shell, filters, is_admin, user, lines: lines.collect(), pager, empty })
 }
 
 /// Values as they are written in a box: one per line, `name: value`.
@@ -194,20 +205,25 @@ pub async fn create(State(app): State<Arc<App>>, visitor: Visitor, form: Form) -
     }
 }
 
-async fn find(app: &Arc<App>, visitor: &Visitor, id: TemplateId) -> Result<TemplateView, ApiError> {
-    Ok(get_template(State(app.clone()), visitor.caller.clone(), Path(id)).await?.into_data())
+/// A template, and the caller that its handlers are given.
+async fn find(app: &App, visitor: &Visitor, id: TemplateId) -> Result<(TemplateView, Caller), ApiError> {
+    let template = app.store.template(id).await?.ok_or_else(ApiError::not_found)?;
+    let caller = acting_for(app, visitor, template.user_id).await?;
+    Ok((template.into(), caller))
 }
 
 /// Shows one with its versions.
 pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<TemplateId>) -> Page {
-    let view = find(&app, &visitor, id).await?;
+    let (view, caller) = find(&app, &visitor, id).await?;
     let paging = sanasend_store::Page { page: 1, page_size: VERSIONS };
     let versions = app.store.list_template_versions(id, paging).await?.results.into_iter();
     let versions = versions.map(|version| Version { number: version.version, content: version.content, made: When(version.created_at) });
     page(&OnePage {
         shell: visitor.shell(view.name.clone(), "templates"),
+        owner: visitor.is_admin().then(|| (caller.user.id.to_string(), caller.user.username.clone())),
         standing: if view.is_archived { Badge::plain("archived") } else { Badge::good("in use") },
-        preview: preview_of(&view.present.content, &view.language, ""),
+        // That values are missing is no fault here.
+        preview: Preview { problems: Vec::new(), ..preview_of(&view.present.content, &view.language, "") },
         versions: versions.collect(),
         changed: When(view.updated_at),
         view,
@@ -216,7 +232,7 @@ pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<
 
 /// Shows the editor of one.
 pub async fn ask_edit(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<TemplateId>) -> Page {
-    let view = find(&app, &visitor, id).await?;
+    let (view, _) = find(&app, &visitor, id).await?;
     let samples: Vec<String> = view.present.variables.iter().map(|variable| format!("{}: ", variable.name)).collect();
     let form =
         Form::of([("name", view.name), ("language", view.language), ("content", view.present.content), ("sample", samples.join("\n"))]);
@@ -232,7 +248,8 @@ pub async fn edit(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<
         media: media(&form).map(Some),
         is_archived: None,
     };
-    match change(&app, &visitor.caller, id, part).await {
+    let (_, caller) = find(&app, &visitor, id).await?;
+    match change(&app, &caller, id, part).await {
         Ok(answer) => Ok(visitor.done(&format!("/admin/templates/{id}/"), &answer.body().message)),
         Err(refusal) => {
             let form = form.refused(refusal)?;
@@ -244,33 +261,44 @@ pub async fn edit(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<
 /// Puts one away, or takes it out again.
 pub async fn shelve(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<TemplateId>, form: Form) -> Page {
     let part = PartOfTemplate { is_archived: Some(form.is_on("archived")), ..PartOfTemplate::default() };
-    let answer = change(&app, &visitor.caller, id, part).await?;
+    let (_, caller) = find(&app, &visitor, id).await?;
+    let answer = change(&app, &caller, id, part).await?;
     Ok(visitor.done(&format!("/admin/templates/{id}/"), &answer.body().message))
 }
 
 /// Asks before one is deleted.
 pub async fn ask_delete(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<TemplateId>) -> Page {
-    let view = find(&app, &visitor, id).await?;
+    let (view, _) = find(&app, &visitor, id).await?;
+    let uses = uses_in_words(&app.store.template_uses(id).await?);
+    let mut text = vec![format!("{} ({}) goes with all its versions. Messages that were sent with it stay.", view.name, view.language)];
+    if !uses.is_empty() {
+        text.push(format!("It is in use, and this will fail without it: {}.", uses.join(", ")));
+    }
     Confirm {
         shell: visitor.shell("Delete the template?", "templates"),
-        text: vec![
-            format!("{} ({}) goes with all its versions. Messages that were sent with it stay.", view.name, view.language),
-            "Recurring sends that use it fail until they are changed.".into(),
-        ],
+        text,
         action: format!("/admin/templates/{id}/delete/"),
         button: "Delete the template",
         is_grave: true,
         back: format!("/admin/templates/{id}/"),
-        hidden: Vec::new(),
+        // Only what was shown is agreed to.
+        hidden: if uses.is_empty() { Vec::new() } else { vec![("force", "on".to_owned())] },
         fields: Vec::new(),
     }
     .show()
 }
 
 /// Deletes one.
-pub async fn delete(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<TemplateId>) -> Page {
-    let answer = delete_template(State(app), visitor.caller.clone(), Path(id)).await?;
-    Ok(visitor.done("/admin/templates/", &answer.body().message))
+pub async fn delete(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<TemplateId>, form: Form) -> Page {
+    let (_, caller) = find(&app, &visitor, id).await?;
+    let asked = DeleteTemplate { force: Some(form.is_on("force")) };
+    match delete_template(State(app), caller, Path(id), Query(asked)).await {
+        Ok(answer) => Ok(visitor.done("/admin/templates/", &answer.body().message)),
+        Err(refusal) if refusal.code == ErrorCode::TemplateInUse => {
+            Ok(visitor.refused(&format!("/admin/templates/{id}/"), "Meanwhile something uses it; look again before you delete it."))
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
 }
 
 #[cfg(test)]

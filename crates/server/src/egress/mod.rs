@@ -94,6 +94,23 @@ impl std::fmt::Debug for Egress {
 }
 
 /// Trusts the certificate authorities of Mozilla's list, whether or not the machine has any, and those of `more`.
+/// A client for hosts that the operator names in a setting: nothing is judged. Like the guarded one it follows no redirects
+/// and takes no proxy from the environment.
+///
+/// # Errors
+/// When TLS can't be set up.
+pub fn operators_client(patience: Duration) -> anyhow::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls(None)?)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .http1_only()
+        .timeout(patience)
+        .user_agent(concat!("SanaSend/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| anyhow!("a client can't be set up: {error}"))
+}
+
 fn tls(more: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
     let mut roots = rustls::RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());

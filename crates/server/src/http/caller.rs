@@ -51,6 +51,31 @@ impl Caller {
         self.user.is_admin && self.login.is_some() && self.acting.is_none()
     }
 
+    /// Whose things a list shows in which each user's lie apart: one's own, or for admins by login those of the user that is
+    /// asked for. Of another user's nothing is shown, as of one that does not exist.
+    #[must_use]
+    pub fn whose(&self, asked: Option<UserId>) -> UserId {
+        let own = self.id();
+        match asked {
+            Some(other) if other != own && !self.acts_as_admin() => UserId(uuid::Uuid::nil()),
+            Some(asked) => asked,
+            None => own,
+        }
+    }
+
+    /// Whose things a list shows in which those of all users lie together: as [`Caller::whose`], and everybody's (`None`) for
+    /// admins by login who ask for nobody's.
+    #[must_use]
+    pub fn whose_or_all(&self, asked: Option<UserId>) -> Option<UserId> {
+        if self.acts_as_admin() { asked } else { Some(self.whose(asked)) }
+    }
+
+    /// Whether the caller may look at what is this user's: their own, or as an admin by login anybody's.
+    #[must_use]
+    pub fn may_see(&self, owner: UserId) -> bool {
+        owner == self.id() || self.acts_as_admin()
+    }
+
     /// The same caller acting for another user: what that user owns is found, the limits are the user's, and the audit log
     /// names who did it. `None` unless the caller is an admin by login.
     #[must_use]

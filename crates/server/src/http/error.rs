@@ -87,6 +87,7 @@ codes! {
     SessionLimitReached = "SESSION_LIMIT_REACHED", 409, "The limit of linked accounts is reached.";
     WebhookLimitReached = "WEBHOOK_LIMIT_REACHED", 409, "The limit of webhook endpoints is reached; delete one.";
     TemplateLimitReached = "TEMPLATE_LIMIT_REACHED", 409, "The limit of templates is reached; delete one.";
+    TemplateInUse = "TEMPLATE_IN_USE", 409, "Recurring sends need the template, `errors` names them; change them first, or delete it with `?force=true`.";
     ScheduleLimitReached = "SCHEDULE_LIMIT_REACHED", 409, "The limit of recurring sends is reached; delete one.";
     MediaGone = "MEDIA_GONE", 410, "The file is not to be had any more: its time here is over, or WhatsApp and its sender do not have it any longer.";
     PayloadTooLarge = "PAYLOAD_TOO_LARGE", 413, "The body is too large.";

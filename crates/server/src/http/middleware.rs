@@ -11,6 +11,7 @@ use super::gate::Gate;
 use super::standing::Standings;
 use crate::app::App;
 use crate::dashboard;
+use crate::logs;
 use crate::metrics::requests::Requests;
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, OriginalUri, Request, State};
 use axum::http::request::Parts;
@@ -225,9 +226,10 @@ pub async fn around(State(front): State<Front>, mut request: Request, next: Next
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let span = tracing::info_span!("request", id = %exchange.id, %method, %path);
+    let traced = logs::of_request(&method, || front.counted.route(&path).map(str::to_owned), request.headers());
     let mut response = match refuse_early(&front, &exchange, &request, &path) {
         Some(refusal) => refusal,
-        None => handle(&front, request, next).instrument(span.clone()).await,
+        None => handle(&front, request, next).instrument(span.clone()).instrument(traced.clone()).await,
     };
     if response.status().is_client_error() || response.status().is_server_error() {
         response = if dashboard::is_page(&path) { dashboard::trouble::as_page(response) } else { in_envelope(response) };
@@ -239,6 +241,7 @@ pub async fn around(State(front): State<Front>, mut request: Request, next: Next
     let took = started.elapsed();
     front.counted.count(method.as_str(), &path, response.status().as_u16(), took);
     span.in_scope(|| log(&exchange, response.status(), took));
+    logs::request_ended(&traced, response.status().as_u16());
     if path.starts_with("/api/") && !is_health(&path) {
         app.api_log.note(remembered(app, &exchange, &method, &path, response.status(), took));
     }

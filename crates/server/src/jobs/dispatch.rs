@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument as _;
 
 /// How often the rows are looked at for what no hint told.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -184,7 +185,8 @@ impl Dispatcher {
         let Some(worker) = worker else { return self.not_begun.push((id, attempt)) };
         let (bundle, lease, jobs) = (job.bundle.clone().unwrap_or_default(), worker.lease(), self.jobs.clone());
         let task = self.tasks.spawn(async move {
-            let ended = AssertUnwindSafe(worker.run(&job)).catch_unwind().await;
+            let span = tracing::debug_span!("run_job", otel.kind = "consumer", kind = %job.kind, job = %job.id, attempt);
+            let ended = AssertUnwindSafe(worker.run(&job)).catch_unwind().instrument(span).await;
             let outcome = ended.unwrap_or_else(|cause| jobs.broke_down(&job, what(cause.as_ref())));
             JobResult { id, attempt, outcome }
         });

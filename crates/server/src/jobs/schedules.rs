@@ -117,6 +117,7 @@ pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
         }));
     }
     all.extend(of_campaigns(config, parts));
+    all.push(make("secrets.reseal", "Seals anew what has an older seal key.", "*/5 * * * *", parts, |p| Box::pin(reseal(p.store.clone()))));
     let kept = days(config.contacts.keep_imports_days);
     all.push(make("imports.sweep", "Ends imports whose server died, and removes old reports.", "*/15 * * * *", parts, move |p| {
         let old = kept.map_or(Timestamp(i64::MIN), |age| p.before(age));
@@ -129,6 +130,18 @@ pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
         }));
     }
     all
+}
+
+/// Seals anew what has an older key; without one there is nothing to look for.
+async fn reseal(store: Store) -> anyhow::Result<String> {
+    if store.seal_key() <= 1 {
+        return Ok("There is no older key.".into());
+    }
+    let done = store.reseal().await?;
+    if done.stuck > 0 {
+        tracing::error!(values = done.stuck, "sealed values can't be opened; they are damaged, and keep their old key from being retired");
+    }
+    Ok(format!("{} values were sealed anew.", done.done))
 }
 
 /// What is done for campaigns and the accounts that send them.

@@ -68,6 +68,14 @@ impl Process {
         value.trim().trim_end_matches("kB").trim().parse().with_context(|| format!("{figure} is no number"))
     }
 
+    /// From now on `VmHWM` tells the most memory since this moment. Where the system does not do that, it goes on telling the
+    /// most since the start.
+    pub fn forget_peak(&self) {
+        if let Some(pid) = self.child.id() {
+            let _ = std::fs::write(format!("/proc/{pid}/clear_refs"), "5");
+        }
+    }
+
     /// Processor time that the process has taken so far, its own code and the system's for it, seconds.
     ///
     /// # Errors

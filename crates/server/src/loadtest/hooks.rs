@@ -23,6 +23,8 @@ const PHONES: usize = 32;
 const CALM: f64 = 200.0;
 /// How long what is under way may take.
 const PATIENCE: Duration = Duration::from_mins(2);
+/// How often a living and a dead receiver take turns, so that what the machine does meanwhile meets both alike.
+const ROUNDS: u32 = 4;
 /// Endpoints of the user whose receiver is dead.
 const DEAD_ENDPOINTS: usize = 4;
 
@@ -60,11 +62,18 @@ pub async fn measure(place: &Temporary, time: Duration, stage: &impl Fn(&str)) -
     for _ in 0..DEAD_ENDPOINTS {
         other.listen(&dead.url(), "message.received").await?;
     }
-    let alive = beside(&customer, (&friends, &shop_phone), (&others, &other_phone), time, (&receiver, &dead)).await?;
-    dead.answers(false);
-    let beside_dead = beside(&customer, (&friends, &shop_phone), (&others, &other_phone), time, (&receiver, &dead)).await?;
+    let (mut beside_alive, mut beside_dead) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        for (is_alive, times) in [(true, &mut beside_alive), (false, &mut beside_dead)] {
+            dead.answers(is_alive);
+            let pair = beside(&customer, (&friends, &shop_phone), (&others, &other_phone), time, (&receiver, &dead));
+            times.extend(pair.await?);
+        }
+        // The order of a chat is kept: when these have come, what had piled up before has come too.
+        dead.answers(true);
+        write(&customer, &others, &other_phone, Duration::from_millis(200), Some(CALM / 2.0), &dead).await?;
+    }
     stage("webhooks: what has piled up");
-    dead.answers(true);
     let drain_per_s = drain(&customer, &shop, time).await?;
     server.stop().await?;
     Ok(Hooks {
@@ -72,8 +81,8 @@ pub async fn measure(place: &Temporary, time: Duration, stage: &impl Fn(&str)) -
         p99_ms: quantile(&mut calm, 0.99),
         per_s,
         drain_per_s,
-        beside_alive_p99_ms: alive,
-        beside_dead_p99_ms: beside_dead,
+        beside_alive_p99_ms: quantile(&mut beside_alive, 0.99),
+        beside_dead_p99_ms: quantile(&mut beside_dead, 0.99),
     })
 }
 
@@ -133,25 +142,24 @@ async fn write(
     Ok(times)
 }
 
-/// The same for two accounts at once; the slowest hundredth of the first one's times.
+/// The same for two accounts at once; the first one's times.
 async fn beside(
     customer: &Customer,
     (phones, to): (&[String], &str),
     (other_phones, other_to): (&[String], &str),
     time: Duration,
     (receiver, other): (&Receiver, &Receiver),
-) -> anyhow::Result<f64> {
+) -> anyhow::Result<Vec<f64>> {
     let first = write(customer, phones, to, time, Some(CALM / 2.0), receiver);
     let second = write(customer, other_phones, other_to, time, Some(CALM / 2.0), other);
     tokio::pin!(first);
-    let mut times = tokio::select! {
-        times = &mut first => times?,
+    tokio::select! {
+        times = &mut first => times,
         done = second => {
             done?;
-            first.await?
+            first.await
         }
-    };
-    Ok(quantile(&mut times, 0.99))
+    }
 }
 
 /// Accepts for an account that is offline, told to a receiver that does not answer; then it does.

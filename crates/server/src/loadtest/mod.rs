@@ -7,12 +7,14 @@
 mod accepts;
 mod accounts;
 mod against;
+mod campaigns;
 mod child;
 mod customer;
 mod disk;
 mod fire;
 mod hooks;
 mod long;
+mod pages;
 mod places;
 mod receiver;
 mod report;
@@ -52,7 +54,7 @@ pub struct LoadtestArgs {
     /// Clients of the accept measurement with many.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub clients: u64,
-    /// Measure accepts (or, with --rows, lists) on this empty PostgreSQL database (`postgres://...`). [default: SQLite in a temporary folder]
+    /// Measure accepts (or, with --rows or --pages, lists or pages) on this empty PostgreSQL database (`postgres://...`). [default: SQLite in a temporary folder]
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
     /// Requests in a second, instead of clients that each wait for their answer: for latency. Times then run from the moment a
@@ -63,6 +65,15 @@ pub struct LoadtestArgs {
     /// some minutes and about 8 GB of disk.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1000..=100_000_000), conflicts_with = "url")]
     pub rows: Option<u64>,
+    /// Measure campaigns and nothing else: a list of so many recipients that is written down, and a text beside a campaign that
+    /// runs. The texts take fourteen times --seconds, twice.
+    #[arg(long, value_name = "RECIPIENTS", value_parser = clap::value_parser!(u64).range(1000..=1_000_000),
+        conflicts_with_all = ["url", "rows", "database", "pages"])]
+    pub campaign: Option<u64>,
+    /// Measure every page of the dashboard in a database of 100,000 messages, 1,000 users, 10,000 contacts and 100 campaigns, and
+    /// nothing else.
+    #[arg(long, conflicts_with_all = ["url", "rows"])]
+    pub pages: bool,
     #[command(flatten)]
     against: against::Against,
     /// Measure accepts and lists alone, without linking accounts for the rest.
@@ -86,6 +97,14 @@ pub async fn run(args: LoadtestArgs) -> anyhow::Result<()> {
     }
     let place = Temporary::make(args.on.as_deref())?;
     let progress = progress();
+    if args.pages {
+        let asked = tokio::select! {
+            asked = pages::measure(&args, &place, &progress) => asked,
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        };
+        progress.finish_and_clear();
+        return pages::print(&asked?, args.json);
+    }
     if let Some(rows) = args.rows {
         let asked = tokio::select! {
             asked = long::measure(&args, rows, &place, &progress) => asked,
@@ -93,6 +112,14 @@ pub async fn run(args: LoadtestArgs) -> anyhow::Result<()> {
         };
         progress.finish_and_clear();
         return long::print(&asked?, args.json);
+    }
+    if let Some(recipients) = args.campaign {
+        let found = tokio::select! {
+            found = campaigns::measure(&args, recipients, &place, &progress) => found,
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        };
+        progress.finish_and_clear();
+        return campaigns::print(&found?, args.json);
     }
     let measured = tokio::select! {
         measured = measure(&args, &place, &progress) => measured,

@@ -37,7 +37,11 @@ pub async fn acknowledgements(customer: &Customer, account: &Account, time: Dura
     Ok(times)
 }
 
-async fn send_and_wait(customer: &Customer, connection: &mut super::wire::Connection, text: &Value) -> anyhow::Result<()> {
+/// Sends a text and waits for its acknowledgement.
+///
+/// # Errors
+/// When it is refused or not acknowledged in time.
+pub async fn send_and_wait(customer: &Customer, connection: &mut super::wire::Connection, text: &Value) -> anyhow::Result<()> {
     let answer = customer.ask(connection, "POST", "/api/v1/messages/send-text/?wait=10", text).await?;
     let status = answer.pointer("/data/status").and_then(Value::as_str).unwrap_or_default();
     if !matches!(status, "sent" | "delivered" | "read") {
@@ -107,6 +111,14 @@ async fn drain(customer: &Customer) -> anyhow::Result<()> {
         0 => Ok(()),
         failed => bail!("{failed} texts failed"),
     }
+}
+
+/// How many texts are on their way.
+///
+/// # Errors
+/// When the server does not tell.
+pub async fn pending(customer: &Customer, connection: &mut super::wire::Connection) -> anyhow::Result<u64> {
+    count(customer, connection, "pending").await
 }
 
 async fn count(customer: &Customer, connection: &mut super::wire::Connection, status: &str) -> anyhow::Result<u64> {

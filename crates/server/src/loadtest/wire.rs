@@ -27,6 +27,8 @@ pub struct Answer {
     pub status: u16,
     /// Body.
     pub body: Vec<u8>,
+    /// The first cookie that it sets, as `name=value`.
+    pub cookie: Option<String>,
 }
 
 impl Answer {
@@ -64,8 +66,8 @@ impl Connection {
     }
 
     async fn answer(&mut self) -> anyhow::Result<Answer> {
-        let (status, start, length) = loop {
-            if let Some(head) = read_head(&self.received)? {
+        let Head { status, start, length, cookie } = loop {
+            if let Some(head) = Head::read(&self.received)? {
                 break head;
             }
             self.receive().await?;
@@ -75,7 +77,7 @@ impl Connection {
         }
         let body = self.received[start..start + length].to_vec();
         self.received.drain(..start + length);
-        Ok(Answer { status, body })
+        Ok(Answer { status, body, cookie })
     }
 
     async fn receive(&mut self) -> anyhow::Result<()> {
@@ -89,20 +91,38 @@ impl Connection {
     }
 }
 
-/// Status, where the body starts, how long it is; `None` while the head is not whole.
-fn read_head(received: &[u8]) -> anyhow::Result<Option<(u16, usize, usize)>> {
-    let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") else {
-        return Ok(None);
-    };
-    let head = std::str::from_utf8(&received[..end]).context("the head of the answer is no text")?;
-    let mut lines = head.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok()).context("no status line")?;
-    let length = lines
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| value.trim().parse().ok())
-        .context("an answer without content-length")?;
-    Ok(Some((status, end + 4, length)))
+/// What stands before a body.
+#[derive(Debug, PartialEq, Eq)]
+struct Head {
+    status: u16,
+    /// Where the body starts.
+    start: usize,
+    /// How long it is.
+    length: usize,
+    cookie: Option<String>,
+}
+
+impl Head {
+    /// Reads it; `None` while it is not whole.
+    fn read(received: &[u8]) -> anyhow::Result<Option<Self>> {
+        let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") else {
+            return Ok(None);
+        };
+        let head = std::str::from_utf8(&received[..end]).context("the head of the answer is no text")?;
+        let mut lines = head.split("\r\n");
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok());
+        let (mut length, mut cookie) = (None, None);
+        for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse().ok();
+            } else if cookie.is_none() && name.eq_ignore_ascii_case("set-cookie") {
+                cookie = value.trim().split(';').next().map(str::to_owned);
+            }
+        }
+        let status = status.context("no status line")?;
+        let length = length.context("an answer without content-length")?;
+        Ok(Some(Self { status, start: end + 4, length, cookie }))
+    }
 }
 
 #[cfg(test)]
@@ -111,9 +131,10 @@ mod tests {
 
     #[test]
     fn a_head_is_read_when_it_is_whole() {
-        assert_eq!(read_head(b"HTTP/1.1 201 Created\r\nContent-").expect("part"), None);
-        let whole = b"HTTP/1.1 201 Created\r\ncontent-length: 5\r\nx: y\r\n\r\nhello";
-        assert_eq!(read_head(whole).expect("whole"), Some((201, whole.len() - 5, 5)));
-        assert!(read_head(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+        assert_eq!(Head::read(b"HTTP/1.1 201 Created\r\nContent-").expect("part"), None);
+        let whole = b"HTTP/1.1 201 Created\r\ncontent-length: 5\r\nset-cookie: a=b; Path=/\r\nset-cookie: c=d\r\n\r\nhello";
+        let head = Head { status: 201, start: whole.len() - 5, length: 5, cookie: Some("a=b".into()) };
+        assert_eq!(Head::read(whole).expect("whole"), Some(head));
+        assert!(Head::read(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
     }
 }

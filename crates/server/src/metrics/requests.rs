@@ -71,6 +71,13 @@ impl Requests {
         counter.increment(1);
     }
 
+    /// The path of the operation that a path belongs to, if any.
+    #[must_use]
+    pub fn route(&self, path: &str) -> Option<&str> {
+        let found = self.find(path);
+        (found + 1 < self.routes.len()).then(|| &*self.routes[found].label)
+    }
+
     fn find(&self, path: &str) -> usize {
         if let Some(found) = self.plain.get(path) {
             return *found;

@@ -57,7 +57,7 @@ pub async fn open_store(config: &Config, secrets: &Secrets, clock: Arc<dyn Clock
     let options = sanasend_store::Options {
         database: database.clone(),
         seal_key: seal_key(&secrets.seal_key),
-        older_keys: secrets.older_seal_keys.iter().map(seal_key).collect(),
+        older_keys: other_keys(secrets),
         readers: config.store.readers,
         timeout: timeout(config),
     };
@@ -94,6 +94,12 @@ pub async fn prove(store: &Store, secrets: &Secrets) -> anyhow::Result<()> {
 
 const fn timeout(config: &Config) -> Duration {
     Duration::from_secs(config.store.timeout_seconds)
+}
+
+/// Every key but the one that seals.
+fn other_keys(secrets: &Secrets) -> Vec<SealKey> {
+    let whole = secrets.older_seal_keys.iter().chain(&secrets.waiting_seal_key).map(seal_key);
+    whole.chain(secrets.mac_keys.iter().map(|left| SealKey::for_macs(left.id, left.key.0))).collect()
 }
 
 fn seal_key(secret: &SealSecret) -> SealKey {

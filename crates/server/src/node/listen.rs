@@ -17,7 +17,10 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Serves the API until shutdown begins, then lets the open requests end.
-pub fn serve(listener: TcpListener, app: Arc<App>) -> JoinHandle<std::io::Result<()>> {
+///
+/// # Errors
+/// When the table of routes can't be made.
+pub async fn serve(listener: TcpListener, app: Arc<App>) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {
     // Answers are small and written whole: waiting for more to send would only add 40 ms.
     let listener = listener.tap_io(|socket| {
         if let Err(error) = socket.set_nodelay(true) {
@@ -25,9 +28,12 @@ pub fn serve(listener: TcpListener, app: Arc<App>) -> JoinHandle<std::io::Result
         }
     });
     let stop = app.shutdown.clone();
-    let service = crate::http::router(app).into_make_service_with_connect_info::<SocketAddr>();
+    // Making the table of routes takes some megabytes for a moment. The allocator gives them back when their thread ends,
+    // and a thread of this pool ends soon; this one would keep them.
+    let router = tokio::task::spawn_blocking(move || crate::http::router(app)).await.context("the table of routes can't be made")?;
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
-    tokio::spawn(async move { server.await })
+    Ok(tokio::spawn(async move { server.await }))
 }
 
 /// The URL under which a listener is reached from this machine.

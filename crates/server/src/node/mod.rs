@@ -123,7 +123,7 @@ impl Node {
         chores.push(tokio::spawn(crate::auth::keep_house(app.clone())));
         chores.push(tokio::spawn(crate::auth::follow_changes(app.clone())));
         chores.push(tokio::spawn(api_log.run(shutdown)));
-        let http = listen::serve(listener, app.clone());
+        let http = Box::pin(listen::serve(listener, app.clone())).await?;
         Ok(Self { app, api, first_run, ground, http: Some(http), chores })
     }
 

@@ -1,6 +1,6 @@
 //! What the rest of the house asks of a driver.
 
-use sanasend_engine::{EngineError, FetchError, Found};
+use sanasend_engine::{EngineError, FetchError, Found, Typing};
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{Jid, PhoneNumber};
 use sanasend_store::Message;
@@ -41,6 +41,15 @@ pub(super) enum Command {
         sender: Option<Jid>,
         /// Their WhatsApp ids.
         wa_message_ids: Vec<String>,
+        /// Whether it was written.
+        done: oneshot::Sender<Result<(), AttemptError>>,
+    },
+    /// Show a chat what the account is doing.
+    ShowTyping {
+        /// The chat.
+        chat: Jid,
+        /// What.
+        state: Typing,
         /// Whether it was written.
         done: oneshot::Sender<Result<(), AttemptError>>,
     },

@@ -7,6 +7,7 @@
 use super::leave::Left;
 use super::live::{Code, Live};
 use super::registry::{Begin, Sessions};
+use super::typing::read_typing;
 use sanasend_engine::Found;
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{Jid, PhoneNumber, Timestamp};
@@ -210,9 +211,18 @@ impl Sessions {
             Some("passkey_confirmed") => json!(self.passkey_confirmed_here(row.id).await.is_ok()),
             Some("look_up") => self.look_up_as_asked(&row, &call.asked).await,
             Some("mark_read") => json!(self.mark_read_as_asked(&row, &call.asked).await),
+            Some("show_typing") => json!(self.show_typing_as_asked(&row, &call.asked).await),
             _ => Value::Null,
         };
         Ok(json!({"result": result, "live": write(&self.live(&row))}))
+    }
+
+    async fn show_typing_as_asked(&self, row: &Session, asked: &Value) -> bool {
+        let chat = asked["chat"].as_str().and_then(Jid::parse);
+        match chat.zip(asked["state"].as_str().and_then(read_typing)) {
+            Some((chat, state)) => self.show_typing_here(row.id, chat, state).await.is_ok(),
+            None => false,
+        }
     }
 
     async fn mark_read_as_asked(&self, row: &Session, asked: &Value) -> bool {

@@ -21,6 +21,7 @@ mod seat;
 mod shared;
 mod start;
 mod supervise;
+mod typing;
 
 pub use lease::LEASE;
 pub use leave::Left;
@@ -28,3 +29,4 @@ pub use live::{Code, Live};
 pub use registry::{Begin, Known, Parts, Sessions};
 pub use seat::Seat;
 pub use shared::Options;
+pub use typing::{read_typing, typing_word};

@@ -12,6 +12,7 @@ use sanasend_store::{AttemptOutcome, AttemptReport, Delivering, Event, JobOutcom
 use serde_json::{Map, Value};
 use std::time::Duration;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 /// Bytes of an answer's body that are kept for its owner to see.
 const KEPT_BODY: usize = 2048;
@@ -135,7 +136,10 @@ impl Inner {
         let request_headers = shown(&headers);
         let began = Instant::now();
         let answer = match self.egress.check(url) {
-            Ok(url) => self.egress.post(url, headers, body, self.options.timeout, KEPT_BODY).await,
+            Ok(url) => {
+                let span = tracing::debug_span!("post_webhook", otel.kind = "client", event = %event.id);
+                self.egress.post(url, headers, body, self.options.timeout, KEPT_BODY).instrument(span).await
+            }
             Err(refusal) => Err(EgressError::Refused(refusal)),
         };
         let latency_ms = i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX);

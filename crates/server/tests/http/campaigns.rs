@@ -13,18 +13,18 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 impl Account {
-    async fn campaign(&self, id: &str) -> Value {
+    pub async fn campaign(&self, id: &str) -> Value {
         let reply = self.get(&format!("/campaigns/{id}/")).await;
         reply.is(200, "");
         reply.body["data"].clone()
     }
 
-    async fn campaign_becomes(&self, id: &str, state: &str) -> Value {
+    pub async fn campaign_becomes(&self, id: &str, state: &str) -> Value {
         self.until(id, state, |campaign| campaign["state"] == state).await
     }
 
     /// Waits until a campaign is as wanted; time goes on as it does.
-    async fn until(&self, id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub async fn until(&self, id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
             let campaign = self.campaign(id).await;
@@ -36,21 +36,21 @@ impl Account {
         }
     }
 
-    async fn recipients(&self, id: &str, query: &str) -> Vec<Value> {
+    pub async fn recipients(&self, id: &str, query: &str) -> Vec<Value> {
         let reply = self.get(&format!("/campaigns/{id}/recipients/?page_size=100&{query}")).await;
         reply.is(200, "");
         reply.body["data"]["results"].as_array().expect("a list").clone()
     }
 
     /// Lets time pass, and wakes who waits for it.
-    async fn pass(&self, time: Duration) {
+    pub async fn pass(&self, time: Duration) {
         self.world.clock.pass(time);
         let due_at = self.world.clock.now();
         let wake = NewJob { kind: "test.wake", lane: None, bundle: None, user_id: None, payload: json!({}), due_at };
         self.world.node.app.store.enqueue_jobs(vec![wake]).await.expect("written");
     }
 
-    async fn friends(&self, count: usize) -> Vec<String> {
+    pub async fn friends(&self, count: usize) -> Vec<String> {
         let mut friends = Vec::new();
         for _ in 0..count {
             friends.push(self.friend().await);
@@ -58,12 +58,12 @@ impl Account {
         friends
     }
 
-    fn shows(&self, friend: &str) -> Vec<String> {
+    pub fn shows(&self, friend: &str) -> Vec<String> {
         let shown = self.control().messages(friend).expect("the phone");
         shown.into_iter().filter(|message| !message.from_me).map(|message| message.text).collect()
     }
 
-    async fn upload(&self, path: &str, fields: &[(&str, &str)], csv: &str) -> Reply {
+    pub async fn upload(&self, path: &str, fields: &[(&str, &str)], csv: &str) -> Reply {
         let mut form = reqwest::multipart::Form::new();
         for (name, value) in fields {
             form = form.text((*name).to_owned(), (*value).to_owned());
@@ -74,7 +74,8 @@ impl Account {
     }
 }
 
-fn to(friends: &[String]) -> Value {
+/// Recipients with a name for each.
+pub fn to(friends: &[String]) -> Value {
     friends.iter().enumerate().map(|(at, phone)| json!({"phone": phone, "variables": {"name": format!("friend {at}")}})).collect()
 }
 
@@ -298,12 +299,14 @@ async fn a_saved_template_is_sent_as_it_was_when_the_campaign_was_made() {
     account.post("/campaigns/", json!({"template": "other", "recipients": to(&friends)})).await.is(404, "NOT_FOUND");
 }
 
-fn peer(phone: &str) -> sanasend_store::Peer {
+/// Somebody by number.
+pub fn peer(phone: &str) -> sanasend_store::Peer {
     let phone = sanasend_model::PhoneNumber::parse(phone).expect("a number");
     sanasend_store::Peer { jid: Some(phone.jid()), phone: Some(phone), lid: None }
 }
 
-trait Owner {
+/// The user that an account belongs to.
+pub trait Owner {
     async fn campaign_owner(&self, account: &Account) -> sanasend_model::UserId;
 }
 

@@ -5,10 +5,12 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test stops at the first thing that is not as it should be")]
 
 mod account;
+mod admins;
 mod analytics;
 mod api_keys;
 mod audit;
 mod auth;
+mod campaign_manners;
 mod campaigns;
 mod contacts;
 mod contract;
@@ -18,6 +20,7 @@ mod docs;
 mod events;
 mod gate;
 mod guard;
+mod imports;
 mod isolation;
 mod jobs;
 mod media;
@@ -25,6 +28,7 @@ mod messages;
 mod operations;
 #[path = "../../../store/tests/memory/redis_server.rs"]
 mod redis_server;
+mod rich;
 mod scheduled;
 mod schedules;
 mod sessions;

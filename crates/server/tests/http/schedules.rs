@@ -82,7 +82,7 @@ async fn a_run_that_can_not_be_done_is_told_and_the_next_is_tried() {
     let friend = account.friend().await;
     let template = account.post("/templates/", json!({"name": "hi", "content": "Hi"})).await.body["data"]["id"].clone();
     let schedule = made(&account, json!({"recipient": friend, "content": null, "template": template})).await;
-    account.delete(&format!("/templates/{}/", text(&template))).await.is(200, "");
+    account.delete(&format!("/templates/{}/?force=true", text(&template))).await.is(200, "");
     account.world.clock.pass(DAY);
     let failed = after_runs(&account, &schedule["id"], 1).await;
     assert_eq!((&failed["last_error"], &failed["last_message"]), (&json!("Its template was deleted."), &Value::Null));

@@ -124,3 +124,27 @@ async fn a_template_may_carry_a_file() {
     let old = json!({"recipient": friend, "template": "dot", "version": 1, "variables": {"name": "Ben"}});
     assert_eq!(account.post("/messages/send-template/", old).await.body["data"]["caption"], json!("For Ben"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_that_is_needed_is_deleted_only_by_force() {
+    let account = Account::linked().await;
+    let friend = account.friend().await;
+    let plain = made(&account, json!({"name": "plain", "content": "Hi"})).await;
+    let media = json!({"media_type": "image", "media_base64": PIXEL});
+    let picture = made(&account, json!({"name": "picture", "content": "Look", "media": media})).await;
+    let campaign = json!({"name": "picture", "template": "picture", "recipients": [{"phone": friend}]});
+    account.post("/campaigns/", campaign).await.is(201, "");
+    let path = |template: &Value| format!("/templates/{}/", text(&template["id"]));
+    let schedule = json!({"name": "each day", "cron": "0 9 * * *", "timezone": "UTC", "template": "plain", "recipient": friend});
+    let schedule = account.post("/schedules/", schedule).await;
+    let schedule = text(&schedule.is(201, "").body["data"]["id"]);
+    let refused = account.delete(&path(&plain)).await;
+    refused.is(409, "TEMPLATE_IN_USE").names(&["template"]);
+    assert!(refused.text.contains("is needed by the recurring send") && refused.text.contains(&schedule), "{}", refused.text);
+    account.get(&path(&plain)).await.is(200, "");
+    account.delete(&format!("{}?force=yes", path(&plain))).await.is(400, "VALIDATION_ERROR");
+    account.delete(&format!("/schedules/{schedule}/")).await.is(200, "");
+    account.delete(&path(&plain)).await.is(200, "");
+    // A campaign holds its text and its file itself.
+    account.delete(&path(&picture)).await.is(200, "");
+}

@@ -10,16 +10,16 @@ mod rows;
 mod turn;
 
 pub use change::CampaignChanged;
-pub use report::{Funnels, RecipientFilter};
+pub use report::{Ahead, Funnels, RecipientFilter};
 pub use turn::{CampaignTurn, CampaignTurned, Turn, TurnMessage, TurnWhat};
 
 use crate::dialect::{On, Rows, query, query_as, query_scalar, refused};
 use crate::events::NewEvent;
 use crate::writer::Tx;
-use crate::{Listed, Page, Store, StoreError};
+use crate::{Listed, NewMedia, Page, Store, StoreError};
 use rows::Row;
 use sanasend_model::campaign::Skip;
-use sanasend_model::{CampaignId, CampaignState, EventKind, MessageId, RecipientState, SessionId, Timestamp, UserId};
+use sanasend_model::{CampaignId, CampaignState, EventKind, Media, MessageId, RecipientState, SessionId, Timestamp, UserId};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -49,6 +49,10 @@ pub struct Campaign {
     pub content: Value,
     /// How it is paced, as the server wrote it.
     pub pacing: Value,
+    /// Whether its recipients have quiet hours; `None` for as the user's setting says.
+    pub quiet_hours: Option<bool>,
+    /// The file that goes with every message, and how it is stored.
+    pub media: Option<(Media, NewMedia)>,
     /// Recipients, those included that are skipped.
     pub total: u64,
     /// Recipients whose message was accepted.
@@ -116,6 +120,10 @@ pub struct NewCampaign {
     pub content: Value,
     /// How it is paced.
     pub pacing: Value,
+    /// Whether its recipients have quiet hours; `None` for as the user's setting says.
+    pub quiet_hours: Option<bool>,
+    /// The file that goes with every message.
+    pub media: Option<(Media, NewMedia)>,
     /// The accounts that send it.
     pub accounts: Vec<SessionId>,
     /// The caller's idempotency key and the digest of what was asked.
@@ -171,6 +179,8 @@ pub struct CampaignRecipient {
     pub held_until: Option<Timestamp>,
     /// Why.
     pub held_why: Option<String>,
+    /// Until when it is night where it lives, as last looked at, and why it waits for that.
+    pub quiet: Option<(Timestamp, String)>,
     /// Status of its message.
     pub message_status: Option<sanasend_model::MessageStatus>,
     /// Why its message failed.
@@ -227,10 +237,14 @@ async fn create(tx: &mut Tx, new: NewCampaign) -> Result<CampaignMade, StoreErro
         }
     }
     let now = tx.clock.now();
-    let sql = "INSERT INTO campaigns (id, user_id, name, state, content, pacing, idempotency_key, fingerprint, total, accepted, skipped, \
-               step, judged_from, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, ?, ?)";
+    let sql = "INSERT INTO campaigns (id, user_id, name, state, content, pacing, quiet_hours, media, file_id, thumbnail, \
+               idempotency_key, fingerprint, total, accepted, skipped, step, judged_from, created_at, updated_at) \
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, ?, ?)";
     let insert = query(sql).bind(new.id.0).bind(new.user_id.0).bind(new.name).bind(CampaignState::Planning.as_str());
-    let insert = insert.bind(new.content.to_string()).bind(new.pacing.to_string());
+    let insert = insert.bind(new.content.to_string()).bind(new.pacing.to_string()).bind(new.quiet_hours);
+    let described = new.media.as_ref().and_then(|(media, _)| serde_json::to_string(media).ok());
+    let (file, thumbnail) = new.media.map(|(_, file)| (file.file.0, file.thumbnail)).unzip();
+    let insert = insert.bind(described).bind(file).bind(thumbnail.flatten());
     let (key, fingerprint) = new.key.map(|(key, fingerprint)| (key, fingerprint.to_vec())).unzip();
     insert.bind(key).bind(fingerprint).bind(now.0).bind(now.0).execute(&mut tx.conn).await.map_err(refused)?;
     let accounts: Vec<(SessionId, i32)> = new.accounts.into_iter().zip(0..).collect();

@@ -5,7 +5,7 @@ use super::rows::RecipientRow;
 use crate::dialect::{query_as, query_scalar, refused};
 use crate::{Listed, Page, Store, StoreError};
 use sanasend_model::campaign::{Funnel, WINDOW};
-use sanasend_model::{CampaignId, RecipientState, SessionId};
+use sanasend_model::{CampaignId, RecipientState, SessionId, Timestamp};
 use uuid::Uuid;
 
 /// Which recipients to list; in their order.
@@ -15,6 +15,15 @@ pub struct RecipientFilter {
     pub state: Option<RecipientState>,
     /// Only those behind this place.
     pub after: i32,
+}
+
+/// Which recipients are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ahead {
+    /// All whose turn has not come.
+    All,
+    /// Of them those who wrote to an account of the campaign that did not leave it.
+    Known,
 }
 
 /// How a campaign got on, in all and by account.
@@ -32,14 +41,25 @@ macro_rules! recipients {
             "SELECT r.campaign_id AS campaign_id, r.ordinal AS ordinal, r.recipient AS recipient, r.variables AS variables, \
              r.state AS state, r.reason AS reason, r.detail AS detail, r.message_id AS message_id, r.session_id AS session_id, \
              r.accepted_at AS accepted_at, r.held_since AS held_since, r.held_until AS held_until, r.held_why AS held_why, \
-             m.status AS message_status, m.error_code AS error_code \
-             FROM campaign_recipients r LEFT JOIN messages m ON m.id = r.message_id WHERE ",
+             r.quiet_until AS quiet_until, r.quiet_why AS quiet_why, m.status AS message_status, m.error_code AS error_code FROM campaign_recipients r LEFT JOIN messages m ON m.id = r.message_id WHERE ",
             $which
         )
     };
 }
 
-const NEXT: &str = recipients!("r.campaign_id = ? AND r.state = 0 ORDER BY r.ordinal LIMIT ?");
+const NEXT: &str = recipients!(
+    "r.campaign_id = ? AND r.state = 0 AND r.ordinal > ? AND (r.quiet_until IS NULL OR r.quiet_until <= ?) ORDER BY r.ordinal LIMIT ?"
+);
+/// Of those the ones that wrote to an account of the campaign.
+const NEXT_KNOWN: &str = recipients!(
+    "r.campaign_id = ? AND r.state = 0 AND r.ordinal > ? AND (r.quiet_until IS NULL OR r.quiet_until <= ?) \
+     AND EXISTS (SELECT 1 FROM campaign_accounts c WHERE c.campaign_id = r.campaign_id AND c.left_at IS NULL \
+     AND (EXISTS (SELECT 1 FROM messages i WHERE i.session_id = c.session_id AND i.direction = 'inbound' AND i.chat = r.recipient) \
+     OR EXISTS (SELECT 1 FROM messages i WHERE i.session_id = c.session_id AND i.direction = 'inbound' AND i.peer_lid = i.chat \
+     AND i.peer_jid = r.recipient) \
+     OR EXISTS (SELECT 1 FROM chat_aliases a JOIN messages i ON i.session_id = a.session_id AND i.chat = a.chat \
+     AND i.direction = 'inbound' WHERE a.session_id = c.session_id AND a.asked = r.recipient))) ORDER BY r.ordinal LIMIT ?"
+);
 const ALL: &str = recipients!("r.campaign_id = ? AND r.ordinal > ? ORDER BY r.ordinal LIMIT ? OFFSET ?");
 const IN_STATE: &str = recipients!("r.campaign_id = ? AND r.state = ? AND r.ordinal > ? ORDER BY r.ordinal LIMIT ? OFFSET ?");
 
@@ -93,9 +113,18 @@ fn add(funnels: &mut Funnels, group: Group) {
 }
 
 impl Store {
-    /// The recipients whose turn comes next.
-    pub async fn next_recipients(&self, id: CampaignId, limit: u32) -> Result<Vec<CampaignRecipient>, StoreError> {
-        let rows = query_as::<_, RecipientRow>(NEXT).bind(id.0).bind(i64::from(limit)).fetch_all(&self.inner.readers);
+    /// The recipients behind a place whose turn comes next, without those who were found asleep until later than `now`.
+    pub async fn next_recipients(
+        &self,
+        id: CampaignId,
+        whom: Ahead,
+        behind: i32,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<CampaignRecipient>, StoreError> {
+        let sql = if whom == Ahead::Known { NEXT_KNOWN } else { NEXT };
+        let rows = query_as::<_, RecipientRow>(sql).bind(id.0).bind(behind).bind(now.0).bind(i64::from(limit));
+        let rows = rows.fetch_all(&self.inner.readers);
         rows.await.map_err(refused)?.into_iter().map(RecipientRow::read).collect()
     }
 
@@ -152,11 +181,15 @@ impl Store {
     pub async fn cold_contacts(&self, accounts: &[SessionId], recipients: &[String]) -> Result<Vec<(String, SessionId)>, StoreError> {
         let mut cold = Vec::new();
         let sql = "SELECT CASE WHEN EXISTS (SELECT 1 FROM messages WHERE session_id = ? AND direction = 'inbound' AND chat = ?) \
+                   OR EXISTS (SELECT 1 FROM messages WHERE session_id = ? AND direction = 'inbound' AND peer_lid = chat AND peer_jid = ?) \
                    OR EXISTS (SELECT 1 FROM chat_aliases a JOIN messages m ON m.session_id = a.session_id AND m.chat = a.chat \
                    AND m.direction = 'inbound' WHERE a.session_id = ? AND a.asked = ?) THEN 1 ELSE 0 END";
         for account in accounts {
             for recipient in recipients {
-                let warm = query_scalar::<_, i32>(sql).bind(account.0).bind(recipient.as_str()).bind(account.0).bind(recipient.as_str());
+                let mut warm = query_scalar::<_, i32>(sql);
+                for _ in 0..3 {
+                    warm = warm.bind(account.0).bind(recipient.as_str());
+                }
                 if warm.fetch_one(&self.inner.readers).await.map_err(refused)? == 0 {
                     cold.push((recipient.clone(), *account));
                 }

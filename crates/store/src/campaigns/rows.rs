@@ -1,9 +1,9 @@
 //! The tables `campaigns` and `campaign_recipients`.
 
 use super::{Campaign, CampaignRecipient};
-use crate::StoreError;
 use crate::rows::{Place, from_row};
-use sanasend_model::{CampaignId, MessageId, RecipientState, SessionId, Timestamp, UserId};
+use crate::{NewMedia, StoreError};
+use sanasend_model::{CampaignId, FileId, Media, MessageId, RecipientState, SessionId, Timestamp, UserId};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -15,6 +15,10 @@ pub(super) struct Row {
     reason: Option<String>,
     content: String,
     pacing: String,
+    quiet_hours: Option<bool>,
+    media: Option<String>,
+    file_id: Option<Uuid>,
+    thumbnail: Option<Vec<u8>>,
     pub(super) fingerprint: Option<Vec<u8>>,
     total: i64,
     accepted: i64,
@@ -39,6 +43,10 @@ from_row!("campaigns": Row {
     reason,
     content,
     pacing,
+    quiet_hours,
+    media,
+    file_id,
+    thumbnail,
     fingerprint,
     total,
     accepted,
@@ -61,6 +69,8 @@ impl Row {
         let place = Place { table: "campaigns", row: &id };
         let json = |column: &str, text: &str| place.json::<Value>(column, Some(text)).map(Option::unwrap_or_default);
         let count = |count: i64| u64::try_from(count).unwrap_or(0);
+        let media: Option<Media> = place.json("media", self.media.as_deref())?;
+        let file = self.file_id.map(|file| NewMedia { file: FileId(file), thumbnail: self.thumbnail });
         Ok(Campaign {
             id,
             user_id: UserId(self.user_id),
@@ -69,6 +79,8 @@ impl Row {
             reason: self.reason,
             content: json("content", &self.content)?,
             pacing: json("pacing", &self.pacing)?,
+            quiet_hours: self.quiet_hours,
+            media: media.zip(file),
             total: count(self.total),
             accepted: count(self.accepted),
             skipped: count(self.skipped),
@@ -100,6 +112,8 @@ pub(super) struct RecipientRow {
     held_since: Option<i64>,
     held_until: Option<i64>,
     held_why: Option<String>,
+    quiet_until: Option<i64>,
+    quiet_why: Option<String>,
     message_status: Option<String>,
     error_code: Option<String>,
 }
@@ -118,6 +132,8 @@ from_row!("campaign_recipients": RecipientRow {
     held_since,
     held_until,
     held_why,
+    quiet_until,
+    quiet_why,
     message_status,
     error_code
 });
@@ -139,6 +155,7 @@ impl RecipientRow {
             held_since: self.held_since.map(Timestamp),
             held_until: self.held_until.map(Timestamp),
             held_why: self.held_why,
+            quiet: self.quiet_until.map(Timestamp).zip(self.quiet_why),
             message_status: named("message_status", self.message_status.as_deref())?,
             error_code: self.error_code,
             recipient: self.recipient,

@@ -46,6 +46,13 @@ pub enum TurnWhat {
         /// The same for people.
         detail: Option<String>,
     },
+    /// It sleeps: nothing before this moment, and why.
+    Quiet {
+        /// The end of its night.
+        until: Timestamp,
+        /// Why.
+        why: String,
+    },
     /// It gets this message, as soon as an account may send it.
     Send(Box<TurnMessage>),
 }
@@ -69,6 +76,8 @@ pub struct TurnMessage {
     pub cold_for: Vec<SessionId>,
     /// Since when it was kept back, until when, and why.
     pub held: Option<(Timestamp, Timestamp, String)>,
+    /// Since when and until when it was night, and why that held it.
+    pub quiet: Option<(Timestamp, Timestamp, String)>,
 }
 
 /// What a turn is made of.
@@ -82,6 +91,10 @@ pub struct CampaignTurn {
     pub policy: Policy,
     /// The next recipients, in their order.
     pub turns: Vec<Turn>,
+    /// Whether everybody whose turn has not come sleeps, with those of `turns`.
+    pub all_asleep: bool,
+    /// Whether everybody is in `turns` who could go although strangers wait, as far as it fits.
+    pub sees_all: bool,
     /// Accounts that must leave the campaign, and why.
     pub leaving: Vec<(SessionId, String)>,
     /// Why the campaign is to be stopped, where it is.
@@ -122,6 +135,7 @@ struct Road<'a> {
     accepted: Vec<(i32, usize, &'a TurnMessage)>,
     skipped: Vec<(i32, Skip, Option<String>)>,
     held: Vec<(i32, Hold)>,
+    quiet: Vec<(i32, Timestamp, &'a str)>,
     /// The first hold after which something could go on.
     blocked: Option<Hold>,
 }
@@ -166,14 +180,15 @@ impl<'a> Road<'a> {
                 (None, None) => {}
             }
         }
-        let (accepted, skipped, held) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { asked, user: campaign.user_id, now, accounts, accepted, skipped, held, blocked: None })
+        let (accepted, skipped, held, quiet) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { asked, user: campaign.user_id, now, accounts, accepted, skipped, held, quiet, blocked: None })
     }
 
     /// Goes through the recipients until no account may send.
     fn choose(&mut self, tx: &Tx) {
         for turn in &self.asked.turns {
             match &turn.what {
+                TurnWhat::Quiet { until, why } => self.quiet.push((turn.ordinal, *until, why)),
                 TurnWhat::Skip { why, detail } => self.skipped.push((turn.ordinal, *why, detail.clone())),
                 TurnWhat::Send(message) => {
                     let (chosen, holds) = self.ask(tx, message);
@@ -277,11 +292,14 @@ impl<'a> Road<'a> {
 
     async fn write_accepted(&self, tx: &mut Tx, ordinal: i32, session: SessionId, message: &TurnMessage) -> Result<(), StoreError> {
         let sql = "UPDATE campaign_recipients SET state = 1, message_id = ?, session_id = ?, accepted_at = ?, held_until = NULL, \
-                   held_why = NULL WHERE campaign_id = ? AND ordinal = ? AND state = 0";
+                   held_why = NULL, quiet_until = NULL, quiet_why = NULL WHERE campaign_id = ? AND ordinal = ? AND state = 0";
         let update = query(sql).bind(message.id.0).bind(session.0).bind(self.now.0).bind(self.asked.campaign.0).bind(ordinal);
         if update.execute(&mut tx.conn).await.map_err(refused)?.rows_affected() != 1 {
             // Somebody else has it: with the error all of this turn is undone.
             return Err(StoreError::Conflict { what: "recipient" });
+        }
+        if let Some((since, until, why)) = &message.quiet {
+            tx.note((message.id, *since, Step::Held, 0, Some(format!("held until {}: {why}", moment(*until, *since)))));
         }
         if let Some((since, until, why)) = &message.held {
             tx.note((message.id, *since, Step::Held, 0, Some(waited(*since, *until, why, self.now))));
@@ -294,8 +312,8 @@ impl<'a> Road<'a> {
 
     async fn write_skipped(&self, tx: &mut Tx) -> Result<(), StoreError> {
         for (ordinal, why, detail) in &self.skipped {
-            let sql = "UPDATE campaign_recipients SET state = 2, reason = ?, detail = ?, held_until = NULL, held_why = NULL \
-                       WHERE campaign_id = ? AND ordinal = ? AND state = 0";
+            let sql = "UPDATE campaign_recipients SET state = 2, reason = ?, detail = ?, held_until = NULL, held_why = NULL, \
+                       quiet_until = NULL, quiet_why = NULL WHERE campaign_id = ? AND ordinal = ? AND state = 0";
             let update = query(sql).bind(why.as_str()).bind(detail.as_deref()).bind(self.asked.campaign.0).bind(*ordinal);
             if update.execute(&mut tx.conn).await.map_err(refused)?.rows_affected() != 1 {
                 return Err(StoreError::Conflict { what: "recipient" });
@@ -305,6 +323,12 @@ impl<'a> Road<'a> {
     }
 
     async fn write_held(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        for (ordinal, until, why) in &self.quiet {
+            let sql = "UPDATE campaign_recipients SET held_since = COALESCE(held_since, ?), held_until = NULL, held_why = NULL, \
+                       quiet_until = ?, quiet_why = ? WHERE campaign_id = ? AND ordinal = ? AND state = 0";
+            let update = query(sql).bind(self.now.0).bind(until.0).bind(*why).bind(self.asked.campaign.0).bind(*ordinal);
+            update.execute(&mut tx.conn).await.map_err(refused)?;
+        }
         for (ordinal, hold) in self.held.iter().take(MOST_HELD) {
             let sql = "UPDATE campaign_recipients SET held_since = COALESCE(held_since, ?), held_until = ?, held_why = ? \
                        WHERE campaign_id = ? AND ordinal = ? AND state = 0";
@@ -331,12 +355,33 @@ impl<'a> Road<'a> {
         Ok(())
     }
 
+    /// What the campaign waits for, and why: an account, or the first morning of its recipients.
+    async fn wait(&self, tx: &mut Tx) -> Result<Option<(Timestamp, String)>, StoreError> {
+        // Strangers wait, and behind them may be people who are known: the next turn looks for them at once.
+        let only_strangers_wait = self.blocked.is_some_and(|hold| !hold.why.is_of_account());
+        let got_on = !self.accepted.is_empty() || !self.quiet.is_empty();
+        if only_strangers_wait && got_on && !self.asked.sees_all {
+            return Ok(None);
+        }
+        if let Some(hold) = self.blocked {
+            return Ok(Some((hold.until, hold.why.to_string())));
+        }
+        if !self.asked.all_asleep {
+            return Ok(None);
+        }
+        let sql = "SELECT quiet_until, quiet_why FROM campaign_recipients WHERE campaign_id = ? AND state = 0 AND quiet_until > ? \
+                   ORDER BY quiet_until LIMIT 1";
+        let first = query_as::<_, (i64, Option<String>)>(sql).bind(self.asked.campaign.0).bind(self.now.0);
+        let first = first.fetch_optional(&mut tx.conn).await.map_err(refused)?;
+        Ok(first.map(|(until, why)| (Timestamp(until), why.unwrap_or_default())))
+    }
+
     /// When the next turn is due while recipients are left.
-    fn due(&self, tx: &Tx) -> Timestamp {
-        let Some(hold) = self.blocked else { return self.now };
+    fn due(&self, tx: &Tx, wait: Option<&(Timestamp, String)>) -> Timestamp {
+        let Some((until, _)) = wait else { return self.now };
         // Several campaigns of an account wait for the same moment: chance decides who is first.
         let jitter = if self.asked.policy.gap_max_seconds > 0 { random(tx) % 1000 } else { 0 };
-        hold.until.plus(Duration::from_millis(jitter)).min(self.now.plus(LOOK_AGAIN))
+        until.plus(Duration::from_millis(jitter)).min(self.now.plus(LOOK_AGAIN))
     }
 }
 
@@ -396,8 +441,9 @@ async fn end(tx: &mut Tx, campaign: &Campaign, road: &Road<'_>, accepted: Vec<Se
     let is_new = moved_at.is_some_and(|moved| campaign.told_at.is_none_or(|told| moved > told));
     let tells = is_new && campaign.told_at.is_none_or(|told| now.since(told) >= TELL_EVERY);
     let left = campaign.left().saturating_sub(took + skipped);
+    let wait = if left > 0 { road.wait(tx).await? } else { None };
     let due = if left > 0 {
-        road.due(tx)
+        road.due(tx, wait.as_ref())
     } else if on_the_way(tx, campaign.id).await? > 0 {
         let least = if road.asked.policy.is_none() { Duration::from_millis(50) } else { Duration::from_secs(1) };
         let since = moved_at.map_or(Duration::ZERO, |moved| now.since(moved));
@@ -405,12 +451,12 @@ async fn end(tx: &mut Tx, campaign: &Campaign, road: &Road<'_>, accepted: Vec<Se
     } else {
         now
     };
-    let hold = road.blocked.filter(|_| left > 0);
+    let (held_until, held_why) = wait.map(|(until, why)| (until.0, why)).unzip();
     let sql = "UPDATE campaigns SET accepted = accepted + ?, skipped = skipped + ?, step = step + 1, held_until = ?, held_why = ?, \
                moved_at = ?, told_at = ?, updated_at = ? WHERE id = ?";
     let number = |count: u64| i64::try_from(count).unwrap_or(0);
     let update = query(sql).bind(number(took)).bind(number(skipped));
-    let update = update.bind(hold.map(|hold| hold.until.0)).bind(hold.map(|hold| hold.why.to_string()));
+    let update = update.bind(held_until).bind(held_why);
     let update = update.bind(moved_at.map(|at| at.0)).bind(if tells { Some(now.0) } else { campaign.told_at.map(|at| at.0) });
     update.bind(now.0).bind(campaign.id.0).execute(&mut tx.conn).await.map_err(refused)?;
     if left == 0 && due == now {

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// Kind of the jobs that erase; the payload is `{"user": id, "handles": [ids of WhatsApp]}`, and is gone with the job.
+/// Kind of the jobs that erase; the payload is `{"user": id, "handles": [ids of WhatsApp], "imports": whether some were under
+/// way}`, and is gone with the job.
 pub const ERASE_JOB: &str = "contact.erase";
 
 /// Rows that are looked at in one piece.
@@ -36,19 +37,47 @@ pub struct Erased {
 type Looked = (i64, i64, Uuid, String, Option<String>, Option<String>, Option<String>, Option<String>);
 
 /// The ids of one person, for finding them in what was written.
-struct Person {
+pub(super) struct Person {
     handles: BTreeSet<String>,
     phones: BTreeSet<String>,
-    /// As they stand in JSON.
-    needles: Vec<String>,
+    /// What is the same in every way of writing an id.
+    digits: BTreeSet<String>,
 }
 
 impl Person {
-    fn of(handles: &[Jid]) -> Self {
+    pub(super) fn of(handles: &[Jid]) -> Self {
         let phones: BTreeSet<String> = handles.iter().filter_map(|handle| handle.phone().map(|phone| phone.to_string())).collect();
         let handles: BTreeSet<String> = handles.iter().map(|handle| handle.as_str().to_owned()).collect();
-        let needles = handles.iter().chain(&phones).map(|text| format!("\"{text}\"")).collect();
-        Self { handles, phones, needles }
+        let user = |handle: &String| handle.split(['@', ':']).next().unwrap_or_default().to_owned();
+        // Shorter ones would be found in what is no id at all.
+        let digits = handles.iter().map(user).filter(|user| user.len() >= 6 && user.bytes().all(|byte| byte.is_ascii_digit())).collect();
+        Self { handles, phones, digits }
+    }
+
+    /// The ids of WhatsApp.
+    pub(super) fn handles(&self) -> BTreeSet<String> {
+        self.handles.clone()
+    }
+
+    pub(super) fn digits(&self) -> impl Iterator<Item = &str> {
+        self.digits.iter().map(String::as_str)
+    }
+
+    /// Whether an id stands anywhere in a text, as a whole number; or only where a value of JSON begins.
+    fn stands_in(&self, text: &str, begins: bool) -> bool {
+        self.digits.iter().any(|digits| {
+            text.match_indices(digits.as_str()).any(|(at, _)| {
+                let before = text.as_bytes().get(..at).unwrap_or_default();
+                let after = text.as_bytes().get(at + digits.len());
+                let whole = !before.last().is_some_and(u8::is_ascii_digit) && !after.is_some_and(u8::is_ascii_digit);
+                whole && (!begins || before.ends_with(b"\"") || before.ends_with(b"\"+"))
+            })
+        })
+    }
+
+    /// Whether a text names this person.
+    pub(super) fn is_mentioned(&self, text: &str) -> bool {
+        self.stands_in(text, false)
     }
 
     /// Whether a message is with this person, or from them in a group.
@@ -63,8 +92,9 @@ impl Person {
         quoted.is_some_and(|quoted| quoted["participant"].as_str().is_some_and(|who| self.handles.contains(who)))
     }
 
-    fn is_told(&self, text: &str) -> bool {
-        self.needles.iter().any(|needle| text.contains(needle))
+    /// Whether a JSON text is about this person: what is written in a sentence to others does not count.
+    pub(super) fn is_told(&self, text: &str) -> bool {
+        self.stands_in(text, true)
     }
 }
 
@@ -82,14 +112,12 @@ async fn begin(tx: &mut Tx, user: UserId, id: ContactId) -> Result<bool, StoreEr
         let phone = handle.phone().map(|phone| phone.as_str().to_owned());
         let ended = query(crate::dialect::AssertSqlSafe(ended)).bind(user.0).bind(handle.as_str()).bind(phone);
         ended.execute(&mut tx.conn).await.map_err(refused)?;
-        let aliases = "DELETE FROM chat_aliases WHERE session_id IN (SELECT id FROM sessions WHERE user_id = ?) \
-                       AND (asked = ? OR chat = ? OR jid = ? OR lid = ?)";
-        let text = handle.as_str();
-        let aliases = query(aliases).bind(user.0).bind(text).bind(text).bind(text).bind(text);
-        aliases.execute(&mut tx.conn).await.map_err(refused)?;
     }
     let handles: Vec<&str> = handles.iter().map(Jid::as_str).collect();
-    let payload = json!({"user": user, "handles": handles});
+    // Files that are being taken in may hold the person, and make the contact again.
+    let importing = query_scalar::<_, i64>("SELECT COUNT(*) FROM contact_imports WHERE user_id = ? AND state IN (0, 4)").bind(user.0);
+    let importing = importing.fetch_one(&mut tx.conn).await.map_err(refused)? > 0;
+    let payload = json!({"user": user, "handles": handles, "imports": importing});
     let due_at = tx.clock.now();
     let bundle = Some(format!("{user}/erase"));
     tx.enqueue(&[NewJob { kind: ERASE_JOB, lane: None, bundle, user_id: Some(user), payload, due_at }]).await?;
@@ -145,6 +173,7 @@ impl Store {
         let messages = self.erase_messages(user, &person).await?;
         let events = self.erase_events(user, &person).await?;
         self.erase_recipients(user, handles).await?;
+        self.erase_rest(user, &person, handles).await?;
         let sql = "SELECT key, body FROM idempotency WHERE user_id = ?";
         let answers = query_as::<_, (String, String)>(sql).bind(user.0).fetch_all(&self.inner.readers).await.map_err(refused)?;
         let keys: Vec<String> = answers.into_iter().filter(|(_, body)| person.is_told(body)).map(|(key, _)| key).collect();

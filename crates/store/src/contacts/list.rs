@@ -77,6 +77,8 @@ fn end_of(beginning: &[u8]) -> Vec<u8> {
     vec![u8::MAX; beginning.len() + 1]
 }
 
+/// Contacts of a tag or group that are sorted by their names; of more the names of all are walked through.
+const SORTED: i64 = 5_000;
 /// Most names of fields that are told.
 const MOST_NAMES: usize = 500;
 /// Contacts that are looked at for names at once.
@@ -90,6 +92,9 @@ struct Asked<'f> {
     words: Vec<String>,
     /// Tags and groups, the one that leads first unless words do.
     labels: Vec<(LabelKind, &'f str)>,
+    /// So many contacts have the name that would lead that sorting them costs more than walking through all contacts in
+    /// their order and leaving out the others.
+    walk: bool,
 }
 
 /// Which index leads.
@@ -105,14 +110,14 @@ impl<'f> Asked<'f> {
         let words = filter.search.as_deref().map(contact::wanted).unwrap_or_default();
         let labels = [(LabelKind::Tag, &filter.tag), (LabelKind::Group, &filter.group)];
         let labels = labels.into_iter().filter_map(|(kind, name)| Some((kind, name.as_deref()?))).collect();
-        Self { user, filter, words, labels }
+        Self { user, filter, words, labels, walk: false }
     }
 
     fn lead(&self) -> Lead {
         match (self.words.is_empty(), self.labels.is_empty()) {
             (false, _) => Lead::Words,
-            (true, false) => Lead::Label,
-            (true, true) => Lead::Contacts,
+            (true, false) if !self.walk => Lead::Label,
+            (true, _) => Lead::Contacts,
         }
     }
 
@@ -171,7 +176,7 @@ impl<'f> Asked<'f> {
         if let Some(word) = self.words.first() {
             let begin = cursor.map_or(word.as_bytes(), |cursor| cursor.place.as_slice().max(word.as_bytes()));
             select = select.bind(begin).bind(end_of(word.as_bytes())).bind(word.as_bytes());
-        } else if let Some((kind, name)) = self.labels.first() {
+        } else if let Some((kind, name)) = self.labels.first().filter(|_| !self.walk) {
             select = select.bind(kind.number()).bind(*name);
             first_label = 1;
         }
@@ -214,6 +219,18 @@ fn cursor_of(row: &Row) -> ContactCursor {
 }
 
 impl Store {
+    /// What is asked for, in the shape that costs least: the index of a tag or group has no order by names.
+    async fn shaped<'f>(&self, user: UserId, filter: &'f ContactFilter) -> Result<Asked<'f>, StoreError> {
+        let mut asked = Asked::of(user, filter);
+        if let (Lead::Label, ContactOrder::Name, Some((kind, name))) = (asked.lead(), filter.ordering.by, asked.labels.first()) {
+            let sql = "SELECT COUNT(*) FROM (SELECT 1 AS one FROM contact_labels WHERE user_id = ? AND kind = ? AND label = ? LIMIT ?) AS counted";
+            let count = query_as::<_, (i64,)>(sql).bind(user.0).bind(kind.number()).bind(*name).bind(SORTED);
+            let (count,) = count.fetch_one(&self.inner.readers).await.map_err(refused)?;
+            asked.walk = count >= SORTED;
+        }
+        Ok(asked)
+    }
+
     /// A page of a user's contacts, and the cursor behind it where more follow.
     pub async fn list_contacts(
         &self,
@@ -221,14 +238,15 @@ impl Store {
         filter: &ContactFilter,
         page: Page,
     ) -> Result<(LongList<Contact>, Option<ContactCursor>), StoreError> {
-        let asked = Asked::of(user, filter);
+        let asked = self.shaped(user, filter).await?;
         let select = query_as::<_, Row>(AssertSqlSafe(asked.select(false, "LIMIT ? OFFSET ?")));
         let rows = asked.bind(select, None).bind(limit(page.page_size)).bind(limit(page.offset()));
         let rows = rows.fetch_all(&self.inner.readers).await.map_err(refused)?;
         let known = page.known_count(rows.len());
         let count = match known {
             Some(count) => count,
-            None => self.count(&asked).await?,
+            // Counting needs no order.
+            None => self.count(&Asked::of(user, filter)).await?,
         };
         let next = rows.last().filter(|_| known.is_none()).map(cursor_of);
         let results = read_all(From::Readers(&self.inner.readers), rows).await?;
@@ -241,6 +259,12 @@ impl Store {
         let select = asked.bind(query_as::<_, (i64,)>(AssertSqlSafe(sql)), None).bind(limit(COUNTED + 1));
         let (count,) = select.fetch_one(&self.inner.readers).await.map_err(refused)?;
         Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// Whose contact it is.
+    pub async fn contact_owner(&self, id: sanasend_model::ContactId) -> Result<Option<UserId>, StoreError> {
+        let owner = crate::dialect::query_scalar::<_, uuid::Uuid>("SELECT user_id FROM contacts WHERE id = ?").bind(id.0);
+        Ok(owner.fetch_optional(&self.inner.readers).await.map_err(refused)?.map(UserId))
     }
 
     /// The names of all fields of their own that a user's contacts have, at most [`MOST_NAMES`]: for the columns of a table.
@@ -266,7 +290,7 @@ impl Store {
         cursor: Option<&ContactCursor>,
         most: u64,
     ) -> Result<(Vec<Contact>, Option<ContactCursor>), StoreError> {
-        let asked = Asked::of(user, filter);
+        let asked = self.shaped(user, filter).await?;
         let mut select = asked.bind(query_as::<_, Row>(AssertSqlSafe(asked.select(cursor.is_some(), "LIMIT ?"))), cursor);
         if let Some(cursor) = cursor {
             if !asked.places().0.is_empty() {

@@ -13,11 +13,14 @@ mod list;
 mod put;
 mod row;
 mod settings;
+mod traces;
 mod unite;
 
 pub use check::{CheckResult, ToCheck};
 pub use erase::{ERASE_JOB, Erased};
-pub use imports::{Import, ImportFault, ImportKind, ImportProgress, ImportState};
+pub use imports::{
+    IMPORT_JOB, Import, ImportFault, ImportKind, ImportPlace, ImportProgress, ImportState, ImportStep, MOST_FAULTS, MOST_IMPORTS,
+};
 pub use labels::{LabelCount, LabelKind};
 pub use list::{ContactCursor, ContactFilter, ContactOrder};
 pub use put::Put;

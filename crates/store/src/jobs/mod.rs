@@ -20,6 +20,7 @@ pub(crate) use hints::Hints;
 pub use hints::JobHint;
 pub use list::{DueJobs, JobCount, JobFilter, JobOrder};
 pub use schedules::{ScheduleRow, ScheduleRun};
+pub(crate) use settle::raise;
 
 use crate::{Store, StoreError};
 use sanasend_model::{JobId, JobState, Timestamp, UserId};

@@ -82,7 +82,7 @@ async fn retry(tx: &mut Tx, row: &Running, due_at: Timestamp, reason: String, ke
 }
 
 /// Makes the first job of each of these lanes claimable, where none is.
-pub(super) async fn raise(tx: &mut Tx, lanes: BTreeSet<String>) -> Result<(), StoreError> {
+pub(crate) async fn raise(tx: &mut Tx, lanes: BTreeSet<String>) -> Result<(), StoreError> {
     let lanes: Vec<String> = lanes.into_iter().collect();
     for piece in pieces(&lanes) {
         let mut update = query_as::<_, (String, String, i64)>(RAISE.sql(piece.len()));

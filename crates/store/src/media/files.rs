@@ -8,10 +8,11 @@ use uuid::Uuid;
 /// Rows that one write takes, so that other writers get their turn.
 const PIECE: i64 = 500;
 
-/// Files that no message and no template carries and nobody handed in lately.
+/// Files that no message, no template and no campaign carries and nobody handed in lately.
 const UNUSED: &str = "DELETE FROM files WHERE id IN (SELECT id FROM files WHERE used_at < ? \
     AND NOT EXISTS (SELECT 1 FROM message_media WHERE message_media.file_id = files.id) \
-    AND NOT EXISTS (SELECT 1 FROM template_versions WHERE template_versions.file_id = files.id) LIMIT ?) RETURNING id";
+    AND NOT EXISTS (SELECT 1 FROM template_versions WHERE template_versions.file_id = files.id) \
+    AND NOT EXISTS (SELECT 1 FROM campaigns WHERE campaigns.file_id = files.id) LIMIT ?) RETURNING id";
 
 /// Messages whose file has been here long enough, but for those that are still on their way.
 const OLD: &str = "SELECT message_id FROM message_media WHERE file_id IS NOT NULL AND created_at < ? \

@@ -8,6 +8,7 @@ mod files;
 mod parts;
 mod place;
 
+pub(crate) use parts::address_of;
 pub use place::{Bucket, FileStore, LocalFile, Opened};
 
 use sanasend_model::FileId;

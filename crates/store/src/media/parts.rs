@@ -15,7 +15,7 @@ const INSERT: &str = "INSERT INTO message_media (message_id, created_at, file_id
 
 type Row = (Option<Uuid>, Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
 
-fn address_of(column: &str, id: MessageId) -> Vec<u8> {
+pub(crate) fn address_of(column: &str, id: MessageId) -> Vec<u8> {
     address("message_media", &[column.as_bytes(), id.0.as_bytes()])
 }
 

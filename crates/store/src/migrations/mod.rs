@@ -18,6 +18,11 @@ mod m20261127_000013_contacts;
 mod m20261127_000015_templates;
 mod m20261127_000016_schedules;
 mod m20261127_000017_campaigns;
+mod m20261127_000018_rich;
+mod m20261127_000020_campaign_quiet_hours;
+mod m20261127_000021_manners;
+mod m20261127_000022_imports;
+mod m20261127_000023_seal_keys;
 
 use sea_orm_migration::prelude::*;
 
@@ -44,6 +49,11 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000015_templates::Migration),
             Box::new(m20261127_000016_schedules::Migration),
             Box::new(m20261127_000017_campaigns::Migration),
+            Box::new(m20261127_000018_rich::Migration),
+            Box::new(m20261127_000020_campaign_quiet_hours::Migration),
+            Box::new(m20261127_000021_manners::Migration),
+            Box::new(m20261127_000022_imports::Migration),
+            Box::new(m20261127_000023_seal_keys::Migration),
         ]
     }
 }

@@ -44,7 +44,12 @@ impl OptOutFilter {
 impl Store {
     /// One opt-out of a user.
     pub async fn find_opt_out(&self, user: UserId, id: OptOutId) -> Result<Option<OptOut>, StoreError> {
-        let row = query_as::<_, Row>("SELECT * FROM opt_outs WHERE id = ? AND user_id = ?").bind(id.0).bind(user.0);
+        Ok(self.opt_out_of_anybody(id).await?.filter(|opt_out| opt_out.user_id == user))
+    }
+
+    /// One opt-out, whosever it is; the caller looks at that.
+    pub async fn opt_out_of_anybody(&self, id: OptOutId) -> Result<Option<OptOut>, StoreError> {
+        let row = query_as::<_, Row>("SELECT * FROM opt_outs WHERE id = ?").bind(id.0);
         row.fetch_optional(&self.inner.readers).await.map_err(refused)?.map(Row::read).transpose()
     }
 

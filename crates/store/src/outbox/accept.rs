@@ -9,7 +9,7 @@ use crate::dialect::{On, Rows, pieces, query, query_as, refused};
 use crate::events::{Draft, NewEvent};
 use crate::messages::{Message, Peer};
 use crate::rows::Place;
-use crate::rows::message::{write_media, write_quoted};
+use crate::rows::message::{write_details, write_media, write_quoted};
 use crate::usage::Usage;
 use crate::writer::Tx;
 use sanasend_model::{Clock, Direction, EventKind, Jid, MessageStatus, PhoneNumber, Recipient, SessionId, Step, Timestamp, UserId};
@@ -89,6 +89,7 @@ pub(crate) async fn accept_together(tx: &mut Tx, prepared: &mut [Prepared]) -> R
     let chosen: Vec<usize> = (0..news.len()).filter(|index| open(&outcomes, index) && !known.repeated.contains(index)).collect();
     let messages: Vec<&Message> = chosen.iter().filter_map(|index| prepared.get(*index)).map(|one| &one.message).collect();
     insert_messages(tx, &messages).await?;
+    insert_details(tx, &messages).await?;
     for new in chosen.iter().filter_map(|index| news.get(*index)) {
         if let Some(media) = &new.media {
             tx.carry_file(new.id, new.created_at, media).await?;
@@ -375,6 +376,7 @@ fn message(new: &NewMessage, aliases: &HashMap<(SessionId, String), (Jid, Peer)>
         reply_to: new.reply_to,
         quoted: new.quoted.clone(),
         metadata: new.metadata.clone(),
+        marks: None,
     }
 }
 
@@ -404,6 +406,15 @@ pub(crate) async fn insert_messages(tx: &mut Tx, messages: &[&Message]) -> Resul
             insert = insert.bind(write_media(&message.content)).bind(message.content.media().map(|media| media.state.as_str()));
         }
         insert.execute(&mut tx.conn).await.map_err(refused)?;
+    }
+    Ok(())
+}
+
+/// Writes what a text or a file has no place for. Costs nothing where there is none.
+pub(crate) async fn insert_details(tx: &mut Tx, messages: &[&Message]) -> Result<(), StoreError> {
+    for (message, details) in messages.iter().filter_map(|message| Some((message, write_details(&message.content)?))) {
+        let update = query("UPDATE messages SET details = ? WHERE id = ?").bind(details).bind(message.id.0);
+        update.execute(&mut tx.conn).await.map_err(refused)?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::rows::message::Model;
 use crate::usage::Usage;
 use crate::writer::Tx;
 use sanasend_model::{EventKind, Failure, MessageId, MessageStatus, SessionId, Step, Timestamp, UserId};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// A step for the timeline: message, when, what, in which attempt, more for people.
 pub(crate) type Entry = (MessageId, Timestamp, Step, i32, Option<String>);
@@ -27,6 +27,8 @@ pub(crate) struct Queued {
     steps: Vec<Entry>,
     usage: HashMap<(UserId, i32), Usage>,
     accounts: HashMap<SessionId, AccountCounts>,
+    /// Accounts of which WhatsApp refused a message to somebody who never wrote to them.
+    refusals: BTreeSet<SessionId>,
     events: Vec<NewEvent>,
 }
 
@@ -65,7 +67,7 @@ impl Tx {
 
     /// Writes what was queued. Every request that queues ends with it.
     pub(crate) async fn finish(&mut self) -> Result<(), StoreError> {
-        let Queued { steps, usage, accounts, events } = std::mem::take(&mut self.queued);
+        let Queued { steps, usage, accounts, refusals, events } = std::mem::take(&mut self.queued);
         for piece in pieces(&steps) {
             let mut insert = query(NOTE.sql(piece.len()));
             for (message, at, step, attempt, detail) in piece {
@@ -77,6 +79,9 @@ impl Tx {
         self.add_usage(&usage).await?;
         self.add_account_hours(accounts.into_iter().collect()).await?;
         self.record(events).await?;
+        for account in refusals {
+            self.note_refusal(account).await?;
+        }
         Ok(())
     }
 
@@ -117,6 +122,9 @@ impl Tx {
         let at = at.max(latest(message));
         date(message, to, at);
         let detail = cause.as_ref().map(|(failure, text)| format!("{}: {text}", failure.as_str()));
+        if matches!(cause, Some((Failure::ReachoutLimited, _))) {
+            self.queued.refusals.insert(message.session_id);
+        }
         (message.error_code, message.error_message) = cause.unzip();
         let (step, kind) = told_as(to);
         self.note((message.id, at, step, message.attempts, detail));

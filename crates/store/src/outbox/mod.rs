@@ -12,7 +12,7 @@ mod scheduled;
 mod settle;
 mod working;
 
-pub(crate) use accept::{Prepared, accept_all, accept_together, insert_messages, sender_key};
+pub(crate) use accept::{Prepared, accept_all, accept_together, insert_details, insert_messages, sender_key};
 pub(crate) use advance::Queued;
 pub(crate) use apply::Telling;
 pub(crate) use claim::Claim;

@@ -7,6 +7,7 @@ use super::claim::phase;
 use super::{Change, News, advance::Cause};
 use crate::StoreError;
 use crate::dialect::{Rows, pieces, query, query_as, query_scalar, refused};
+use crate::marks::mark;
 use crate::messages::Message;
 use crate::rows::from_row;
 use crate::rows::message::Model;
@@ -57,6 +58,8 @@ pub(super) struct WorkingSet {
     left: Vec<Uuid>,
     /// Chats that lost their head.
     headless: BTreeSet<(SessionId, String)>,
+    /// Messages about other messages that were acknowledged just now: they show there from now on.
+    acted: Vec<(MessageId, Timestamp)>,
 }
 
 static BY_ID: Rows = Rows::new("SELECT * FROM messages WHERE id IN (", "?", ")");
@@ -204,8 +207,12 @@ impl WorkingSet {
 
     fn advance(&mut self, tx: &mut Tx, id: MessageId, to: MessageStatus, at: Timestamp, cause: Option<Cause>) -> Option<Change> {
         let held = self.held.get_mut(&id)?;
+        let was_sent = held.message.sent_at.is_some();
         let change = tx.forward(&mut held.message, to, at, cause);
         held.changed |= change.is_some();
+        if !was_sent && held.message.sent_at.is_some() && held.message.content.rich().is_some_and(|rich| rich.target().is_some()) {
+            self.acted.push((id, at));
+        }
         if held.message.status.is_settled()
             && let Some(row) = held.row.take()
         {
@@ -220,6 +227,13 @@ impl WorkingSet {
     /// Writes back what has changed.
     pub(super) async fn write(self, tx: &mut Tx) -> Result<(), StoreError> {
         self.write_messages(tx).await?;
+        for (id, at) in &self.acted {
+            if let Some(held) = self.held.get(id)
+                && let Some(event) = mark(tx, &mut held.message.clone(), *at).await?
+            {
+                tx.tell_other(event);
+            }
+        }
         self.write_outbox(tx).await
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// How long the database may take for one piece.
-const PATIENCE: Duration = Duration::from_mins(5);
+pub(super) const PATIENCE: Duration = Duration::from_mins(5);
 /// Rows of one transaction.
 const PIECE: i64 = 100_000;
 /// Milliseconds between two rows.
@@ -77,24 +77,40 @@ fn last_number(conn: &Conn, table: &'static str) -> AssertSqlSafe<String> {
     })
 }
 
+/// How a database counts from a first to a last number `i` and makes an id of one. Statements that begin with `values` are
+/// given the first and the last number, a user, an account, a time and the milliseconds between two rows.
+pub(super) struct Numbers {
+    /// The beginning of a statement.
+    pub(super) values: &'static str,
+    /// An id of a kind, of number `i`.
+    pub(super) id: fn(&str) -> String,
+    random: &'static str,
+}
+
+impl Numbers {
+    pub(super) fn of(conn: &Conn) -> Self {
+        match conn {
+            // The numbers first, so that values come in the same order in both.
+            Conn::Sqlite(_) => Self {
+                values: "WITH RECURSIVE given(low, high, whose, account, begun, step) AS (SELECT ?, ?, ?, ?, ?, ?), \
+                         n(i) AS (SELECT low FROM given UNION ALL SELECT i + 1 FROM n, given WHERE i < high)",
+                id: |tag| format!("unhex(printf('%012x', begun + i * step) || '7{tag}8000' || printf('%012x', i))"),
+                random: "printf('%08x', i * 2654435761 % 4294967296)",
+            },
+            Conn::Postgres(_) => Self {
+                values: "WITH given(low, high, whose, account, begun, step) AS \
+                         (SELECT ?::bigint, ?::bigint, ?::uuid, ?::uuid, ?::bigint, ?::bigint), \
+                         n(i) AS (SELECT generate_series(low, high) FROM given)",
+                id: |tag| format!("(lpad(to_hex(begun + i * step), 12, '0') || '7{tag}8000' || lpad(to_hex(i), 12, '0'))::uuid"),
+                random: "lpad(to_hex(i * 2654435761 % 4294967296), 8, '0')",
+            },
+        }
+    }
+}
+
 /// One statement a table, over the numbers `i` from a first to a last one.
 fn statements(conn: &Conn) -> [String; 3] {
-    let (values, id, random): (_, fn(&str) -> String, _) = match conn {
-        // The numbers first, so that values come in the same order in both.
-        Conn::Sqlite(_) => (
-            "WITH RECURSIVE given(low, high, whose, account, begun, step) AS (SELECT ?, ?, ?, ?, ?, ?), \
-             n(i) AS (SELECT low FROM given UNION ALL SELECT i + 1 FROM n, given WHERE i < high)",
-            |tag| format!("unhex(printf('%012x', begun + i * step) || '7{tag}8000' || printf('%012x', i))"),
-            "printf('%08x', i * 2654435761 % 4294967296)",
-        ),
-        Conn::Postgres(_) => (
-            "WITH given(low, high, whose, account, begun, step) AS \
-             (SELECT ?::bigint, ?::bigint, ?::uuid, ?::uuid, ?::bigint, ?::bigint), \
-             n(i) AS (SELECT generate_series(low, high) FROM given)",
-            |tag| format!("(lpad(to_hex(begun + i * step), 12, '0') || '7{tag}8000' || lpad(to_hex(i), 12, '0'))::uuid"),
-            "lpad(to_hex(i * 2654435761 % 4294967296), 8, '0')",
-        ),
-    };
+    let Numbers { values, id, random } = Numbers::of(conn);
     let phone = "('1303' || (5000000 + i * 7919 % 100000))";
     let status = "CASE WHEN i % 500000 = 0 THEN 'canceled' WHEN i % 5 = 1 THEN 'received' WHEN i % 100 = 7 THEN 'failed' \
                   WHEN i % 10 = 3 THEN 'delivered' ELSE 'read' END";

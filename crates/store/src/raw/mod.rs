@@ -3,8 +3,10 @@
 //! Here and not in the load test, because only this crate knows SQL. The table is as plain as can be; settings are those of
 //! the real database (WAL and `synchronous=FULL`, or what the PostgreSQL server does when it promises).
 
+mod crowd;
 mod fill;
 
+pub use crowd::crowd;
 pub use fill::{Filled, fill};
 
 use crate::dialect::{AssertSqlSafe, Conn, Source, query, query_as, query_scalar, refused};

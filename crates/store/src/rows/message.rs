@@ -3,7 +3,7 @@
 use super::{Place, from_row};
 use crate::StoreError;
 use crate::messages::{Message, Peer, Quoted};
-use sanasend_model::{Content, Jid, Media, MessageId, SessionId, Timestamp, UserId};
+use sanasend_model::{Content, Jid, Media, MessageId, Rich, SessionId, Timestamp, UserId};
 use sea_orm::entity::prelude::*;
 use serde_json::{Value, json};
 
@@ -41,6 +41,8 @@ pub struct Model {
     pub metadata: Option<String>,
     pub media: Option<String>,
     pub media_state: Option<String>,
+    pub details: Option<String>,
+    pub marks: Option<String>,
 }
 
 from_row!("messages": Model {
@@ -73,7 +75,9 @@ from_row!("messages": Model {
     quoted,
     metadata,
     media,
-    media_state
+    media_state,
+    details,
+    marks
 });
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -86,7 +90,10 @@ impl Model {
         let id = MessageId(self.id);
         let place = Place { table: "messages", row: &id };
         let content = match (self.message_type.as_str(), self.body, self.media) {
-            ("text", Some(body), _) => Content::Text { body },
+            ("text", Some(body), _) => {
+                let preview = self.details.as_deref().map(serde_json::from_str).transpose().map_err(|_| place.corrupt("details"))?;
+                Content::Text { body, preview: preview.map(Box::new) }
+            }
             ("text", None, _) => return Err(place.corrupt("body")),
             (_, caption, Some(media)) => {
                 let mut media: Media = serde_json::from_str(&media).map_err(|_| place.corrupt("media"))?;
@@ -94,8 +101,12 @@ impl Model {
                 media.state = place.name("media_state", self.media_state.as_deref().unwrap_or_default())?;
                 Content::Media(Box::new(media))
             }
-            _ => Content::Other { kind: self.message_type },
+            (kind, ..) => match self.details.filter(|_| Rich::KINDS.contains(&kind)) {
+                Some(details) => Content::Rich(Box::new(serde_json::from_str(&details).map_err(|_| place.corrupt("details"))?)),
+                None => Content::Other { kind: self.message_type },
+            },
         };
+        let marks = self.marks.as_deref().map(serde_json::from_str).transpose().map_err(|_| place.corrupt("marks"))?;
         Ok(Message {
             id,
             user_id: UserId(self.user_id),
@@ -123,6 +134,7 @@ impl Model {
             reply_to: self.reply_to.map(MessageId),
             quoted: self.quoted.as_deref().map(|text| read_quoted(text).ok_or_else(|| place.corrupt("quoted"))).transpose()?,
             metadata: place.json("metadata", self.metadata.as_deref())?,
+            marks: marks.map(Box::new),
         })
     }
 }
@@ -140,6 +152,15 @@ fn read_quoted(text: &str) -> Option<Quoted> {
 /// The column `media`: what does not change of a file. The caption is the body, the state has a column of its own.
 pub(crate) fn write_media(content: &Content) -> Option<String> {
     content.media().and_then(|media| serde_json::to_string(media).ok())
+}
+
+/// The column `details`: what a text or a file has no place for. Written beside the row, since few messages have any.
+pub(crate) fn write_details(content: &Content) -> Option<String> {
+    match content {
+        Content::Text { preview, .. } => preview.as_ref().and_then(|preview| serde_json::to_string(preview).ok()),
+        Content::Rich(rich) => serde_json::to_string(rich).ok(),
+        Content::Media(_) | Content::Other { .. } => None,
+    }
 }
 
 /// The column `quoted`.

@@ -1,6 +1,6 @@
 //! Usage for people: by user and day or month, and of all users by day and by hour.
 
-use super::{DayRow, FIGURES, Usage, of_day};
+use super::Usage;
 use crate::dialect::{AssertSqlSafe, query_as, query_scalar, refused};
 use crate::{Listed, Page, Store, StoreError};
 use sanasend_model::{UserId, day};
@@ -126,15 +126,6 @@ impl Store {
         let results = rows.await.map_err(refused)?.into_iter().map(read).collect();
         let count = count.fetch_one(&self.inner.readers).await.map_err(refused)?;
         Ok(Listed { count: u64::try_from(count).unwrap_or(0), results })
-    }
-
-    /// The figures of all users together by UTC day, from `from` on and before `to`; days without any are left out.
-    pub async fn usage_of_all(&self, from: i32, to: i32) -> Result<Vec<(i32, Usage)>, StoreError> {
-        let sums = FIGURES.split(", ").map(|column| format!("CAST(SUM({column}) AS BIGINT)")).collect::<Vec<_>>().join(", ");
-        let sql = format!("SELECT day, {sums} FROM usage_daily WHERE day >= ? AND day < ? GROUP BY day ORDER BY day");
-        let rows = query_as::<_, DayRow>(AssertSqlSafe(sql)).bind(from).bind(to);
-        let rows = rows.fetch_all(&self.inner.readers).await.map_err(refused)?;
-        Ok(rows.into_iter().map(of_day).collect())
     }
 
     /// Messages of all users by UTC hour, from `from` on and before `to`; hours without any are left out.

@@ -50,11 +50,11 @@ impl std::fmt::Debug for WebhookSecret {
 }
 
 /// Where the present secret is sealed for.
-fn present_secret(id: WebhookId) -> Vec<u8> {
+pub(crate) fn present_secret(id: WebhookId) -> Vec<u8> {
     address("webhook_endpoints", &[id.0.as_bytes(), b"secret"])
 }
 
 /// Where the one before it is sealed for.
-fn previous_secret(id: WebhookId) -> Vec<u8> {
+pub(crate) fn previous_secret(id: WebhookId) -> Vec<u8> {
     address("webhook_endpoints", &[id.0.as_bytes(), b"previous_secret"])
 }

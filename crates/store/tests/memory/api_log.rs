@@ -43,7 +43,7 @@ pub async fn rows_and_counts_are_written_together<B: Backend>(w: World<B>) {
     let hour = |hour, status_class, step, requests| RequestHour { hour, status_class, step, requests };
     let hours = w.store.request_hours(TODAY * 24, TODAY * 24 + 24).await;
     assert_eq!(hours, Ok(vec![hour(TODAY * 24, 2, 40, 800), hour(TODAY * 24 + 1, 5, 41, 200)]));
-    assert_eq!(w.store.request_days(TODAY, TODAY + 1).await, Ok(vec![(TODAY, 2, 800), (TODAY, 5, 200)]));
+    assert_eq!(w.store.request_days(TODAY, TODAY + 1).await, Ok(vec![(TODAY, 2, 40, 800), (TODAY, 5, 41, 200)]));
     let listed = w.store.list_requests(&ApiLogFilter::default(), Page { page: 1, page_size: 1 }).await.expect("listed");
     assert_eq!(listed.results.first(), newest.as_ref(), "read back whole");
 }

@@ -30,6 +30,10 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn id(id: Uuid) -> String;
     /// A condition: the column holds these bytes somewhere.
     fn holds(column: &str, bytes: &[u8]) -> String;
+    /// A condition: the column, of whatever type, holds this text somewhere, in capitals or small letters.
+    fn anywhere(column: &str, text: &str) -> String;
+    /// Every table with its columns.
+    fn columns(&self, database: &Database) -> impl Future<Output = Vec<(String, String)>> + Send;
 }
 
 /// SQLite in a file.
@@ -75,6 +79,19 @@ impl Backend for Sqlite {
 
     fn holds(column: &str, bytes: &[u8]) -> String {
         format!("instr({column}, {}) > 0", Self::bytes(bytes))
+    }
+
+    fn anywhere(column: &str, text: &str) -> String {
+        format!(
+            "instr(CAST(lower(CAST({column} AS TEXT)) AS BLOB), {0}) > 0 OR instr(CAST({column} AS BLOB), {0}) > 0",
+            Self::bytes(text.as_bytes())
+        )
+    }
+
+    async fn columns(&self, database: &Database) -> Vec<(String, String)> {
+        let sql = "SELECT m.name, p.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS p \
+                   WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' ORDER BY 1, 2";
+        sqlx::query_as(sql).fetch_all(&mut Self::connect(database).await).await.expect("columns")
     }
 }
 
@@ -158,6 +175,18 @@ impl Backend for Postgres {
 
     fn holds(column: &str, bytes: &[u8]) -> String {
         format!("position({} in {column}) > 0", Self::bytes(bytes))
+    }
+
+    fn anywhere(column: &str, text: &str) -> String {
+        // Bytes are written as hexadecimal digits.
+        let column = format!("lower(CAST({column} AS TEXT))");
+        format!("position('{text}' in {column}) > 0 OR position('{}' in {column}) > 0", hex(text.as_bytes()))
+    }
+
+    async fn columns(&self, database: &Database) -> Vec<(String, String)> {
+        let sql = "SELECT CAST(table_name AS TEXT), CAST(column_name AS TEXT) FROM information_schema.columns \
+                   WHERE table_schema = current_schema() ORDER BY 1, 2";
+        sqlx::query_as(sql).fetch_all(&mut Self::connect(database).await).await.expect("columns")
     }
 }
 

@@ -6,12 +6,12 @@ use crate::world::{ANNA, Account, BEN, Backend, World};
 use sanasend_model::campaign::{CampaignWish, Skip};
 use sanasend_model::pacing::{Level, Policy};
 use sanasend_model::{
-    CampaignId, CampaignState, Clock, Content, EventKind, Failure, MessageId, PhoneNumber, Recipient, RecipientState, SessionId,
-    SessionStatus, Step, UserId,
+    CampaignId, CampaignState, Clock, Content, EventKind, Failure, FileId, Media, MediaKind, MessageId, PhoneNumber, Recipient,
+    RecipientState, SessionId, SessionStatus, Step, Timestamp, UserId,
 };
 use sanasend_store::{
-    CampaignChanged, CampaignFilter, CampaignMade, CampaignRecipient, CampaignTurn, CampaignTurned, NewCampaign, NewRecipient, News, Page,
-    RecipientFilter, SessionPatch, Store, StoreError, Turn, TurnMessage, TurnWhat,
+    Ahead, CampaignChanged, CampaignFilter, CampaignMade, CampaignRecipient, CampaignTurn, CampaignTurned, Incoming, NewCampaign, NewMedia,
+    NewRecipient, News, Page, RecipientFilter, SessionPatch, Store, StoreError, Turn, TurnMessage, TurnWhat,
 };
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -59,6 +59,8 @@ impl<B: Backend> World<B> {
             name: "Spring".into(),
             content: json!({"text": "Hello {{n}}"}),
             pacing: json!("default"),
+            quiet_hours: None,
+            media: None,
             accounts: accounts.iter().map(|account| account.id).collect(),
             key: None,
         };
@@ -86,8 +88,12 @@ impl<B: Backend> World<B> {
 
     /// What a worker would hand in now.
     async fn prepare(&self, store: &Store, id: CampaignId, policy: &Policy, most: u32) -> CampaignTurn {
+        self.prepare_of(store, id, policy, (Ahead::All, most)).await
+    }
+
+    async fn prepare_of(&self, store: &Store, id: CampaignId, policy: &Policy, (whom, most): (Ahead, u32)) -> CampaignTurn {
         let campaign = store.campaign(id).await.expect("read").expect("there");
-        let next = store.next_recipients(id, most).await.expect("read");
+        let next = store.next_recipients(id, whom, 0, self.clock.now(), most).await.expect("read");
         let accounts: Vec<SessionId> =
             store.campaign_accounts(id).await.expect("read").into_iter().map(|account| account.session_id).collect();
         let people: Vec<String> = next.iter().map(|one| one.recipient.clone()).collect();
@@ -103,6 +109,7 @@ impl<B: Backend> World<B> {
                 metadata: None,
                 cold_for,
                 held: one.held_since.zip(one.held_until).zip(one.held_why).map(|((since, until), why)| (since, until, why)),
+                quiet: one.held_since.zip(one.quiet).map(|(since, (until, why))| (since, until, why)),
             };
             Turn { ordinal: one.ordinal, what: TurnWhat::Send(Box::new(message)) }
         };
@@ -110,6 +117,8 @@ impl<B: Backend> World<B> {
             campaign: id,
             step: campaign.step,
             policy: policy.clone(),
+            all_asleep: false,
+            sees_all: true,
             turns: next.into_iter().map(turn).collect(),
             leaving: Vec::new(),
             stop: None,
@@ -284,6 +293,94 @@ pub async fn cold_contacts_have_a_budget_and_known_people_do_not<B: Backend>(w: 
     assert_eq!(w.store.campaign(id).await.expect("read").expect("there").left(), 0);
 }
 
+pub async fn known_people_are_found_behind_strangers<B: Backend>(w: World<B>) {
+    let (account, other) = (w.account().await, w.account().await);
+    let (account, other) = (w.connected(account).await, w.connected(other).await);
+    writes(&w, account, by_phone(&number(41)), "hi").await;
+    writes(&w, other, by_phone(&number(7)), "hi, somebody else").await;
+    // Known by another id than the one in the list, in a conversation of people whose numbers are hidden.
+    let hidden = crate::opt_outs::both(&number(45), "4545@lid");
+    let incoming = Incoming {
+        wa_message_id: format!("IN{}", w.number()),
+        chat: hidden.lid.clone().expect("an id"),
+        sender: hidden,
+        sender_name: None,
+        from_me: false,
+        content: Content::text("hi").expect("a text"),
+        quoted: None,
+        at: w.clock.now(),
+        media: None,
+        raw: None,
+    };
+    w.store.receive(account.id, account.generation, vec![incoming]).await.expect("stored");
+    let id = w.started(account.user, &[account], (0..50).map(planned).collect()).await;
+    let known = async |behind: i32| {
+        let found = w.store.next_recipients(id, Ahead::Known, behind, w.clock.now(), 8).await.expect("read");
+        found.into_iter().map(|one| one.ordinal).collect::<Vec<_>>()
+    };
+    assert_eq!((known(0).await, known(42).await), (vec![42, 46], vec![46]), "who wrote to the account of the campaign");
+    let people = [jid(41), jid(45), jid(7)];
+    let cold = w.store.cold_contacts(&[account.id], &people).await.expect("read");
+    assert_eq!(cold, [(jid(7), account.id)], "the same people");
+    let policy = Policy { gap_min_seconds: 0, gap_max_seconds: 0, per_day: 1000, cold_per_day: 1, ..gaps() };
+    let asked = w.prepare_of(&w.store, id, &policy, (Ahead::Known, 8)).await;
+    w.store.campaign_turn(asked).await.expect("a turn");
+    assert!(known(0).await.is_empty(), "they have their messages");
+}
+
+pub async fn who_sleeps_is_not_looked_at_until_the_morning<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let account = w.connected(account).await;
+    let id = w.started(account.user, &[account], (0..3).map(planned).collect()).await;
+    let (early, late) = (w.clock.now().plus(HOUR), w.clock.now().plus(HOUR * 2));
+    let mut asked = w.prepare(&w.store, id, &gaps(), 3).await;
+    for (turn, until) in asked.turns.iter_mut().zip([late, early, early]) {
+        turn.what = TurnWhat::Quiet { until, why: "quiet hours in Europe/Berlin".into() };
+    }
+    asked.all_asleep = true;
+    let CampaignTurned::Next { at, accepted } = w.store.campaign_turn(asked).await.expect("a turn") else { panic!("it goes on") };
+    assert!(accepted.is_empty() && at <= w.clock.now().plus(Duration::from_mins(10)), "it is looked at now and then");
+    let campaign = w.store.campaign(id).await.expect("read").expect("there");
+    assert_eq!((campaign.held_until, campaign.held_why.as_deref()), (Some(early), Some("quiet hours in Europe/Berlin")));
+    let awake = async || w.store.next_recipients(id, Ahead::All, 0, w.clock.now(), 8).await.expect("read").len();
+    assert_eq!(awake().await, 0);
+    w.clock.advance(HOUR);
+    assert_eq!(awake().await, 2);
+    w.turn(id, &gaps()).await;
+    let second = w.recipients(id).await.remove(1);
+    assert_eq!((second.state, second.quiet), (RecipientState::Accepted, None));
+    let message = w.store.message(None, second.message_id.expect("a message")).await.expect("read").expect("there");
+    let timeline = w.store.timeline(message.id).await.expect("read");
+    assert!(timeline[0].detail.as_deref().is_some_and(|told| told.ends_with("UTC: quiet hours in Europe/Berlin")), "{timeline:?}");
+}
+
+pub async fn the_file_of_a_campaign_stays_as_long_as_the_campaign<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let file = w.store.add_file(FileId::new(&*w.clock), account.user, [7; 32], 3).await.expect("added");
+    let media = Media::new(MediaKind::Image, "image/png", 3, [7; 32]);
+    let new = NewCampaign {
+        id: CampaignId::new(&*w.clock),
+        user_id: account.user,
+        name: "Spring".into(),
+        content: json!({"text": ""}),
+        pacing: json!("default"),
+        quiet_hours: Some(true),
+        media: Some((media.clone(), NewMedia { file, thumbnail: Some(vec![1, 2]) })),
+        accounts: vec![account.id],
+        key: None,
+    };
+    let id = new.id;
+    let CampaignMade::Done(made) = w.store.create_campaign(new).await.expect("made") else { panic!("made") };
+    assert_eq!(
+        (made.quiet_hours, made.media.as_ref().map(|(media, file)| (media, file.thumbnail.as_deref()))),
+        (Some(true), Some((&media, Some(&[1, 2][..]))))
+    );
+    let end = Timestamp(i64::MAX);
+    assert_eq!(w.store.forget_unused_files(end).await, Ok(Vec::new()), "the campaign has it");
+    w.store.delete_campaign(id).await.expect("gone");
+    assert_eq!(w.store.forget_unused_files(end).await, Ok(vec![file]));
+}
+
 pub async fn who_opted_out_or_was_erased_gets_nothing<B: Backend>(w: World<B>) {
     let account = w.account().await;
     let account = w.connected(account).await;
@@ -318,8 +415,22 @@ pub async fn an_account_tells_when_it_fares_otherwise<B: Backend>(w: World<B>) {
     assert_eq!((check().await, check().await), (Ok(1), Ok(0)));
     let limited = SessionPatch { limited_until: Some(Some(w.clock.now().plus(HOUR))), ..SessionPatch::default() };
     w.store.update_session(account.id, account.generation, limited).await.expect("changed");
-    assert_eq!(check().await, Ok(1));
+    assert_eq!(check().await, Ok(0), "it was told at once");
     w.clock.advance(DAY);
+    assert_eq!(check().await, Ok(1));
+    let refused = w.send(account, ANNA, "three").await;
+    w.claim(account).await;
+    let failed =
+        News::Failed { message_id: refused.id, at: w.clock.now(), failure: Failure::ReachoutLimited, text: "WhatsApp refused it.".into() };
+    w.apply(account, vec![failed]).await;
+    assert_eq!(check().await, Ok(0), "a 463 is told at once too");
+    w.clock.advance(DAY);
+    assert_eq!(check().await, Ok(1));
+    let banned = format!("{} until tomorrow: spam.", sanasend_model::session::BANNED);
+    let patch = SessionPatch { status: Some(SessionStatus::Degraded), reason: Some(Some(banned)), ..SessionPatch::default() };
+    w.store.update_session(account.id, account.generation, patch).await.expect("changed");
+    let patch = SessionPatch { status: Some(SessionStatus::Connected), reason: Some(None), ..SessionPatch::default() };
+    w.store.update_session(account.id, account.generation, patch).await.expect("changed");
     assert_eq!(check().await, Ok(1));
     let events = w.store.events_after(account.user, 0, 100).await.expect("read");
     let told: Vec<String> = events
@@ -327,13 +438,24 @@ pub async fn an_account_tells_when_it_fares_otherwise<B: Backend>(w: World<B>) {
         .filter(|event| event.kind == EventKind::SessionHealthChanged)
         .map(|event| format!("{} {}", event.data["session"]["before"], event.data["session"]["health"]))
         .collect();
-    assert_eq!(told, [r#""warming_up" "resting""#, r#""resting" "limited""#, r#""limited" "good""#]);
+    assert_eq!(
+        told,
+        [
+            r#""warming_up" "resting""#,
+            r#""resting" "limited""#,
+            r#""limited" "good""#,
+            r#""good" "limited""#,
+            r#""limited" "good""#,
+            r#""good" "limited""#,
+            r#""limited" "good""#,
+        ]
+    );
     assert_eq!(w.store.paced_account(account.id).await.expect("read").expect("there").level, Some(Level::Good));
     writes(&w, account, by_phone(ANNA), "thank you").await;
     let answers = w.store.account_answers(account.user, account.id, w.clock.now().minus(DAY * 7)).await.expect("counted");
     assert_eq!((answers.written_to, answers.answered), (2, 1));
     let hours = w.store.account_hours(account.id, 0).await.expect("read");
-    assert_eq!(hours.iter().map(|(_, counts)| (counts.sent, counts.received)).collect::<Vec<_>>(), [(2, 0), (0, 1)]);
+    assert_eq!(hours.iter().map(|(_, counts)| (counts.sent, counts.received)).collect::<Vec<_>>(), [(2, 0), (0, 0), (0, 1)]);
 }
 
 /// 5,000 people (a fifth of that on PostgreSQL, where each commit travels), three accounts, three days of pacing; every few turns the store is opened anew and a turn is repeated, some

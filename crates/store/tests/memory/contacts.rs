@@ -4,8 +4,8 @@ use crate::opt_outs::{both, by_lid, by_phone, writes};
 use crate::world::{ANNA, Account, BEN, Backend, CARL, World};
 use sanasend_model::{Clock, Consent, ContactSource, Jid, PhoneNumber, UserId};
 use sanasend_store::{
-    Accepted, CheckResult, Contact, ContactFilter, ContactPatch, ContactSettings, ImportFault, ImportKind, ImportProgress, ImportState,
-    JobFilter, LabelKind, NewContact, NewOptOut, News, OptOutCause, OptOutFilter, Ordering, Page, Peer, Put, Quoted, StoreError,
+    Accepted, CheckResult, Contact, ContactFilter, ContactPatch, ContactSettings, ImportKind, JobFilter, LabelKind, NewContact, NewOptOut,
+    News, OptOutCause, OptOutFilter, Ordering, Page, Peer, Put, Quoted, StoreError,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -296,34 +296,53 @@ pub async fn an_erased_person_leaves_nothing_but_the_wish_to_be_left_alone<B: Ba
     assert_eq!(w.store.outbox_depth().await, Ok(0));
 }
 
-pub async fn imports_tell_how_far_they_are<B: Backend>(w: World<B>) {
-    let (anna, ben) = (w.user("anna").await.id, w.user("ben").await.id);
-    let id = w.store.begin_import(anna, ImportKind::Contacts, Some(1000)).await.expect("begun");
-    let faults = vec![ImportFault { line: 3, field: "phone".into(), message: "must be a number".into() }];
-    let progress = ImportProgress { read_bytes: 500, lines: 10, created: 7, merged: 2, refused: 1, faults };
-    w.store.note_import(id, ImportState::Running, &progress).await.expect("noted");
-    let import = w.store.import(anna, id).await.expect("read").expect("there");
-    assert_eq!((import.state, import.total_bytes, &import.progress), (ImportState::Running, Some(1000), &progress));
-    assert_eq!(w.store.import(ben, id).await, Ok(None));
-    let done = w.store.begin_import(anna, ImportKind::OptOuts, None).await.expect("begun");
-    w.store.note_import(done, ImportState::Done, &ImportProgress::default()).await.expect("noted");
-    w.clock.advance(Duration::from_hours(1));
-    let now = w.clock.now();
-    w.store.sweep_imports(now, sanasend_model::Timestamp(0)).await.expect("swept");
-    let listed = w.store.list_imports(anna, Page::default()).await.expect("read");
-    let states: Vec<_> = listed.results.iter().map(|import| (import.id, import.state)).collect();
-    assert!(states.contains(&(id, ImportState::Broken)) && states.contains(&(done, ImportState::Done)), "{states:?}");
-    assert_eq!(w.store.sweep_imports(now, now).await, Ok(2));
-}
-
 pub async fn contacts_go_with_their_user<B: Backend>(w: World<B>) {
     let anna = w.user("anna").await;
     w.user("admin").await;
     let lines = vec![(NewContact { tags: names(&["a"]), ..named(by_phone(ANNA), "Anna") }, true)];
     w.store.put_contacts(anna.id, lines, ContactSource::Import).await.expect("put");
-    w.store.begin_import(anna.id, ImportKind::Contacts, None).await.expect("begun");
+    let id = w.store.begin_import(anna.id, ImportKind::Contacts, None).await.expect("begun");
+    w.store.stage_import(id, 0, b"phone".to_vec()).await.expect("kept");
     w.store.delete_user(anna.id).await.expect("deleted");
-    for table in ["contacts", "contact_handles", "contact_labels", "contact_words", "contact_imports", "opt_outs", "opted_out"] {
+    for table in
+        ["contacts", "contact_handles", "contact_labels", "contact_words", "contact_imports", "import_pieces", "opt_outs", "opted_out"]
+    {
         assert_eq!(w.ask(&format!("SELECT COUNT(*) FROM {table}")).await, 0, "{table}");
+    }
+}
+
+/// 20,000 contacts, every other one with a tag, whose lists take another way from 5,000 on; `STORE_CONTACTS=1000000` to see how
+/// long that takes.
+pub async fn long_lists_of_a_tag_are_whole<B: Backend>(w: World<B>) {
+    let count: u32 = std::env::var("STORE_CONTACTS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000);
+    let anna = w.user("anna").await.id;
+    let (id, key, now) = match B::NAME {
+        "sqlite" => ("randomblob(16)", "CAST(printf('%07d', (i * 7919) % 1000003) AS BLOB)", w.clock.now().0),
+        _ => ("gen_random_uuid()", "convert_to(lpad(CAST((CAST(i AS BIGINT) * 7919) % 1000003 AS TEXT), 7, '0'), 'UTF8')", w.clock.now().0),
+    };
+    let user = B::id(anna.0);
+    let numbers = format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})");
+    w.tamper(&format!(
+        "{numbers} INSERT INTO contacts (id, user_id, name, name_key, notes, fields, source, consent, check_due, created_at, updated_at) \
+         SELECT {id}, {user}, CAST(i AS TEXT), {key}, '', '{{}}', 'api', 'unknown', FALSE, {now}, {now} FROM n; \
+         INSERT INTO contact_labels (user_id, kind, label, contact_seq) SELECT user_id, 0, 'half', seq FROM contacts WHERE seq % 2 = 0; \
+         INSERT INTO contact_labels (user_id, kind, label, contact_seq) SELECT user_id, 0, 'few', seq FROM contacts WHERE seq % 100 = 0; \
+         ANALYZE"
+    ))
+    .await;
+    for (tag, ordering) in [("half", "name"), ("half", "-name"), ("half", "-created_at"), ("few", "name"), ("few", "-created_at")] {
+        let ordering = ordering.parse().expect("an order");
+        let filter = ContactFilter { tag: Some(tag.into()), ordering, ..ContactFilter::default() };
+        let mut took = Vec::new();
+        for _ in 0..5 {
+            let begun = tokio::time::Instant::now();
+            let (found, next) = w.store.list_contacts(anna, &filter, Page { page: 1, page_size: 20 }).await.expect("read");
+            assert_eq!(found.results.len(), 20);
+            let (behind, _) = w.store.list_contacts_after(anna, &filter, next.as_ref(), 20).await.expect("read");
+            assert!(behind.len() == 20 && behind.iter().all(|contact| contact.tags.contains(tag)));
+            took.push(begun.elapsed());
+        }
+        took.sort_unstable();
+        eprintln!("{} {tag} by {ordering:?}: {:?} for a page and the one behind it", B::NAME, took[2]);
     }
 }

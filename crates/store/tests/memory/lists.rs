@@ -1,6 +1,6 @@
 //! Lists, cursors, and rows that can't be read.
 
-use crate::world::{ANNA, BEN, Backend, START, World};
+use crate::world::{ANNA, BEN, Backend, START, TODAY, World};
 use sanasend_model::{Clock, Content, Direction, EventKind, Failure, MessageStatus, PhoneNumber};
 use sanasend_store::{Cursor, Incoming, MessageFilter, NewEvent, News, Page, Peer, StoreError};
 use std::time::Duration;
@@ -125,6 +125,38 @@ pub async fn a_cursor_misses_and_repeats_nothing_while_messages_arrive<B: Backen
     }
     assert_eq!(seen, (0..25).rev().map(|n| n.to_string()).collect::<Vec<_>>());
     assert!("".parse::<Cursor>().is_err() && "1-x".parse::<Cursor>().is_err() && "1".parse::<Cursor>().is_err());
+}
+
+pub async fn everybodys_messages_go_on_behind_a_cursor<B: Backend>(w: World<B>) {
+    for number in 0..7 {
+        w.send(w.account().await, ANNA, &format!("text {number}")).await;
+    }
+    let all = MessageFilter::default();
+    let first = w.store.list_messages(&all, Page { page: 1, page_size: 3 }).await.expect("listed");
+    let (second, next) = w.store.list_messages_after(&all, first.next, 3).await.expect("listed");
+    let (third, end) = w.store.list_messages_after(&all, next, 3).await.expect("listed");
+    let found: Vec<_> =
+        first.results.iter().chain(&second).chain(&third).map(|message| message.content.body().map(str::to_owned)).collect();
+    let expected: Vec<_> = (0..7).rev().map(|number| Some(format!("text {number}"))).collect();
+    assert_eq!((found, end), (expected, None));
+    let found = async |search: &str| {
+        let filter = MessageFilter { search: Some(search.into()), ..MessageFilter::default() };
+        let found = w.store.list_messages_after(&filter, None, 9).await.expect("listed");
+        assert_eq!(w.store.glance_at_messages(&filter, None, 9).await, Ok(found.clone()), "few rows are looked at as a whole");
+        found.0.len()
+    };
+    assert_eq!((found("TEXT").await, found("t 3").await, found(&ANNA[1..6]).await, found("nothing").await), (7, 1, 7, 0));
+}
+
+pub async fn who_came_is_counted_by_day<B: Backend>(w: World<B>) {
+    w.user("anna").await;
+    w.user("ben").await;
+    w.clock.advance(Duration::from_hours(48));
+    w.user("carl").await;
+    let came = w.store.newcomers(TODAY).await.expect("counted").users;
+    assert_eq!((came.before, came.days.get(&TODAY), came.days.get(&(TODAY + 2))), (0, Some(&2), Some(&1)));
+    let came = w.store.newcomers(TODAY + 1).await.expect("counted").users;
+    assert_eq!((came.before, came.days.len()), (2, 1));
 }
 
 pub async fn another_users_message_is_not_there<B: Backend>(w: World<B>) {

@@ -15,10 +15,13 @@ mod campaigns;
 mod contacts;
 mod copies;
 mod crash;
+mod erasing;
 mod gathered;
+mod imports;
 mod jobs;
 mod limits;
 mod lists;
+mod marks;
 mod media;
 mod nodes;
 mod opt_outs;
@@ -26,6 +29,7 @@ mod out;
 mod people;
 mod redis_server;
 mod scheduled;
+mod seal_keys;
 mod sweeps;
 mod templates;
 mod usage;
@@ -169,6 +173,16 @@ macro_rules! on {
                     the_original_of_an_incoming_message_is_sealed,
                     a_crash_between_commit_and_acknowledgement_doubles_nothing,
                 ],
+                marks: [
+                    a_place_cards_and_a_poll_are_read_back_as_they_were,
+                    a_reaction_shows_at_its_message_and_is_told,
+                    what_is_about_an_unknown_message_is_kept_all_the_same,
+                    a_message_and_what_is_done_to_it_may_come_together,
+                    nobody_changes_what_somebody_else_wrote,
+                    what_the_account_does_shows_when_it_is_acknowledged,
+                    votes_are_counted_once_for_each_person,
+                    erasing_a_person_takes_their_reactions_off_the_messages_of_others,
+                ],
                 usage: [
                     a_day_is_counted_by_what_happened_on_it,
                     reports_are_by_day_or_month_and_user,
@@ -226,6 +240,23 @@ macro_rules! on {
                     old_deliveries_are_swept_and_endpoints_take_theirs_along,
                     a_user_has_as_many_endpoints_as_allowed,
                 ],
+                seal_keys: [
+                    everything_is_sealed_anew_through_kills_and_then_the_old_key_goes,
+                    a_node_without_the_new_key_undoes_nothing_and_keeps_the_old_one_from_going,
+                    what_is_damaged_is_counted_and_written_meanwhile_is_kept,
+                ],
+                erasing: [
+                    nothing_of_an_erased_person_is_left_in_any_table_or_file,
+                    every_table_is_told_of,
+                    a_file_that_is_taken_in_is_waited_for_and_makes_nobody_again,
+                ],
+                imports: [
+                    a_step_moves_the_place_and_happens_once,
+                    a_canceled_import_writes_nothing_more,
+                    people_are_opted_out_by_steps_as_well,
+                    a_user_has_a_few_imports_at_once_and_keeps_so_many_faults,
+                    imports_that_nobody_works_on_are_ended,
+                ],
                 contacts: [
                     a_contact_is_made_seen_changed_and_removed,
                     a_file_is_put_in_and_put_in_again,
@@ -234,8 +265,8 @@ macro_rules! on {
                     tags_are_counted_renamed_and_taken_off,
                     what_whatsapp_tells_makes_two_contacts_one,
                     an_erased_person_leaves_nothing_but_the_wish_to_be_left_alone,
-                    imports_tell_how_far_they_are,
                     contacts_go_with_their_user,
+                    long_lists_of_a_tag_are_whole,
                 ],
                 opt_outs: [
                     who_opted_out_is_refused_by_number_and_by_hidden_id,
@@ -257,6 +288,9 @@ macro_rules! on {
                     campaigns_and_ordinary_sends_share_the_caps_of_an_account,
                     accounts_share_the_work_and_one_that_is_limited_leaves,
                     cold_contacts_have_a_budget_and_known_people_do_not,
+                    known_people_are_found_behind_strangers,
+                    who_sleeps_is_not_looked_at_until_the_morning,
+                    the_file_of_a_campaign_stays_as_long_as_the_campaign,
                     who_opted_out_or_was_erased_gets_nothing,
                     an_account_tells_when_it_fares_otherwise,
                     five_thousand_over_three_days_each_once,
@@ -285,6 +319,8 @@ macro_rules! on {
                     pages_count_all_and_show_some,
                     a_remembered_count_is_never_behind_what_was_answered,
                     a_cursor_misses_and_repeats_nothing_while_messages_arrive,
+                    everybodys_messages_go_on_behind_a_cursor,
+                    who_came_is_counted_by_day,
                     another_users_message_is_not_there,
                     events_follow_a_cursor_without_gaps,
                     a_corrupt_row_is_named,

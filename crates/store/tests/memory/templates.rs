@@ -2,7 +2,9 @@
 
 use crate::world::{Account, Backend, World};
 use sanasend_model::{FileId, Media, MediaKind, Timestamp};
-use sanasend_store::{NewMedia, NewTemplate, Page, SavedTemplate, StoreError, TemplateCreated, TemplateFilter, TemplatePatch};
+use sanasend_store::{
+    NewMedia, NewTemplate, Page, SavedTemplate, StoreError, TemplateCreated, TemplateDeleted, TemplateFilter, TemplatePatch,
+};
 
 fn new(account: Account, name: &str, language: &str, content: &str) -> NewTemplate {
     NewTemplate { user_id: account.user, name: name.into(), language: language.into(), content: content.into(), media: None }
@@ -32,8 +34,8 @@ pub async fn an_edit_makes_a_version_and_old_ones_stay<B: Backend>(w: World<B>) 
     assert_eq!(w.store.template_version(first.id, 3).await, Ok(None));
     let versions = w.store.list_template_versions(first.id, Page::default()).await.expect("listed");
     assert_eq!(versions.results.iter().map(|version| version.version).collect::<Vec<_>>(), [2, 1]);
-    assert_eq!(w.store.delete_template(first.id).await, Ok(true));
-    assert_eq!(w.store.delete_template(first.id).await, Ok(false));
+    assert_eq!(w.store.delete_template(first.id, false).await, Ok(TemplateDeleted::Done));
+    assert_eq!(w.store.delete_template(first.id, false).await, Ok(TemplateDeleted::Missing));
     assert_eq!(w.ask("SELECT COUNT(*) FROM template_versions").await, 0);
 }
 
@@ -74,6 +76,6 @@ pub async fn the_file_of_a_template_stays_as_long_as_the_template<B: Backend>(w:
     let without = TemplatePatch { media: Some(None), ..TemplatePatch::default() };
     w.store.update_template(template.id, without).await.expect("changed");
     assert_eq!(w.store.forget_unused_files(end).await, Ok(Vec::new()), "an old version carries it");
-    w.store.delete_template(template.id).await.expect("deleted");
+    w.store.delete_template(template.id, true).await.expect("deleted");
     assert_eq!(w.store.forget_unused_files(end).await, Ok(vec![file]));
 }

@@ -17,7 +17,6 @@ pub async fn a_day_is_counted_by_what_happened_on_it<B: Backend>(w: World<B>) {
     w.apply(account, vec![News::Failed { message_id: failed.id, at: w.clock.now(), failure: Failure::Rejected, text: "no".into() }]).await;
     let expected = Usage { accepted: 2, sent: 1, failed: 1, ..Usage::default() };
     assert_eq!(w.store.usage(account.user, TODAY).await, Ok(expected));
-    assert_eq!(w.store.usage_of_all(TODAY, TODAY + 1).await, Ok(vec![(TODAY, expected)]));
     let hours = w.store.usage_hours(TODAY * 24, TODAY * 24 + 24).await.expect("read");
     assert_eq!(hours.iter().map(|hour| (hour.hour, hour.usage)).collect::<Vec<_>>(), [(TODAY * 24, expected)]);
     assert_eq!(w.store.usage(account.user, TODAY + 1).await, Ok(Usage::default()));

@@ -13,7 +13,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_hours(24 * 5);
 const SECRET: &[u8] = b"canary: a secret of an endpoint";
 
-async fn endpoint<B: Backend>(w: &World<B>, user: UserId, events: &[&str]) -> Webhook {
+pub async fn endpoint<B: Backend>(w: &World<B>, user: UserId, events: &[&str]) -> Webhook {
     let events = EventFilter::parse(&events.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).expect("sound");
     let (url, description) = ("https://example.com/".to_owned(), "till".to_owned());
     let new = NewWebhook { user_id: user, url, description, events, is_active: true, secret: WebhookSecret::new(SECRET.to_vec()) };
@@ -29,7 +29,7 @@ async fn happens<B: Backend>(w: &World<B>, user: UserId, kind: EventKind) -> i64
     w.store.record_event(new).await.expect("written").seq
 }
 
-async fn deliveries<B: Backend>(w: &World<B>, webhook: WebhookId) -> Vec<Delivery> {
+pub async fn deliveries<B: Backend>(w: &World<B>, webhook: WebhookId) -> Vec<Delivery> {
     w.store.list_deliveries(webhook, &DeliveryFilter::default(), Page { page: 1, page_size: 100 }).await.expect("read").results
 }
 
@@ -38,7 +38,7 @@ async fn jobs<B: Backend>(w: &World<B>) -> u64 {
     w.store.list_jobs(&filter, Page::default()).await.expect("read").count
 }
 
-fn report(delivery: &Delivery, outcome: AttemptOutcome, at: Timestamp) -> AttemptReport {
+pub fn report(delivery: &Delivery, outcome: AttemptOutcome, at: Timestamp) -> AttemptReport {
     let attempt = NewAttempt {
         at,
         request_headers: Map::new(),

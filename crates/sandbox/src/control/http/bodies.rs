@@ -26,6 +26,9 @@ pub(super) struct NewPhone {
     pub phone: Option<String>,
     /// The name others see.
     pub push_name: Option<String>,
+    /// Whether it has few one-time prekeys, so that it is made quickly.
+    #[serde(default)]
+    pub modest: bool,
 }
 
 /// A pairing code as the companion shows it.

@@ -126,6 +126,52 @@ async fn what_is_wrong_is_said_in_a_sentence() {
 }
 
 #[tokio::test]
+async fn phones_send_places_cards_and_polls_and_do_things_to_messages() {
+    let api = Api::new();
+    api.post("/admin/phones", r#"{"phone": "+12025550100"}"#).await;
+    api.post("/admin/phones", r#"{"phone": "+12025550101"}"#).await;
+    let (ana, bob) = ("/admin/phones/+12025550100", "/admin/phones/+12025550101");
+    let send = async |path: &str, body: &str| {
+        let (status, sent) = api.post(&format!("{ana}/{path}"), body).await;
+        assert_eq!(status, 200, "{path}: {sent}");
+        sent["id"].as_str().unwrap().to_owned()
+    };
+    send("send-location", r#"{"to": "+12025550101", "latitude": 1.5, "longitude": 2.5, "name": "Here"}"#).await;
+    send("send-contact", r#"{"to": "+12025550101", "contacts": [{"name": "Cleo", "vcard": "BEGIN:VCARD"}]}"#).await;
+    let poll = send("send-poll", r#"{"to": "+12025550101", "question": "Tea?", "options": ["yes", "no"]}"#).await;
+    let text = send("send", r#"{"to": "+12025550101", "text": "teh"}"#).await;
+    let (_, shown) = api.get(&format!("{bob}/messages?wait=20&count=4")).await;
+    assert_eq!((&shown[0]["location"]["name"], &shown[1]["contacts"][0]["name"]), (&json!("Here"), &json!("Cleo")));
+    assert_eq!((&shown[2]["kind"], &shown[2]["poll"]["options"][1]), (&json!("poll"), &json!("no")));
+
+    let act = async |path: &str, body: Value, status: u16| {
+        let (got, answer) = api.post(&format!("{bob}/{path}"), &body.to_string()).await;
+        assert_eq!(got, status, "{path}: {answer}");
+    };
+    act("vote", json!({"id": poll, "options": ["no"]}), 200).await;
+    act("vote", json!({"id": poll, "options": ["perhaps"]}), 400).await;
+    act("vote", json!({"id": text, "options": []}), 409).await;
+    act("react", json!({"id": text, "emoji": "👍"}), 200).await;
+    act("edit", json!({"id": text, "text": "forged"}), 409).await;
+    act("delete", json!({"id": "nothing"}), 404).await;
+    send("edit", &json!({"id": text, "text": "the"}).to_string()).await;
+    let settled = async |path: &str, done: &dyn Fn(&Value) -> bool| {
+        for _ in 0..2_000 {
+            let (_, shown) = api.get(&format!("{path}/messages")).await;
+            if done(&shown) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        panic!("{path} never came so far");
+    };
+    settled(bob, &|shown| shown[3]["text"] == "the" && shown[3]["edited"] == true).await;
+    settled(ana, &|shown| shown[2]["poll"]["votes"][0]["options"][0] == "no" && shown[3]["reactions"][0]["emoji"] == "👍").await;
+    send("delete", &json!({"id": text}).to_string()).await;
+    settled(bob, &|shown| shown[3]["deleted"] == true && shown[3]["text"] == "").await;
+}
+
+#[tokio::test]
 async fn an_unknown_reference_is_refused() {
     use base64::Engine as _;
     let api = Api::new();

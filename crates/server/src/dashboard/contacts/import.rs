@@ -1,16 +1,21 @@
 //! Importing a file: looked at first, then taken in. With scripts the file stays chosen between the two, and the page shows
-//! how much of it was sent; without them it is chosen again.
+//! how much of it was sent and how far its lines are read; without them it is chosen again, and the page is loaded again.
 
 use crate::app::App;
+use crate::dashboard::live::{self, Make};
+use crate::dashboard::owner::{acting_for, names, only_own};
 use crate::dashboard::parts::{Badge, Told};
 use crate::dashboard::render::{Page, page, with_status};
 use crate::dashboard::trouble::Trouble;
 use crate::dashboard::visitor::{Shell, Visitor};
-use crate::http::v1::contacts::import::{ImportView, ReportView, import_from_page};
+use crate::http::v1::contacts::import::{ReportView, import_from_page};
+use crate::http::v1::contacts::imports::{ImportView, cancel, faults_file};
+use crate::http::{ApiError, Caller, ErrorCode, Path};
 use askama::Template;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use sanasend_store::{ImportKind, Page as Paging};
+use sanasend_model::ImportId;
+use sanasend_store::{Import, ImportKind, Page as Paging};
 use std::sync::Arc;
 
 /// Imports that are listed below the form.
@@ -39,7 +44,18 @@ struct Column {
 struct Past {
     view: ImportView,
     state: Badge,
+    /// While it runs.
     percent: Option<u64>,
+    /// Whose it is, shown to admins where it is not their own.
+    owner: Option<String>,
+    can_cancel: bool,
+}
+
+/// How the latest imports get on.
+#[derive(Template)]
+#[template(path = "parts/imports.html")]
+struct Part {
+    past: Vec<Past>,
 }
 
 #[derive(Template)]
@@ -51,7 +67,7 @@ struct ImportPage {
     trouble: Option<String>,
     columns: Vec<Column>,
     report: Option<ReportView>,
-    past: Vec<Past>,
+    part: Part,
 }
 
 /// Choices for a column: what it was taken for is chosen.
@@ -83,17 +99,6 @@ async fn page_of(
     trouble: Option<String>,
 ) -> Result<ImportPage, Trouble> {
     let is_contacts = kind == ImportKind::Contacts;
-    let past = app.store.list_imports(visitor.caller.id(), Paging { page: 1, page_size: LISTED }).await?;
-    let past = past.results.into_iter().map(|import| {
-        let view = ImportView::from(import);
-        let state = match view.state {
-            "running" => Badge::warn("running"),
-            "done" => Badge::good("done"),
-            _ => Badge::bad("broke off"),
-        };
-        let percent = view.total_bytes.filter(|total| *total > 0).map(|total| (view.read_bytes * 100 / total).min(100));
-        Past { percent: percent.filter(|_| view.state == "running"), state, view }
-    });
     let columns = report.iter().flat_map(|report| &report.columns).map(|found| column(found.heading.clone(), &found.holds)).collect();
     Ok(ImportPage {
         shell: visitor.shell(if is_contacts { "Import contacts" } else { "Import a list of opt-outs" }, "contacts"),
@@ -102,8 +107,69 @@ async fn page_of(
         trouble,
         columns,
         report,
-        past: past.collect(),
+        part: Part::of(app, visitor).await?,
     })
+}
+
+impl Part {
+    async fn of(app: &App, visitor: &Visitor) -> Result<Self, ApiError> {
+        let listed = app.store.list_imports(only_own(visitor), Paging { page: 1, page_size: LISTED }).await?.results;
+        let owners = names(app, visitor, listed.iter().map(|import| import.user_id)).await?;
+        let me = visitor.caller.id();
+        let owner = |import: &Import| owners.get(&import.user_id).filter(|_| import.user_id != me).cloned();
+        Ok(Self { past: listed.into_iter().map(|import| Past::of(owner(&import), import)).collect() })
+    }
+}
+
+impl Past {
+    fn of(owner: Option<String>, import: Import) -> Self {
+        let can_cancel = !import.state.is_over();
+        let view = ImportView::from(import);
+        let state = match view.state {
+            "receiving" => Badge::warn("being handed in"),
+            "running" => Badge::warn("running"),
+            "done" => Badge::good("done"),
+            "canceled" => Badge::plain("canceled"),
+            _ => Badge::bad("broke off"),
+        };
+        let percent = view.total_bytes.filter(|total| *total > 0 && view.state == "running");
+        let percent = percent.map(|total| (view.read_bytes.saturating_mul(100) / total).min(100));
+        Self { view, state, percent, owner, can_cancel }
+    }
+}
+
+/// The latest imports, live.
+pub async fn follow(State(app): State<Arc<App>>, visitor: Visitor) -> Page {
+    let (seen, looker) = (app.clone(), visitor.clone());
+    let make: Make = Box::new(move || {
+        let (app, visitor) = (seen.clone(), looker.clone());
+        Box::pin(async move { Part::of(&app, &visitor).await.ok()?.render().ok() })
+    });
+    Ok(live::follow(app, visitor, make)?)
+}
+
+/// An import, and the caller that its handlers are given.
+async fn find(app: &App, visitor: &Visitor, id: ImportId) -> Result<(Import, Caller), ApiError> {
+    let import = app.store.import(None, id).await?.ok_or_else(ApiError::not_found)?;
+    let caller = acting_for(app, visitor, import.user_id).await?;
+    Ok((import, caller))
+}
+
+/// Ends one.
+pub async fn end(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<ImportId>) -> Page {
+    let (import, caller) = find(&app, &visitor, id).await?;
+    let back = if import.kind == ImportKind::Contacts { "/admin/contacts/import/" } else { "/admin/opt-outs/import/" };
+    match cancel(&app, &caller, id).await {
+        Ok(()) => Ok(visitor.done(back, "The import was canceled; what was read before is in.")),
+        Err(refusal) if refusal.code == ErrorCode::WrongState => Ok(visitor.refused(back, &refusal.message)),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+/// The lines of one that were refused, as a file.
+pub async fn faults(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<ImportId>) -> Page {
+    find(&app, &visitor, id).await?;
+    Ok(faults_file(app.store.clone(), id))
 }
 
 /// Shows the form.

@@ -3,7 +3,8 @@
 use super::{known_as, presence, standing};
 use crate::app::App;
 use crate::dashboard::form::Form;
-use crate::dashboard::list::{Asked, Heading, Pager};
+use crate::dashboard::list::{Asked, Heading, PAGE_SIZE, Pager};
+use crate::dashboard::owner::asked_or_own;
 use crate::dashboard::parts::{Badge, Empty, When};
 use crate::dashboard::render::{Page, page};
 use crate::dashboard::visitor::{Shell, Visitor};
@@ -15,7 +16,7 @@ use crate::http::v1::contacts::view::ContactView;
 use askama::Template;
 use axum::extract::State;
 use sanasend_model::contact;
-use sanasend_store::{ContactFilter, LabelKind, Page as Paging};
+use sanasend_store::{ContactCursor, ContactFilter, LabelKind, Page as Paging};
 use std::sync::Arc;
 
 /// Tags and groups that are offered to choose from.
@@ -41,6 +42,8 @@ struct Line {
 #[template(path = "contacts.html")]
 struct ListPage {
     shell: Shell,
+    /// Id and name of the user whose they are, where they are another's.
+    owner: Option<(String, String)>,
     filters: Form,
     tags: Vec<String>,
     groups: Vec<String>,
@@ -73,15 +76,21 @@ fn filter(asked: &Asked) -> ContactFilter {
 
 /// Shows the list.
 pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
-    let user = visitor.caller.id();
-    let (listed, _) = app.store.list_contacts(user, &filter(&asked), asked.page()).await?;
-    let pager = asked.long_pager(&listed);
+    // Each user's lie apart: an admin sees their own, or those of the user in the address.
+    let user = asked_or_own(&visitor, &asked).unwrap_or_else(|| visitor.caller.id());
+    let is_own = user == visitor.caller.id();
+    let owner =
+        if is_own { None } else { app.store.usernames([user].into_iter()).await?.remove(&user).map(|name| (user.to_string(), name)) };
+    let chosen = filter(&asked);
+    let (store, chosen) = (&app.store, &chosen);
+    let following = async move |after: Option<ContactCursor>| store.list_contacts_after(user, chosen, after.as_ref(), PAGE_SIZE).await;
+    let (found, pager) = asked.long_list(true, |page| store.list_contacts(user, chosen, page), following).await?;
     let labels = async |kind| {
         let listed = app.store.list_labels(user, kind, Paging { page: 1, page_size: MOST_LABELS }).await?;
         Ok::<Vec<String>, sanasend_store::StoreError>(listed.results.into_iter().map(|label| label.name).collect())
     };
     let (tags, groups) = (labels(LabelKind::Tag).await?, labels(LabelKind::Group).await?);
-    let lines = listed.results.into_iter().map(|contact| {
+    let lines = found.into_iter().map(|contact| {
         let view = ContactView::from(contact);
         Line {
             id: view.id.to_string(),
@@ -102,6 +111,7 @@ pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
     let names = ["search", "tag", "group", "consent", "opted_out", "on_whatsapp"];
     page(&ListPage {
         shell: visitor.shell("Contacts", "contacts"),
+        owner,
         filters: Form::of(names.map(|name| (name, asked.text(name).to_owned()))),
         tags,
         groups,
@@ -125,6 +135,7 @@ pub async fn export(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked)
         opted_out: asked.read("opted_out"),
         on_whatsapp: asked.some("on_whatsapp"),
         ordering: asked.some("ordering"),
+        user: asked.read("user"),
         ..ListContacts::default()
     };
     Ok(export_contacts(State(app), visitor.caller.clone(), Query(wanted)).await?)

@@ -1,5 +1,5 @@
-//! Contacts and opt-outs: the list, one contact, files in and out, and what a user wants of both. Always one's own: what a
-//! user notes about people is not for admins to read.
+//! Contacts and opt-outs: the list, one contact, files in and out, and what a user wants of both. One's own; an admin sees those
+//! of the user that the address names, one user at a time.
 
 pub mod import;
 pub mod list;

@@ -4,12 +4,13 @@ use super::{known_as, presence, several, standing};
 use crate::app::App;
 use crate::dashboard::confirm::Confirm;
 use crate::dashboard::form::Form;
+use crate::dashboard::owner::acting_for;
 use crate::dashboard::parts::{Badge, Told};
 use crate::dashboard::render::{Page, page, with_status};
 use crate::dashboard::visitor::{Shell, Visitor};
 use crate::http::v1::contacts::view::{ContactView, PartOfContact, WantedContact};
 use crate::http::v1::contacts::{change, check, find, wish};
-use crate::http::{ApiError, Path};
+use crate::http::{ApiError, Caller, Path};
 use askama::Template;
 use axum::extract::State;
 use sanasend_model::{ContactId, ContactSource, OptOutSource};
@@ -34,6 +35,8 @@ struct FormPage {
 #[template(path = "contact.html")]
 struct ContactPage {
     shell: Shell,
+    owner: Option<(String, String)>,
+    list: String,
     view: ContactView,
     known_as: String,
     standing: Badge,
@@ -89,16 +92,37 @@ pub async fn create(State(app): State<Arc<App>>, visitor: Visitor, mut form: For
     }
 }
 
+/// The caller that the handlers of a contact are given.
+async fn acting(app: &App, visitor: &Visitor, id: ContactId) -> Result<Caller, ApiError> {
+    let owner = app.store.contact_owner(id).await?.ok_or_else(ApiError::not_found)?;
+    acting_for(app, visitor, owner).await
+}
+
 async fn view(app: &App, visitor: &Visitor, id: ContactId) -> Result<ContactView, ApiError> {
-    Ok(find(app, &visitor.caller, id).await?.into())
+    let caller = acting(app, visitor, id).await?;
+    Ok(find(app, &caller, id).await?.into())
+}
+
+/// Where the list is in which the contact stands.
+fn list_of(visitor: &Visitor, caller: &Caller) -> String {
+    if caller.id() == visitor.caller.id() { "/admin/contacts/".into() } else { format!("/admin/contacts/?user={}", caller.id()) }
 }
 
 /// Shows one.
 pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<ContactId>) -> Page {
-    let view = view(&app, &visitor, id).await?;
+    let caller = acting(&app, &visitor, id).await?;
+    let view = ContactView::from(find(&app, &caller, id).await?);
     let known_as = known_as(&view);
     let title = if view.name.is_empty() { known_as.clone() } else { view.name.clone() };
-    page(&ContactPage { shell: visitor.shell(title, "contacts"), known_as, standing: standing(&view), presence: presence(&view), view })
+    page(&ContactPage {
+        shell: visitor.shell(title, "contacts"),
+        owner: visitor.is_admin().then(|| (caller.user.id.to_string(), caller.user.username.clone())),
+        list: list_of(&visitor, &caller),
+        known_as,
+        standing: standing(&view),
+        presence: presence(&view),
+        view,
+    })
 }
 
 fn edit_page(visitor: &Visitor, id: ContactId, form: Form) -> FormPage {
@@ -126,7 +150,8 @@ pub async fn ask_edit(State(app): State<Arc<App>>, visitor: Visitor, Path(id): P
 
 /// Changes one.
 pub async fn edit(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<ContactId>, mut form: Form) -> Page {
-    let before = find(&app, &visitor.caller, id).await?;
+    let caller = acting(&app, &visitor, id).await?;
+    let before = find(&app, &caller, id).await?;
     let fields = read_fields(&mut form);
     if !form.is_sound() {
         return with_status(form.status(), &edit_page(&visitor, id, form));
@@ -144,7 +169,7 @@ pub async fn edit(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<
         consent: said,
         consent_source: None,
     };
-    match change::update(&app, &visitor.caller, id, part, "dashboard").await {
+    match change::update(&app, &caller, id, part, "dashboard").await {
         Ok(_) => Ok(visitor.done(&format!("/admin/contacts/{id}/"), "The contact was changed.")),
         Err(refusal) => {
             let form = form.refused(refusal)?;
@@ -155,8 +180,8 @@ pub async fn edit(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<
 
 /// Asks WhatsApp about one.
 pub async fn check(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<ContactId>) -> Page {
-    find(&app, &visitor.caller, id).await?;
-    let added = check::begin(&app, &visitor.caller, Some(vec![id])).await?;
+    let caller = acting(&app, &visitor, id).await?;
+    let added = check::begin(&app, &caller, Some(vec![id])).await?;
     let back = format!("/admin/contacts/{id}/");
     Ok(match added {
         0 => visitor.refused(&back, "A contact without a number can't be asked about."),
@@ -168,7 +193,8 @@ pub async fn check(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path
 async fn wished(app: &App, visitor: &Visitor, id: ContactId, form: &Form, out: bool) -> Page {
     let back = format!("/admin/contacts/{id}/");
     let cause = wish::cause(form.text("note"), OptOutSource::Dashboard).map_err(ApiError::from)?;
-    let done = if out { wish::opt_out(app, &visitor.caller, id, cause).await } else { wish::opt_in(app, &visitor.caller, id, cause).await };
+    let caller = acting(app, visitor, id).await?;
+    let done = if out { wish::opt_out(app, &caller, id, cause).await } else { wish::opt_in(app, &caller, id, cause).await };
     match done {
         Ok(_) if out => Ok(visitor.done(&back, "Nothing is sent to this person any more.")),
         Ok(_) => Ok(visitor.done(&back, "This person may be written to again.")),
@@ -221,8 +247,9 @@ pub async fn ask_delete(State(app): State<Arc<App>>, visitor: Visitor, Path(id):
 
 /// Removes one.
 pub async fn delete(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<ContactId>) -> Page {
-    let answer = change::delete_contact(State(app), visitor.caller.clone(), Path(id)).await?;
-    Ok(visitor.done("/admin/contacts/", &answer.body().message))
+    let caller = acting(&app, &visitor, id).await?;
+    let answer = change::delete_contact(State(app), caller.clone(), Path(id)).await?;
+    Ok(visitor.done(&list_of(&visitor, &caller), &answer.body().message))
 }
 
 /// Asks before a person is erased.
@@ -249,6 +276,7 @@ pub async fn ask_erase(State(app): State<Arc<App>>, visitor: Visitor, Path(id): 
 
 /// Erases a person.
 pub async fn erase(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<ContactId>) -> Page {
-    let answer = change::erase_contact(State(app), visitor.caller.clone(), Path(id)).await?;
-    Ok(visitor.done("/admin/contacts/", &answer.body().message))
+    let caller = acting(&app, &visitor, id).await?;
+    let answer = change::erase_contact(State(app), caller.clone(), Path(id)).await?;
+    Ok(visitor.done(&list_of(&visitor, &caller), &answer.body().message))
 }

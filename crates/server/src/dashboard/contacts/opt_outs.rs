@@ -3,7 +3,8 @@
 use crate::app::App;
 use crate::dashboard::confirm::Confirm;
 use crate::dashboard::form::Form;
-use crate::dashboard::list::{Asked, Pager};
+use crate::dashboard::list::{Asked, PAGE_SIZE, Pager, with_next};
+use crate::dashboard::owner::asked_or_own;
 use crate::dashboard::parts::{Badge, Empty, When};
 use crate::dashboard::render::{Page, page, with_status};
 use crate::dashboard::trouble::Trouble;
@@ -13,6 +14,7 @@ use crate::http::v1::opt_outs::change;
 use crate::http::{ApiError, Path};
 use askama::Template;
 use axum::extract::State;
+use futures::TryFutureExt;
 use sanasend_model::{OptOutId, OptOutSource, PhoneNumber};
 use sanasend_store::{OptOut, OptOutFilter};
 use std::sync::Arc;
@@ -73,15 +75,20 @@ fn line(opt_out: OptOut) -> Line {
 
 async fn page_of(app: &App, visitor: &Visitor, asked: &Asked, form: Form) -> Result<ListPage, Trouble> {
     let phone = asked.some("phone").and_then(|text| PhoneNumber::parse(&text).ok());
-    let filter = OptOutFilter { user_id: Some(visitor.caller.id()), in_force: asked.read("in_force"), phone };
-    let listed = app.store.list_opt_outs(&filter, asked.page()).await?;
-    let pager = asked.long_pager(&listed);
+    let filter = OptOutFilter {
+        user_id: Some(asked_or_own(visitor, asked).unwrap_or_else(|| visitor.caller.id())),
+        in_force: asked.read("in_force"),
+        phone,
+    };
+    let paged = |page| app.store.list_opt_outs(&filter, page).map_ok(with_next);
+    let following = |after| app.store.list_opt_outs_after(&filter, after, PAGE_SIZE);
+    let (found, pager) = asked.long_list(true, paged, following).await?;
     let text = "Whoever writes STOP to one of your accounts is listed here, and gets no more messages.";
     Ok(ListPage {
         shell: visitor.shell("Who wants no messages", "contacts"),
         filters: Form::of(["phone", "in_force"].map(|name| (name, asked.text(name).to_owned()))),
         form,
-        lines: listed.results.into_iter().map(line).collect(),
+        lines: found.into_iter().map(line).collect(),
         pager,
         empty: Empty { title: "Nobody here", text, href: String::new(), action: "" },
     })

@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::dashboard::chart::Chart;
 use crate::dashboard::figures::{self, Limit};
 use crate::dashboard::keys::{KeyRow, keys_of};
+use crate::dashboard::messages::{Line, newest_of};
 use crate::dashboard::overview::own_tiles;
 use crate::dashboard::parts::{Badge, Tile, When};
 use crate::dashboard::render::{Page, page};
@@ -29,6 +30,7 @@ struct UserPage {
     limits: Vec<Limit>,
     keys: Vec<KeyRow>,
     sessions: Vec<SessionRow>,
+    lines: Vec<Line>,
     made: When,
     changed: When,
 }
@@ -45,6 +47,7 @@ pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<
         limits: figures::limits(&usage),
         keys: keys_of(&app, id).await?,
         sessions: sessions_of(&app, id).await?,
+        lines: newest_of(&app, id).await?,
         made: When(user.created_at),
         changed: When(user.updated_at),
         user,

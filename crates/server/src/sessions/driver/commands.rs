@@ -1,14 +1,29 @@
 //! What people ask of an account that is running.
 
 use super::{Closing, Driver, Exit, Flow, LANDING_WAIT, LOGOUT_WAIT, Leaving, Link, Turn};
+use crate::sessions::book::Address;
 use crate::sessions::command::Command;
-use sanasend_engine::{EngineError, FetchError};
+use sanasend_engine::{EngineError, FetchError, Typing};
 use sanasend_model::retry::AttemptError;
-use sanasend_model::{Direction, PhoneNumber, SessionStatus};
+use sanasend_model::{Direction, Jid, PhoneNumber, SessionStatus};
 use sanasend_store::SessionPatch;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+/// Shows typing where messages to this chat go: of a number, to whom WhatsApp says is behind it.
+async fn show_typing(link: &Link, chat: Jid, known: Option<(Option<Address>, PhoneNumber)>, state: Typing) -> Result<(), AttemptError> {
+    let to = match known {
+        None => chat,
+        Some((Some(address), _)) => address.to,
+        Some((None, phone)) => {
+            let found = link.lookup(std::slice::from_ref(&phone)).await?;
+            let there = found.into_iter().next().and_then(|found| found.jid.or(found.lid));
+            there.ok_or(AttemptError::NotOnWhatsApp)?
+        }
+    };
+    link.show_typing(&to, state).await
+}
 
 fn offline_fetch() -> FetchError {
     FetchError::Unreachable("the account is not connected".into())
@@ -48,6 +63,12 @@ impl Driver<'_> {
             Command::MarkRead { chat, sender, wa_message_ids, done } => {
                 let link = link.clone();
                 tokio::spawn(async move { done.send(link.mark_read(&chat, sender.as_ref(), wa_message_ids).await) });
+                Ok(())
+            }
+            Command::ShowTyping { chat, state, done } => {
+                let link = link.clone();
+                let known = chat.phone().map(|phone| (self.book.find(&phone, self.shared.clock.now()), phone));
+                tokio::spawn(async move { done.send(show_typing(&link, chat, known, state).await) });
                 Ok(())
             }
             Command::LookUp { phones, done } => {
@@ -96,7 +117,7 @@ impl Driver<'_> {
                 let _ = done.send(Err(EngineError::Offline));
                 Ok(false)
             }
-            Command::MarkRead { done, .. } => {
+            Command::MarkRead { done, .. } | Command::ShowTyping { done, .. } => {
                 let _ = done.send(Err(AttemptError::Offline));
                 Ok(false)
             }

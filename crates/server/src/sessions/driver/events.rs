@@ -2,6 +2,7 @@
 
 use super::{Driver, Exit, Flow, Link, LinkEvent, Turn};
 use crate::sessions::live::{Code, Live};
+use sanasend_model::session::LIMITED;
 use sanasend_model::{Jid, PhoneNumber, SessionStatus, Timestamp};
 use sanasend_store::SessionPatch;
 use std::sync::Arc;
@@ -80,8 +81,7 @@ impl Driver<'_> {
             }
             LinkEvent::ReachoutLimited { until: None } => {
                 // Nobody knows until when: messages are still tried, each gets its own answer.
-                let reason = "WhatsApp limits messages to people who never wrote to this account (463).";
-                self.show_and_save(SessionStatus::Connected, Some(reason.into())).await
+                self.show_and_save(SessionStatus::Connected, Some(format!("{LIMITED} (463)."))).await
             }
             // A QR code beside a pairing code that was asked for, and what was handled before.
             _ => Ok(()),

@@ -11,7 +11,7 @@ use crate::media::Files;
 use crate::sessions::book::Address;
 use crate::sessions::flights::landed;
 use futures::FutureExt as _;
-use sanasend_engine::{Found, Outgoing};
+use sanasend_engine::{Found, Outgoing, OutgoingRich};
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{Content, Direction, Jid, PhoneNumber, SessionId, Timestamp};
 use sanasend_store::{Change, Claimed, Message, MessageFilter, News, Page, Peer, Store, StoreError};
@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinError;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 /// How long a report of writing waits for the acknowledgement that usually follows, and a receipt for the next news, to share
 /// their commit.
@@ -238,7 +239,9 @@ impl Driver<'_> {
         let limited = self.seat.limited_until().is_some_and(|until| until > now.at);
         let limited = limited.then(|| (self.shared.store.clone(), self.session.id, message.chat.clone()));
         let (link, files, guard) = (link.clone(), self.shared.media.clone(), self.shared.store.clone());
-        self.tasks.spawn(async move {
+        let span =
+            tracing::debug_span!("write_message", otel.kind = "producer", message = %message.id, session = %self.session.id, attempt);
+        let task = async move {
             if let Some(peer) = turned_out
                 && let Err(error) = may_go(&guard, &message, &peer).await
             {
@@ -249,7 +252,8 @@ impl Driver<'_> {
                 _ => write(&link, &files, message, to).await,
             };
             Landing::Sent { wa_message_id, attempt, result }
-        });
+        };
+        self.tasks.spawn(task.instrument(span));
     }
 
     /// A task beside the driver ended.
@@ -320,8 +324,13 @@ async fn may_go(store: &Store, message: &Message, peer: &Peer) -> Result<(), Att
 /// Encrypts a message and writes it; a file goes to WhatsApp's media host before.
 async fn write(link: &Link, files: &Files, message: Message, to: Jid) -> Result<(), AttemptError> {
     match message.content.clone() {
-        Content::Text { body: text } => {
-            link.send_text(Outgoing { wa_message_id: message.wa_message_id, to, text, quoted: message.quoted }).await
+        Content::Text { body: text, preview } => {
+            let preview = preview.map(|preview| *preview);
+            link.send_text(Outgoing { wa_message_id: message.wa_message_id, to, text, preview, quoted: message.quoted }).await
+        }
+        Content::Rich(rich) => {
+            let Message { wa_message_id, quoted, created_at: at, .. } = message;
+            link.send_rich(OutgoingRich { wa_message_id, to, rich: *rich, quoted, at }).await
         }
         Content::Media(media) => {
             // No answer is awaited yet while a file goes up, so a panic there would leave the message in the air for ever.

@@ -41,6 +41,7 @@ fn claimed(number: u8, chat: &str) -> Claimed {
         reply_to: None,
         quoted: None,
         metadata: None,
+        marks: None,
     };
     Claimed { message, attempts: 1, written_before: false }
 }

@@ -25,6 +25,16 @@ impl Shown {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 
+    /// Puts another id in the place of one, in the page and in where it leads.
+    pub fn rename(&mut self, id: &str, other: &str) {
+        self.html = self.html.replace(id, other);
+        if let Some(place) = self.headers.get_mut("location")
+            && let Ok(text) = place.to_str()
+        {
+            *place = text.replace(id, other).parse().expect("a header");
+        }
+    }
+
     /// Checks that it is a page with this status.
     #[track_caller]
     pub fn is(self, status: u16) -> Self {

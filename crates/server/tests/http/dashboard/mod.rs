@@ -5,9 +5,12 @@ mod browser;
 mod campaigns;
 mod contacts;
 mod figures;
+mod isolation;
 mod keys;
+mod lists;
 mod login;
 mod matrix;
+mod once;
 mod plans;
 mod users;
 

@@ -71,7 +71,7 @@ impl World {
     pub async fn restart(self) -> Self {
         let Self { clock, node, http, config, folder, .. } = self;
         node.stop().await;
-        let node = Node::start(config.clone(), clock.clone()).await.expect("the product starts again");
+        let node = Box::pin(Node::start(config.clone(), clock.clone())).await.expect("the product starts again");
         Self { base: format!("http://{}", node.api), clock, node, http, config, folder }
     }
 

@@ -9,6 +9,7 @@ mod database;
 mod friend;
 mod process;
 mod shop;
+mod timed;
 
 pub use api::{Answer, Api};
 pub use bucket::{ACCESS_KEY, BUCKET, Bucket, SECRET_KEY};
@@ -19,6 +20,7 @@ pub use database::{Database, Servers, on_postgres};
 pub use friend::Friend;
 pub use process::{Process, Split};
 pub use shop::{Shop, qr_text, text_of};
+pub use timed::Timed;
 
 use sanasend::clock::SystemClock;
 use sanasend::config::{self, Config, Profile};

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::campaigns::plan::Listed;
 use crate::http::v1::messages::send::fingerprint;
+use crate::http::v1::templates::view::WantedMedia;
 use crate::http::{ApiError, ErrorCode, JsonBytes};
 use crate::media::{StageError, Staged};
 use axum::extract::multipart::{Field, MultipartError};
@@ -52,7 +53,7 @@ impl From<WantedContacts> for ContactFilter {
 }
 
 /// A campaign to make.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WantedCampaign {
     /// What to call it, up to 200 characters. Left out: the moment of its making.
@@ -67,6 +68,10 @@ pub(crate) struct WantedCampaign {
     #[serde(default)]
     #[schema(example = json!(null))]
     pub(crate) template: Option<String>,
+    /// A file that everybody gets, fetched or decoded now; `content` is the caption then, and may be left out.
+    #[serde(default)]
+    #[schema(example = json!(null))]
+    pub(crate) media: Option<WantedMedia>,
     /// How numbers and dates are written, like `de` or `pt-BR`; with a template, which of its languages.
     #[serde(default)]
     #[schema(example = "en")]
@@ -87,6 +92,10 @@ pub(crate) struct WantedCampaign {
     #[serde(default)]
     #[schema(value_type = Option<Object>, example = json!("default"))]
     pub(crate) pacing: Option<Value>,
+    /// Whether it waits where it is night (`PUT /quiet-hours/` says when that is); left out: as you have set it.
+    #[serde(default)]
+    #[schema(example = true)]
+    pub(crate) quiet_hours: Option<bool>,
     /// Whether to start it at once.
     #[serde(default)]
     #[schema(example = false)]
@@ -105,6 +114,8 @@ pub(crate) struct CampaignForm {
     pub(crate) content: Option<String>,
     /// Instead of a text: name or id of a saved template.
     pub(crate) template: Option<String>,
+    /// A file that everybody gets: an object as in the JSON body, at most 256 KiB of JSON; with `media_url` it may be larger.
+    pub(crate) media: Option<String>,
     /// How numbers and dates are written; with a template, which of its languages.
     pub(crate) language: Option<String>,
     /// A CSV file in UTF-8. Its first line names the columns: `recipient` or `phone`, and one for each variable.
@@ -117,6 +128,8 @@ pub(crate) struct CampaignForm {
     pub(crate) sessions: Option<String>,
     /// As in the JSON body; an object as JSON.
     pub(crate) pacing: Option<String>,
+    /// `true` or `false`: whether it waits where it is night.
+    pub(crate) quiet_hours: Option<String>,
     /// `true` to start it at once.
     pub(crate) start: Option<String>,
 }
@@ -138,14 +151,15 @@ pub(crate) enum Source {
 }
 
 /// What was asked, however it came.
-#[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) name: Option<String>,
     pub(crate) content: Option<String>,
     pub(crate) template: Option<String>,
+    pub(crate) media: Option<WantedMedia>,
     pub(crate) language: Option<String>,
     pub(crate) sessions: Vec<String>,
     pub(crate) pacing: Option<Value>,
+    pub(crate) quiet_hours: Option<bool>,
     pub(crate) start: bool,
     pub(crate) source: Source,
     /// What makes two requests the same.
@@ -173,9 +187,11 @@ pub(crate) async fn read(app: &App, path: &str, request: Request) -> Result<Aske
         name: value.name,
         content: value.content,
         template: value.template,
+        media: value.media,
         language: value.language,
         sessions: value.sessions.unwrap_or_default(),
         pacing: value.pacing,
+        quiet_hours: value.quiet_hours,
         start: value.start,
         source,
         fingerprint,
@@ -200,10 +216,12 @@ struct Fields {
     name: Option<String>,
     content: Option<String>,
     template: Option<String>,
+    media: Option<String>,
     language: Option<String>,
     column: Option<String>,
     sessions: Option<String>,
     pacing: Option<String>,
+    quiet_hours: Option<String>,
     start: Option<String>,
     file: Option<Staged>,
 }
@@ -214,10 +232,12 @@ impl Fields {
             "name" => &mut self.name,
             "content" => &mut self.content,
             "template" => &mut self.template,
+            "media" => &mut self.media,
             "language" => &mut self.language,
             "column" => &mut self.column,
             "sessions" => &mut self.sessions,
             "pacing" => &mut self.pacing,
+            "quiet_hours" => &mut self.quiet_hours,
             "start" => &mut self.start,
             _ => return None,
         })
@@ -244,21 +264,45 @@ async fn form(app: &App, path: &str, request: Request) -> Result<Asked, ApiError
 }
 
 fn asked(path: &str, fields: Fields) -> Result<Asked, ApiError> {
-    let Fields { name, content, template, language, column, sessions, pacing, start, file } = fields;
+    let Fields { name, content, template, media, language, column, sessions, pacing, quiet_hours, start, file } = fields;
     let staged = file.ok_or_else(|| ApiError::field("file", "is required: a CSV file with the recipients"))?;
-    let summary = json!([&name, &content, &template, &language, &column, &sessions, &pacing, &start, hex::encode(staged.sha256)]);
-    let start = match start.as_deref().map(str::trim) {
-        None | Some("" | "false") => false,
-        Some("true") => true,
-        Some(_) => return Err(ApiError::field("start", "must be true or false")),
-    };
+    let summary = json!([
+        &name,
+        &content,
+        &template,
+        &media,
+        &language,
+        &column,
+        &sessions,
+        &pacing,
+        &quiet_hours,
+        &start,
+        hex::encode(staged.sha256)
+    ]);
+    let start = switch("start", start.as_deref())?.unwrap_or(false);
+    let quiet_hours = switch("quiet_hours", quiet_hours.as_deref())?;
     let pacing = pacing.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text.trim().to_owned())));
     let sessions = sessions.unwrap_or_default();
     let sessions = sessions.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
     let fingerprint = fingerprint(path, summary.to_string().as_bytes(), None);
     let filled = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
     let (template, language) = (filled(template), filled(language));
-    Ok(Asked { name, content, template, language, sessions, pacing, start, source: Source::File { staged, column }, fingerprint })
+    let media = filled(media).map(|text| serde_json::from_str(&text)).transpose();
+    let media = media.map_err(|_| {
+        ApiError::field("media", "must be JSON: an object with `media_type`, `media_url` or `media_base64`, and `filename`")
+    })?;
+    let source = Source::File { staged, column };
+    Ok(Asked { name, content, template, media, language, sessions, pacing, quiet_hours, start, source, fingerprint })
+}
+
+/// A switch of a form; `None` when it is left out.
+fn switch(field: &str, text: Option<&str>) -> Result<Option<bool>, ApiError> {
+    match text.map(str::trim) {
+        None | Some("") => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(_) => Err(ApiError::field(field, "must be true or false")),
+    }
 }
 
 fn once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), ApiError> {

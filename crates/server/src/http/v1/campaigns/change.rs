@@ -2,17 +2,20 @@
 
 use super::view::{CampaignView, DryRun};
 use crate::app::App;
-use crate::campaigns::outlook::LOOKED_AT;
-use crate::campaigns::plan::Sample;
+use crate::campaigns::campaign_hours;
+use crate::campaigns::outlook::Audience;
+use crate::campaigns::plan::{Sample, Tally};
 use crate::http::{Answer, ApiError, Caller, ErrorCode, Nothing, Path, Success};
 use axum::extract::State;
-use sanasend_model::campaign::CampaignWish;
-use sanasend_model::{CampaignId, CampaignState, RecipientState};
-use sanasend_store::{CampaignChanged, Page, RecipientFilter};
+use sanasend_model::campaign::{CampaignWish, Skip};
+use sanasend_model::{CampaignId, CampaignState, Jid, RecipientState, Timestamp};
+use sanasend_store::{Ahead, Campaign, CampaignChanged, CampaignRecipient, Page, RecipientFilter};
 use std::sync::Arc;
 
 /// Skipped recipients that are told one by one.
 const MOST_SAMPLES: u64 = 100;
+/// Recipients that are looked at together.
+const LOOKED_AT: u32 = 500;
 
 /// Start a campaign
 ///
@@ -121,7 +124,8 @@ pub(crate) async fn delete_campaign(
 
 /// Try a campaign out
 ///
-/// What is left of it would do: who is skipped and why, and when it would end from now on. Nothing is sent or changed.
+/// What is left of it would do: who is skipped and why, those included who opted out since it was made, and when it would end
+/// from now on. Nothing is sent or changed.
 #[utoipa::path(post, path = "/campaigns/{id}/dry-run/", tag = "campaigns",
     params(("id" = String, Path, format = "uuid", description = "Id of the campaign.")),
     responses((status = 200, description = "What it would do.", body = Success<DryRun>)),
@@ -140,18 +144,44 @@ pub(crate) async fn try_campaign(
 /// `NOT_FOUND`.
 pub(crate) async fn try_out(app: &App, caller: &Caller, id: CampaignId) -> Result<DryRun, ApiError> {
     let campaign = super::find(app, caller, id).await?;
-    let funnels = app.campaigns.funnels(&campaign).await?;
-    let next = app.store.next_recipients(id, u32::try_from(LOOKED_AT).unwrap_or(500)).await?;
-    let some: Vec<String> = next.into_iter().map(|one| one.recipient).collect();
+    let user = app.store.user(campaign.user_id).await?.ok_or_else(ApiError::not_found)?;
     let accounts = app.store.campaign_accounts(id).await?;
     let accounts: Vec<_> = accounts.into_iter().filter(|account| account.left_at.is_none()).map(|account| account.session_id).collect();
+    let (late, audience) = look_through(app, &campaign).await?;
+    let tally = already_skipped(app, &campaign).await?.and(late);
+    let (policy, hours) = (app.campaigns.policy(&campaign), campaign_hours(campaign.quiet_hours, user.quiet_hours));
+    let outlook = app.campaigns.outlook(&policy, &accounts, &audience, hours).await?;
+    Ok(DryRun::new(campaign.total, tally, outlook).without(campaign.accepted))
+}
+
+/// Goes through those whose turn has not come, in pages: who may not be written to any more, and the others.
+async fn look_through(app: &App, campaign: &Campaign) -> Result<(Tally, Audience), ApiError> {
+    let (mut late, mut audience, mut after) = (Tally::default(), Audience::default(), 0);
+    loop {
+        let page = app.store.next_recipients(campaign.id, Ahead::All, after, Timestamp(i64::MAX), LOOKED_AT).await?;
+        let Some(last) = page.last().map(|one| one.ordinal) else { return Ok((late, audience)) };
+        after = last;
+        let jids: Vec<Option<Jid>> = page.iter().map(|one| Jid::parse(&one.recipient)).collect();
+        let unwanted = app.campaigns.unwanted(campaign.user_id, &jids).await?;
+        for (one, unwanted) in page.iter().zip(unwanted) {
+            match unwanted {
+                Some(why) => late.note(u64::try_from(one.ordinal).unwrap_or(0), &one.recipient, why, None),
+                None => audience.add(&one.recipient),
+            }
+        }
+    }
+}
+
+/// Who was skipped when the campaign was made, or since.
+async fn already_skipped(app: &App, campaign: &Campaign) -> Result<Tally, ApiError> {
+    let funnels = app.campaigns.funnels(campaign).await?;
+    let reason = |(name, count): (&String, &u64)| Some((name.parse::<Skip>().ok()?, *count));
     let filter = RecipientFilter { state: Some(RecipientState::Skipped), after: 0 };
-    let skipped = app.store.list_recipients(id, &filter, Page { page: 1, page_size: MOST_SAMPLES }).await?;
-    let samples = skipped.results.into_iter().filter_map(|one| {
+    let rows = app.store.list_recipients(campaign.id, &filter, Page { page: 1, page_size: MOST_SAMPLES }).await?;
+    let sample = |one: CampaignRecipient| {
         let (ordinal, reason) = (u64::try_from(one.ordinal).ok()?, one.reason?);
         Some(Sample { ordinal, recipient: one.recipient, reason, detail: one.detail })
-    });
-    let samples = samples.collect();
-    let outlook = app.campaigns.outlook(&app.campaigns.policy(&campaign), &accounts, campaign.left(), &some).await?;
-    Ok(DryRun::new((campaign.total, campaign.left()), funnels.all.skipped.clone(), samples, outlook))
+    };
+    let samples = rows.results.into_iter().filter_map(sample).collect();
+    Ok(Tally { skipped: funnels.all.skipped.iter().filter_map(reason).collect(), samples })
 }

@@ -4,21 +4,23 @@ use super::ask::{Asked, CampaignForm, Source, WantedCampaign, read};
 use super::view::{CampaignView, DryRun};
 use crate::app::App;
 use crate::campaigns::content::{CampaignContent, Form, FromTemplate};
-use crate::campaigns::outlook::LOOKED_AT;
+use crate::campaigns::outlook::Audience;
 use crate::campaigns::pace::Pacing;
-use crate::campaigns::plan::{Listed, Planner};
-use crate::campaigns::table;
+use crate::campaigns::plan::{Listed, Planner, Tally};
+use crate::campaigns::{campaign_hours, table};
 use crate::http::v1::messages::choose::choose_linked;
 use crate::http::v1::messages::send::idempotency_key;
 use crate::http::v1::templates;
+use crate::http::v1::templates::change::{check_media, keep};
 use crate::http::{Answer, ApiError, Caller, ErrorCode, Query, Success};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use sanasend_model::campaign::{CampaignWish, LONGEST_NAME};
-use sanasend_model::{CampaignId, CampaignState, FieldErrors, Invalid, Jid, Network, SessionId, UserId};
+use sanasend_model::{CampaignId, CampaignState, FieldErrors, Invalid, Jid, Media, MediaKind, Network, SessionId, UserId};
 use sanasend_store::{
-    Campaign, CampaignChanged, CampaignMade, Contact, ContactCursor, ContactFilter, NewCampaign, NewRecipient, Store, TemplateVersion,
+    Campaign, CampaignChanged, CampaignMade, Contact, ContactCursor, ContactFilter, NewCampaign, NewMedia, NewRecipient, Store,
+    TemplateVersion,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -46,6 +48,7 @@ struct Sound {
     name: String,
     content: CampaignContent,
     form: Form,
+    media: Option<(Media, NewMedia)>,
     pacing: Pacing,
     accounts: Vec<SessionId>,
 }
@@ -65,7 +68,8 @@ struct Sound {
         (status = 201, description = "The campaign.", body = Success<CampaignView>),
         (status = 200, description = "What it would do, for a dry run.", body = Success<DryRun>)),
     extensions(("x-scope" = json!("campaigns:manage")),
-        ("x-error-codes" = json!(["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "WRONG_STATE", "BAD_REQUEST"]))))]
+        ("x-error-codes" = json!(["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "WRONG_STATE", "BAD_REQUEST",
+            "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
 pub(crate) async fn create_campaign(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -93,7 +97,8 @@ pub(crate) async fn create_campaign(
             "content": "Hi {{name|there}}, we are open again.", "file": "(the bytes of people.csv)"})))),
     responses((status = 202, description = "The campaign, which has begun.", body = Success<CampaignView>)),
     extensions(("x-scope" = json!("campaigns:manage")),
-        ("x-error-codes" = json!(["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "WRONG_STATE", "BAD_REQUEST"]))))]
+        ("x-error-codes" = json!(["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "WRONG_STATE", "BAD_REQUEST",
+            "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
 pub(crate) async fn send_bulk(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, ApiError> {
     let key = idempotency_key(request.headers())?;
     let asked = Asked { start: true, ..read(&app, BULK, request).await? };
@@ -108,45 +113,70 @@ fn with_replay(mut response: Response, replayed: bool) -> Response {
     response
 }
 
-async fn check(app: &App, caller: &Caller, asked: &Asked) -> Result<Sound, ApiError> {
+async fn check(app: &App, caller: &Caller, asked: &mut Asked) -> Result<Sound, ApiError> {
     let mut errors = FieldErrors::default();
     let name = asked.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
     let name = name.map_or_else(|| format!("Campaign of {}", app.clock.now()), str::to_owned);
     if name.chars().count() > LONGEST_NAME {
         errors.push(Invalid::new("name", format!("must have at most {LONGEST_NAME} characters")));
     }
+    let media = asked.media.take();
+    let kind = media.as_ref().and_then(|media| check_media(media, &mut errors));
     let text = asked.content.as_deref().filter(|text| !text.trim().is_empty());
-    match (text, &asked.template) {
-        (None, None) => errors.push(Invalid::new("content", "is required: a text, or a saved `template`")),
-        (Some(_), Some(_)) => errors.push(Invalid::new("template", "can't be used together with `content`")),
+    let says_something = text.is_some() || media.is_some();
+    match (says_something, &asked.template) {
+        (false, None) => errors.push(Invalid::new("content", "is required: a text, or `media`, or a saved `template`")),
+        (true, Some(_)) => errors.push(Invalid::new("template", "can't be used together with `content` or `media`")),
         _ => {}
     }
-    let written = text.map(|text| CampaignContent { text: text.to_owned(), language: asked.language.clone(), template: None });
+    if media.is_some() {
+        check_caption(text, kind, &mut errors);
+    }
+    let text = says_something.then(|| text.unwrap_or_default().to_owned());
+    let written = text.map(|text| CampaignContent { text, language: asked.language.clone(), template: None });
     let form = written.as_ref().and_then(|content| errors.take(content.form()));
     let pacing = errors.take(Pacing::parse(asked.pacing.as_ref()));
     errors.into_result()?;
-    let (content, form) = match (written.zip(form), &asked.template) {
-        (Some(whole), _) => whole,
-        (None, Some(named)) => of_template(app, caller, named, asked.language.as_deref()).await?,
-        (None, None) => return Err(ApiError::internal("a content that was refused and not named")),
-    };
     let pacing = pacing.ok_or_else(|| ApiError::internal("a pacing that was refused and not named"))?;
     let (accounts, all_in_sandbox) = accounts(app, caller.id(), &asked.sessions).await?;
     pacing.check(&app.campaigns.settings().policy, all_in_sandbox)?;
-    Ok(Sound { name, content, form, pacing, accounts })
+    let (content, form, media) = match (written.zip(form), &asked.template) {
+        (Some((content, form)), _) => {
+            let kept = match media.zip(kind) {
+                Some((media, kind)) => Some(keep(app, caller, media, kind).await?),
+                None => None,
+            };
+            (content, form.with_file(kept.clone()), kept)
+        }
+        (None, Some(named)) => of_template(app, caller, named, asked.language.as_deref()).await?,
+        (None, None) => return Err(ApiError::internal("a content that was refused and not named")),
+    };
+    Ok(Sound { name, content, form, media, pacing, accounts })
 }
 
-/// The content that a saved template is now.
-async fn of_template(app: &App, caller: &Caller, named: &str, language: Option<&str>) -> Result<(CampaignContent, Form), ApiError> {
+/// Beside some kinds of files there is no text.
+fn check_caption(text: Option<&str>, kind: Option<MediaKind>, errors: &mut FieldErrors) {
+    if let Some(kind) = kind.filter(|kind| text.is_some() && !kind.takes_caption()) {
+        errors.push(Invalid::new("content", format!("is not possible: there is no text beside media of the type {kind}")));
+    }
+}
+
+/// The content that a saved template is now, with its file.
+async fn of_template(
+    app: &App,
+    caller: &Caller,
+    named: &str,
+    language: Option<&str>,
+) -> Result<(CampaignContent, Form, Option<(Media, NewMedia)>), ApiError> {
     let saved = templates::choose(app, caller.id(), named, language).await?;
     if saved.is_archived {
         return Err(ApiError::because(ErrorCode::WrongState, "The template is archived; nothing is sent with it."));
     }
     let TemplateVersion { version, content: text, media, .. } = saved.present;
-    let template = FromTemplate { id: saved.id, version, name: saved.name, has_file: media.is_some() };
+    let template = FromTemplate { id: saved.id, version, name: saved.name };
     let content = CampaignContent { text, language: Some(saved.language), template: Some(template) };
-    let form = content.form()?.with_file(media);
-    Ok((content, form))
+    let form = content.form()?.with_file(media.clone());
+    Ok((content, form, media))
 }
 
 /// The accounts that are named, and whether all of them live in the sandbox.
@@ -251,49 +281,59 @@ where
     Ok(planner)
 }
 
-async fn dry_run(app: &App, caller: &Caller, asked: Asked) -> Result<DryRun, ApiError> {
-    let sound = check(app, caller, &asked).await?;
-    let (mut some, user) = (Vec::new(), caller.id());
+async fn dry_run(app: &App, caller: &Caller, mut asked: Asked) -> Result<DryRun, ApiError> {
+    let sound = check(app, caller, &mut asked).await?;
+    let user = caller.id();
     // Whoever opted out is found in bunches, beside what the list itself tells.
-    let late = Arc::new(Mutex::new(Vec::new()));
-    let mut planner = plan(app, caller, sound.form, asked.source, |before, planned| {
-        let room = LOOKED_AT.saturating_sub(some.len());
-        some.extend(planned.iter().filter(|one| one.skip.is_none()).take(room).map(|one| one.recipient.clone()));
-        let (campaigns, late) = (app.campaigns.clone(), late.clone());
+    let seen = Arc::new(Mutex::new((Tally::default(), Audience::default())));
+    let planner = plan(app, caller, sound.form, asked.source, |before, planned| {
+        let (campaigns, seen) = (app.campaigns.clone(), seen.clone());
         async move {
             let open: Vec<(u64, NewRecipient)> = (before + 1..).zip(planned).filter(|(_, one)| one.skip.is_none()).collect();
             let jids: Vec<Option<Jid>> = open.iter().map(|(_, one)| Jid::parse(&one.recipient)).collect();
             let unwanted = campaigns.unwanted(user, &jids).await?;
-            let found = open.into_iter().zip(unwanted).filter_map(|((ordinal, one), why)| Some((ordinal, one.recipient, why?)));
-            late.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            for ((ordinal, one), unwanted) in open.into_iter().zip(unwanted) {
+                match unwanted {
+                    Some(why) => seen.0.note(ordinal, &one.recipient, why, None),
+                    None => seen.1.add(&one.recipient),
+                }
+            }
             Ok(())
         }
     })
     .await?;
-    for (ordinal, recipient, why) in late.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-        planner.note(ordinal, &recipient, why, None);
-    }
-    planner.samples.sort_by_key(|sample| sample.ordinal);
+    let (late, audience) = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
     let policy = sound.pacing.policy(&app.campaigns.settings().policy);
-    let outlook = app.campaigns.outlook(&policy, &sound.accounts, planner.planned(), &some).await?;
-    let (total, planned) = (planner.total, planner.planned());
-    let skipped = planner.skipped.into_iter().map(|(reason, count)| (reason.as_str().to_owned(), count)).collect();
-    Ok(DryRun::new((total, planned), skipped, planner.samples, outlook))
+    let hours = campaign_hours(asked.quiet_hours, caller.user.quiet_hours);
+    let outlook = app.campaigns.outlook(&policy, &sound.accounts, &audience, hours).await?;
+    let total = planner.total;
+    Ok(DryRun::new(total, planner.tally.and(late), outlook))
 }
 
 /// Makes a campaign, and starts it where that is asked for; whether it was there before, by its key.
 ///
 /// # Errors
 /// What is wrong with the request; nothing was made then.
-pub(crate) async fn make(app: &App, caller: &Caller, asked: Asked, key: Option<String>) -> Result<(Campaign, bool), ApiError> {
-    let sound = check(app, caller, &asked).await?;
+pub(crate) async fn make(app: &App, caller: &Caller, mut asked: Asked, key: Option<String>) -> Result<(Campaign, bool), ApiError> {
     let (start, fingerprint) = (asked.start, asked.fingerprint);
+    if asked.media.is_some()
+        && let Some(key) = &key
+        && let Some((campaign, true)) = app.store.campaign_of_key(caller.id(), key, fingerprint).await?
+        && campaign.state != CampaignState::Planning
+    {
+        // Its file is here since then; where it came from may be gone.
+        return Ok((begun(app, campaign, start).await?, true));
+    }
+    let sound = check(app, caller, &mut asked).await?;
     let new = NewCampaign {
         id: CampaignId::new(&*app.clock),
         user_id: caller.id(),
         name: sound.name,
         content: serde_json::to_value(&sound.content).map_err(ApiError::internal)?,
         pacing: serde_json::to_value(&sound.pacing).map_err(ApiError::internal)?,
+        quiet_hours: asked.quiet_hours,
+        media: sound.media,
         accounts: sound.accounts,
         key: key.map(|key| (key, fingerprint)),
     };

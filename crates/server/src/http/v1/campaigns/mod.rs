@@ -31,6 +31,15 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(read::get_campaign_report))
 }
 
+/// A campaign that the caller may look at.
+///
+/// # Errors
+/// `NOT_FOUND`, also for another user's unless the caller is an admin by login.
+pub(crate) async fn see(app: &App, caller: &Caller, id: CampaignId) -> Result<Campaign, ApiError> {
+    let campaign = app.store.campaign(id).await?;
+    campaign.filter(|campaign| caller.may_see(campaign.user_id)).ok_or_else(ApiError::not_found)
+}
+
 /// A campaign of the caller.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::Stream;
-use sanasend_model::{CampaignId, CampaignState, RecipientState};
+use sanasend_model::{CampaignId, CampaignState, RecipientState, UserId};
 use sanasend_store::{Campaign, CampaignFilter, Page, RecipientFilter, Store, StoreError};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -34,6 +34,9 @@ pub(crate) struct ListCampaigns {
     pub(crate) state: Option<String>,
     /// Part of the name.
     pub(crate) search: Option<String>,
+    /// Only those of this user (for admins; others see their own only).
+    #[param(value_type = Option<String>, format = "uuid")]
+    pub(crate) user: Option<UserId>,
 }
 
 /// Which recipients to list.
@@ -79,7 +82,7 @@ pub(crate) async fn list_campaigns(
     let names: Vec<&str> = CampaignState::ALL.iter().map(|state| state.as_str()).collect();
     let state = state.map_err(|()| ApiError::field("state", format!("must be one of: {}", names.join(", "))))?;
     let search = asked.search.filter(|text| !text.trim().is_empty());
-    let filter = CampaignFilter { user_id: Some(caller.id()), state, search };
+    let filter = CampaignFilter { user_id: caller.whose_or_all(asked.user), state, search };
     let listed = app.store.list_campaigns(&filter, page).await?;
     Ok(Answer::ok("Campaigns.", paged(listed, &page, &origin, CampaignView::from)))
 }
@@ -96,7 +99,7 @@ pub(crate) async fn get_campaign(
     caller: Caller,
     Path(id): Path<CampaignId>,
 ) -> Result<Answer<CampaignReport>, ApiError> {
-    let campaign = super::find(&app, &caller, id).await?;
+    let campaign = super::see(&app, &caller, id).await?;
     Ok(Answer::ok("The campaign.", report(&app, campaign).await?))
 }
 
@@ -127,7 +130,7 @@ pub(crate) async fn list_campaign_recipients(
     let page = page(asked.page, asked.page_size)?;
     let state = asked.state.as_deref().map(str::parse::<RecipientState>).transpose();
     let state = state.map_err(|()| ApiError::field("state", "must be one of: planned, accepted, skipped"))?;
-    super::find(&app, &caller, id).await?;
+    super::see(&app, &caller, id).await?;
     let listed = app.store.list_recipients(id, &RecipientFilter { state, after: 0 }, page).await?;
     Ok(Answer::ok("Recipients.", paged(listed, &page, &origin, CampaignRecipientView::from)))
 }
@@ -148,7 +151,7 @@ pub(crate) async fn get_campaign_report(
     Query(asked): Query<ReportQuery>,
 ) -> Result<Response, ApiError> {
     let as_csv = csv::is_wanted(asked.format.as_deref(), &headers)?;
-    let campaign = super::find(&app, &caller, id).await?;
+    let campaign = super::see(&app, &caller, id).await?;
     if as_csv {
         return Ok(csv::answer("campaign", lines(app.store.clone(), id)));
     }

@@ -3,7 +3,8 @@
 use crate::campaigns::content::CampaignContent;
 use crate::campaigns::outlook::Outlook;
 use crate::campaigns::pace::Pacing;
-use crate::campaigns::plan::Sample;
+use crate::campaigns::plan::{Sample, Tally};
+use crate::http::v1::templates::view::TemplateMediaView;
 use sanasend_model::campaign::{Funnel, Skip};
 use sanasend_model::{CampaignId, CampaignState, Jid, MessageId, MessageStatus, RecipientState, SessionId, Timestamp, UserId, day};
 use sanasend_store::{Campaign, CampaignAccount, CampaignRecipient, Funnels};
@@ -35,6 +36,10 @@ pub(crate) struct CampaignView {
     pub(crate) content: String,
     /// The saved template that the text came from.
     pub(crate) template: Option<String>,
+    /// The file that goes with every message; the text is its caption then.
+    pub(crate) media: Option<TemplateMediaView>,
+    /// Whether it waits where it is night; null: as its owner has set it.
+    pub(crate) quiet_hours: Option<bool>,
     /// How it is paced: `default`, `none`, or the values that differ from the server's.
     #[schema(value_type = Object, example = json!("default"))]
     pub(crate) pacing: Value,
@@ -83,6 +88,8 @@ impl From<Campaign> for CampaignView {
             reason: campaign.reason,
             template: content.as_ref().and_then(|content| content.template.as_ref()).map(|from| from.name.clone()),
             content: content.map(|content| content.text).unwrap_or_default(),
+            media: campaign.media.as_ref().map(|(media, _)| media.into()),
+            quiet_hours: campaign.quiet_hours,
             pacing: pacing.told(),
             total: campaign.total,
             accepted: campaign.accepted,
@@ -275,7 +282,7 @@ pub(crate) struct CampaignRecipientView {
     /// When its message was accepted.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(crate) accepted_at: Option<Timestamp>,
-    /// Until when it is held although it is next.
+    /// Until when it is held: although it is next, or because it is night where it lives.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(crate) held_until: Option<Timestamp>,
     /// Why it is held.
@@ -285,6 +292,7 @@ pub(crate) struct CampaignRecipientView {
 impl From<CampaignRecipient> for CampaignRecipientView {
     fn from(one: CampaignRecipient) -> Self {
         let phone = Jid::parse(&one.recipient).and_then(|jid| jid.phone()).map(|phone| phone.to_string());
+        let (held_until, held_why) = one.held_until.zip(one.held_why).or(one.quiet).unzip();
         Self {
             ordinal: one.ordinal,
             phone,
@@ -298,8 +306,8 @@ impl From<CampaignRecipient> for CampaignRecipientView {
             error_code: one.error_code,
             session: one.session_id,
             accepted_at: one.accepted_at,
-            held_until: one.held_until,
-            held_why: one.held_why,
+            held_until,
+            held_why,
         }
     }
 }
@@ -357,17 +365,22 @@ pub(crate) struct DryRun {
 }
 
 impl DryRun {
-    pub(crate) fn new((total, planned): (u64, u64), skipped: BTreeMap<String, u64>, samples: Vec<Sample>, outlook: Outlook) -> Self {
+    pub(crate) fn new(total: u64, tally: Tally, outlook: Outlook) -> Self {
         let sample = |Sample { ordinal, recipient, reason, detail }| SkippedView { ordinal, recipient, reason, detail };
         let days = outlook.forecast.days.into_iter().map(|(number, messages)| DayView { day: day::day_text(number), messages });
         Self {
             total,
-            planned,
-            skipped_by_reason: skipped,
-            skipped: samples.into_iter().map(sample).collect(),
+            planned: total.saturating_sub(tally.count()),
+            skipped_by_reason: tally.skipped.into_iter().map(|(reason, count)| (reason.as_str().to_owned(), count)).collect(),
+            skipped: tally.samples.into_iter().map(sample).collect(),
             cold_contacts: outlook.cold,
             ends_at: outlook.forecast.ends_at,
             days: days.collect(),
         }
+    }
+
+    /// Of a campaign that runs: without those whose message was accepted.
+    pub(crate) fn without(self, accepted: u64) -> Self {
+        Self { planned: self.planned.saturating_sub(accepted), ..self }
     }
 }

@@ -1,19 +1,19 @@
-//! Importing contacts from CSV, and what became of imports.
+//! Importing contacts from CSV: a small file at once, a larger one behind the answer. How imports get on is told by `imports`.
 
 use crate::app::App;
-use crate::contacts::import::{Import, Refused, Report, Wanted};
-use crate::http::{Answer, ApiError, Caller, ErrorCode, Origin, Paged, Path, Query, Success, audit, page, paged};
+use crate::contacts::import::{Look, Refused, Stage, Staged, Wanted, take_in};
+use crate::http::{Answer, ApiError, Caller, ErrorCode, Success, audit};
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{StatusCode, header};
 use sanasend_model::contact_file::Line;
-use sanasend_model::{ImportId, Timestamp};
-use sanasend_store::{ImportFault, ImportKind};
-use serde::{Deserialize, Serialize};
+use sanasend_model::{ImportId, Invalid};
+use sanasend_store::{Import, ImportFault, ImportKind, ImportProgress, ImportState, MOST_IMPORTS, StoreError};
+use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 /// Most bytes of a field that is no file.
 const MAX_FIELD: usize = 64 * 1024;
@@ -123,6 +123,10 @@ pub(crate) struct ReportView {
     /// Whether the file was only looked at.
     #[schema(example = true)]
     pub(crate) dry_run: bool,
+    /// `done`; `running` when the file is so large that it is taken in behind the answer: ask for the import then. Null when
+    /// the file was only looked at.
+    #[schema(value_type = Option<String>, example = "done")]
+    pub(crate) state: Option<&'static str>,
     /// The columns of the file.
     pub(crate) columns: Vec<ColumnView>,
     /// Lines, without the headings.
@@ -139,41 +143,60 @@ pub(crate) struct ReportView {
     pub(crate) refused: u64,
     /// The first 100 faults of them.
     pub(crate) faults: Vec<FaultView>,
-    /// The first 10 lines as they were understood.
+    /// The first 10 lines as they were understood; empty while the import runs.
     pub(crate) preview: Vec<LineView>,
 }
 
-impl From<Report> for ReportView {
-    fn from(report: Report) -> Self {
-        let progress = report.progress;
+impl ReportView {
+    fn new(id: Option<(ImportId, ImportState)>, columns: Vec<(String, String)>, progress: ImportProgress, shown: Vec<Line>) -> Self {
         Self {
-            id: report.id,
-            dry_run: report.id.is_none(),
-            columns: report.columns.into_iter().map(|(heading, holds)| ColumnView { heading, holds }).collect(),
+            id: id.map(|(id, _)| id),
+            dry_run: id.is_none(),
+            state: id.map(|(_, state)| state.as_str()),
+            columns: columns.into_iter().map(|(heading, holds)| ColumnView { heading, holds }).collect(),
             lines: progress.lines,
             created: progress.created,
             merged: progress.merged,
             refused: progress.refused,
             faults: progress.faults.into_iter().map(FaultView::from).collect(),
-            preview: report.shown.into_iter().map(LineView::from).collect(),
+            preview: shown.into_iter().map(LineView::from).collect(),
+        }
+    }
+
+    fn of(import: Import, shown: Vec<Line>) -> Self {
+        Self::new(Some((import.id, import.state)), import.columns, import.progress, shown)
+    }
+
+    /// Whether lines are still being read.
+    pub(crate) fn is_running(&self) -> bool {
+        self.state == Some(ImportState::Running.as_str())
+    }
+
+    /// The answer of the API, in which `done` says what was done.
+    pub(crate) fn answer(self, done: &str) -> Answer<Self> {
+        match (self.dry_run, self.is_running()) {
+            (true, _) => Answer::ok("The file was looked at; nothing was written.", self),
+            (_, true) => Answer::accepted("The file is there; its lines are being read.", self),
+            _ => Answer::ok(done, self),
         }
     }
 }
 
 /// Import contacts
 ///
-/// A form with a CSV file, read as it comes: a file of any length needs little memory. People who are contacts already get
-/// what is new (a name, more tags, fields); nothing is taken away. Lines that can't be read are named in the answer and spoil
-/// no others. Send `dry_run` first to see what would happen. While it runs, `GET /contacts/imports/` tells how far it is.
+/// A form with a CSV file. People who are contacts already get what is new (a name, more tags, fields); nothing is taken
+/// away. Lines that can't be read are named and spoil no others. Send `dry_run` first to see what would happen. A file below
+/// 256 KiB is taken in before the answer, 200; of a larger one the answer is 202, its lines are read in the background, also
+/// through a restart of the server, and `GET /contacts/imports/{id}/` tells how far it is. At most 5 imports of a user can be
+/// under way.
 #[utoipa::path(post, path = "/contacts/import/", tag = "contacts",
     request_body(content((ImportForm = "multipart/form-data", example = json!({
         "mapping": "{\"Mobile\": \"phone\"}", "dry_run": "true", "file": "(the bytes of contacts.csv)"})))),
-    responses((status = 200, description = "What came of it.", body = Success<ReportView>)),
-    extensions(("x-scope" = json!("contacts:write")), ("x-error-codes" = json!(["BAD_REQUEST"]))))]
+    responses((status = 200, description = "What came of it.", body = Success<ReportView>),
+        (status = 202, description = "The file is there; its lines are being read.", body = Success<ReportView>)),
+    extensions(("x-scope" = json!("contacts:write")), ("x-error-codes" = json!(["BAD_REQUEST", "WRONG_STATE"]))))]
 pub(crate) async fn import_contacts(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Answer<ReportView>, ApiError> {
-    let report = import(&app, &caller, ImportKind::Contacts, request).await?;
-    let sentence = if report.dry_run { "The file was looked at; nothing was written." } else { "The contacts were imported." };
-    Ok(Answer::ok(sentence, report))
+    Ok(import(&app, &caller, ImportKind::Contacts, request).await?.answer("The contacts were imported."))
 }
 
 /// Reads a form and imports its file.
@@ -240,44 +263,85 @@ async fn read(app: &App, caller: &Caller, kind: ImportKind, request: Request, is
             }
         }
     }
-    let report = report.ok_or_else(|| ApiError::field("file", "is required"))?;
-    if let Some(id) = report.id {
-        let (lines, created) = (report.progress.lines, report.progress.created);
-        let detail = json!({"kind": kind.as_str(), "lines": lines, "created": created, "refused": report.progress.refused});
-        audit::note(app, caller, "contacts.imported", format!("import {id}"), detail).await;
-    }
-    Ok(report.into())
+    report.ok_or_else(|| ApiError::field("file", "is required"))
 }
 
-/// Imports a file as it comes; `None` when it is larger than `most`.
-async fn run(app: &App, caller: &Caller, wanted: Wanted, mut field: Field<'_>, most: u64) -> Result<Option<Report>, ApiError> {
-    let mut import = Import::begin(app.store.clone(), caller.id(), wanted).await?;
+/// Takes a file in as it comes; `None` when it is larger than `most`.
+async fn run(app: &App, caller: &Caller, wanted: Wanted, field: Field<'_>, most: u64) -> Result<Option<ReportView>, ApiError> {
+    if wanted.dry_run { look(app, caller, wanted, field, most).await } else { stage(app, caller, wanted, field, most).await }
+}
+
+/// Looks at a file.
+async fn look(app: &App, caller: &Caller, wanted: Wanted, mut field: Field<'_>, most: u64) -> Result<Option<ReportView>, ApiError> {
+    let (mut look, mut read) = (Look::new(app.store.clone(), caller.id(), wanted), 0_u64);
+    while let Some(piece) = field.chunk().await.map_err(|error| broken(&error))? {
+        read += piece.len() as u64;
+        if read > most {
+            return Ok(None);
+        }
+        look.push(&piece).await.map_err(refuse)?;
+    }
+    let (columns, progress, shown) = look.finish().await.map_err(refuse)?;
+    Ok(Some(ReportView::new(None, columns, progress, shown)))
+}
+
+/// Keeps a file, and takes its lines in when it is small.
+async fn stage(app: &App, caller: &Caller, wanted: Wanted, mut field: Field<'_>, most: u64) -> Result<Option<ReportView>, ApiError> {
+    let kind = wanted.kind;
+    let begun = Stage::begin(app.store.clone(), app.clock.clone(), caller.id(), wanted).await;
+    let too_many = || format!("{MOST_IMPORTS} imports are under way; wait until one has ended, or cancel one.");
+    let mut stage = begun.map_err(|error| match error {
+        StoreError::Conflict { what: "imports" } => ApiError::because(ErrorCode::WrongState, too_many()),
+        error => error.into(),
+    })?;
     let mut read = 0_u64;
     let ended = loop {
         match field.chunk().await {
             Ok(Some(piece)) => {
                 read += piece.len() as u64;
                 if read > most {
-                    import.broke().await;
+                    stage.broke(&format!("The file is larger than {} MiB.", most >> 20)).await;
                     return Ok(None);
                 }
-                if let Err(refused) = import.push(&piece).await {
+                if let Err(refused) = stage.push(&piece).await {
                     break Err(refuse(refused));
                 }
             }
-            Ok(None) => break import.finish().await.map_err(refuse),
+            Ok(None) => break stage.finish().await.map_err(refuse),
             Err(error) => break Err(broken(&error)),
         }
     };
-    if ended.is_err() {
-        import.broke().await;
+    match ended {
+        Ok(staged) => take(app, caller, kind, staged).await.map(Some),
+        Err(refusal) => {
+            let faults = refusal.errors.0.iter().map(|(field, messages)| format!("{field} {}", messages.join("; ")));
+            stage.broke(&faults.reduce(|one, other| format!("{one}. {other}")).unwrap_or_else(|| refusal.message.clone())).await;
+            Err(refusal)
+        }
     }
-    ended.map(Some)
+}
+
+/// Takes the lines of a small file in, and tells how the import stands.
+async fn take(app: &App, caller: &Caller, kind: ImportKind, staged: Staged) -> Result<ReportView, ApiError> {
+    let Staged { id, job, is_small } = staged;
+    let mut shown = Vec::new();
+    if is_small {
+        shown = take_in(&app.store, id).await?.shown;
+        app.store.drop_import_job(job).await?;
+    }
+    let import = app.store.import(None, id).await?.ok_or_else(ApiError::not_found)?;
+    if let (ImportState::Broken, Some(reason)) = (import.state, &import.reason) {
+        return Err(Invalid::new("file", reason.trim_start_matches("The file ").trim_end_matches('.')).into());
+    }
+    let detail = json!({"kind": kind.as_str(), "bytes": import.total_bytes});
+    audit::note(app, caller, "contacts.imported", format!("import {id}"), detail).await;
+    Ok(ReportView::of(import, shown))
 }
 
 fn refuse(refused: Refused) -> ApiError {
     match refused {
         Refused::File(invalid) => invalid.into(),
+        Refused::Canceled => ApiError::because(ErrorCode::WrongState, "The import was canceled."),
         Refused::Store(error) => error.into(),
     }
 }
@@ -298,111 +362,4 @@ fn broken(error: &MultipartError) -> ApiError {
         return ErrorCode::PayloadTooLarge.into();
     }
     ApiError::because(ErrorCode::BadRequest, "The form is broken, or broke off.")
-}
-
-/// An import.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(title = "Import")]
-pub(crate) struct ImportView {
-    /// Id.
-    #[schema(value_type = String, format = "uuid")]
-    pub(crate) id: ImportId,
-    /// What the file holds: `contacts` or `opt_outs`.
-    #[schema(example = "contacts")]
-    pub(crate) kind: &'static str,
-    /// `running`, `done`, or `broken` (it ended early; what was read before is in).
-    #[schema(example = "running")]
-    pub(crate) state: &'static str,
-    /// Bytes of the request, where that is known.
-    #[schema(example = 4_000_000)]
-    pub(crate) total_bytes: Option<u64>,
-    /// Bytes of the file that were read.
-    #[schema(example = 1_000_000)]
-    pub(crate) read_bytes: u64,
-    /// Lines that were read, without the headings.
-    #[schema(example = 25_000)]
-    pub(crate) lines: u64,
-    /// People who were new.
-    #[schema(example = 24_000)]
-    pub(crate) created: u64,
-    /// People who were there already.
-    #[schema(example = 990)]
-    pub(crate) merged: u64,
-    /// Lines that were refused.
-    #[schema(example = 10)]
-    pub(crate) refused: u64,
-    /// The first 100 faults of them.
-    pub(crate) faults: Vec<FaultView>,
-    /// When it began.
-    #[schema(value_type = String, format = DateTime)]
-    pub(crate) started_at: Timestamp,
-    /// When it ended.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub(crate) ended_at: Option<Timestamp>,
-}
-
-impl From<sanasend_store::Import> for ImportView {
-    fn from(import: sanasend_store::Import) -> Self {
-        let progress = import.progress;
-        Self {
-            id: import.id,
-            kind: import.kind.as_str(),
-            state: import.state.as_str(),
-            total_bytes: import.total_bytes,
-            read_bytes: progress.read_bytes,
-            lines: progress.lines,
-            created: progress.created,
-            merged: progress.merged,
-            refused: progress.refused,
-            faults: progress.faults.into_iter().map(FaultView::from).collect(),
-            started_at: import.started_at,
-            ended_at: import.ended_at,
-        }
-    }
-}
-
-/// Which page of imports.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ListImports {
-    /// Number of the page, from 1.
-    #[param(minimum = 1)]
-    page: Option<u64>,
-    /// Imports per page, at most 100.
-    #[param(minimum = 1, maximum = 100)]
-    page_size: Option<u64>,
-}
-
-/// List imports
-///
-/// Newest first, with how far those are that run.
-#[utoipa::path(get, path = "/contacts/imports/", tag = "contacts", params(ListImports),
-    responses((status = 200, description = "One page.", body = Success<Paged<ImportView>>)),
-    extensions(("x-scope" = json!("contacts:read"))))]
-pub(crate) async fn list_imports(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    origin: Origin,
-    Query(asked): Query<ListImports>,
-) -> Result<Answer<Paged<ImportView>>, ApiError> {
-    let page = page(asked.page, asked.page_size)?;
-    let listed = app.store.list_imports(caller.id(), page).await?;
-    Ok(Answer::ok("Imports.", paged(listed, &page, &origin, ImportView::from)))
-}
-
-/// Get an import
-///
-/// How far it is, what came of it, and the first lines that were refused.
-#[utoipa::path(get, path = "/contacts/imports/{id}/", tag = "contacts",
-    params(("id" = String, Path, format = "uuid", description = "Id of the import.")),
-    responses((status = 200, description = "The import.", body = Success<ImportView>)),
-    extensions(("x-scope" = json!("contacts:read"))))]
-pub(crate) async fn get_import(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Path(id): Path<ImportId>,
-) -> Result<Answer<ImportView>, ApiError> {
-    let import = app.store.import(caller.id(), id).await?.ok_or_else(ApiError::not_found)?;
-    Ok(Answer::ok("The import.", import.into()))
 }

@@ -4,6 +4,7 @@ pub(crate) mod change;
 pub(crate) mod check;
 pub(crate) mod export;
 pub(crate) mod import;
+pub(crate) mod imports;
 pub(crate) mod labels;
 pub(crate) mod read;
 pub(crate) mod settings;
@@ -26,8 +27,10 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(read::list_contacts, change::create_contact))
         .routes(routes!(read::get_contact, change::update_contact, change::delete_contact))
         .merge(OpenApiRouter::default().routes(routes!(import::import_contacts)).layer(DefaultBodyLimit::disable()))
-        .routes(routes!(import::list_imports))
-        .routes(routes!(import::get_import))
+        .routes(routes!(imports::list_imports))
+        .routes(routes!(imports::get_import))
+        .routes(routes!(imports::cancel_import))
+        .routes(routes!(imports::list_import_faults))
         .routes(routes!(export::export_contacts))
         .routes(routes!(check::check_contacts, check::get_contact_check))
         .routes(routes!(labels::list_contact_tags))
@@ -37,6 +40,12 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(wish::opt_out_contact))
         .routes(routes!(wish::opt_in_contact))
         .routes(routes!(change::erase_contact))
+}
+
+/// A contact that the caller may look at: its own, or for admins by login anybody's.
+pub(crate) async fn see(app: &App, caller: &Caller, id: ContactId) -> Result<Contact, ApiError> {
+    let owner = app.store.contact_owner(id).await?.filter(|owner| caller.may_see(*owner)).ok_or_else(ApiError::not_found)?;
+    app.store.contact(owner, id).await?.ok_or_else(ApiError::not_found)
 }
 
 /// A contact of the caller's own.

@@ -4,7 +4,7 @@ use super::view::{ContactView, read_consent};
 use crate::app::App;
 use crate::http::{Answer, ApiError, Caller, LongPage, Origin, Path, Query, Success, long};
 use axum::extract::State;
-use sanasend_model::{ContactId, FieldErrors, Invalid, contact};
+use sanasend_model::{ContactId, FieldErrors, Invalid, UserId, contact};
 use sanasend_store::{ContactCursor, ContactFilter, ContactOrder};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -45,6 +45,9 @@ pub(crate) struct ListContacts {
     /// `-created_at` (newest first, the default), `created_at`, `name` or `-name`.
     #[param(example = "-created_at", pattern = "^-?(created_at|name)$")]
     pub(crate) ordering: Option<String>,
+    /// Those of this user instead of your own (for admins).
+    #[param(value_type = Option<String>, format = "uuid")]
+    pub(crate) user: Option<UserId>,
 }
 
 impl ListContacts {
@@ -95,10 +98,10 @@ pub(crate) async fn list_contacts(
     let filter = asked.filter()?;
     let found = if let Some(text) = asked.cursor.as_deref() {
         let cursor: Option<ContactCursor> = long::cursor_of(text)?;
-        let (contacts, next) = app.store.list_contacts_after(caller.id(), &filter, cursor.as_ref(), page.page_size).await?;
+        let (contacts, next) = app.store.list_contacts_after(caller.whose(asked.user), &filter, cursor.as_ref(), page.page_size).await?;
         LongPage::behind_cursor(contacts.into_iter().map(ContactView::from).collect(), next, &origin)
     } else {
-        let (listed, next) = app.store.list_contacts(caller.id(), &filter, page).await?;
+        let (listed, next) = app.store.list_contacts(caller.whose(asked.user), &filter, page).await?;
         let contacts = listed.results.into_iter().map(ContactView::from).collect();
         LongPage::of(contacts, (listed.count, listed.is_exact), next, &page, &origin)
     };
@@ -117,5 +120,5 @@ pub(crate) async fn get_contact(
     caller: Caller,
     Path(id): Path<ContactId>,
 ) -> Result<Answer<ContactView>, ApiError> {
-    Ok(Answer::ok("The contact.", super::find(&app, &caller, id).await?.into()))
+    Ok(Answer::ok("The contact.", super::see(&app, &caller, id).await?.into()))
 }

@@ -2,7 +2,7 @@
 
 use crate::contacts::import::peer_of;
 use crate::http::extract::{nullable, present};
-use sanasend_model::{Consent, ContactId, ContactSource, FieldErrors, Invalid, Jid, PhoneNumber, Recipient, Timestamp, contact};
+use sanasend_model::{Consent, ContactId, ContactSource, FieldErrors, Invalid, Jid, PhoneNumber, Recipient, Timestamp, UserId, contact};
 use sanasend_store::{Contact, ContactPatch, NewContact};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,9 @@ pub struct ContactView {
     /// Id.
     #[schema(value_type = String, format = "uuid")]
     pub id: ContactId,
+    /// Whose it is.
+    #[schema(value_type = String, format = "uuid")]
+    pub user: UserId,
     /// Number; null for somebody who is only known by a hidden id.
     #[schema(value_type = Option<String>, example = "+12025550123")]
     pub phone: Option<PhoneNumber>,
@@ -78,6 +81,7 @@ impl From<Contact> for ContactView {
     fn from(contact: Contact) -> Self {
         Self {
             id: contact.id,
+            user: contact.user_id,
             phone: contact.person.phone,
             jid: contact.person.jid,
             lid: contact.person.lid,

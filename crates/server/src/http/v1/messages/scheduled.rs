@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::http::extract::present;
 use crate::http::{Answer, ApiError, Caller, Json, Origin, Paged, Path, Query, Success, page, paged};
 use axum::extract::State;
-use sanasend_model::{Content, FieldErrors, Invalid, MessageId, Timestamp};
+use sanasend_model::{Content, FieldErrors, Invalid, MessageId, Timestamp, UserId};
 use sanasend_store::Reschedule;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -26,6 +26,9 @@ pub(crate) struct ListScheduled {
     page_size: Option<u64>,
     /// Only of this account: name or id.
     session: Option<String>,
+    /// Only those of this user (for admins; others see their own only).
+    #[param(value_type = Option<String>, format = "uuid")]
+    user: Option<UserId>,
 }
 
 /// What to change of a message that waits; what is left out stays as it is.
@@ -60,10 +63,10 @@ pub(crate) async fn list_scheduled_messages(
 ) -> Result<Answer<Paged<MessageView>>, ApiError> {
     let page = page(asked.page, asked.page_size)?;
     let session = match &asked.session {
-        Some(named) => Some(choose(&app, caller.id(), Some(named)).await?.id),
+        Some(named) => Some(choose(&app, caller.whose(asked.user), Some(named)).await?.id),
         None => None,
     };
-    let listed = app.store.list_scheduled(Some(caller.id()), session, page).await?;
+    let listed = app.store.list_scheduled(caller.whose_or_all(asked.user), session, page).await?;
     Ok(Answer::ok("Scheduled messages.", paged(listed, &page, &origin, MessageView::from)))
 }
 

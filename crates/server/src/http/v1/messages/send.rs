@@ -1,6 +1,7 @@
 //! `POST /messages/send-text/`: check, make durable, answer.
 
 use super::choose::choose_linked;
+use super::preview::{self, WantedLinkPreview};
 use super::view::MessageView;
 use crate::app::App;
 use crate::http::{Answer, ApiError, Caller, ErrorCode, JsonBytes, Query, Success};
@@ -41,6 +42,10 @@ pub(crate) struct SendText {
     /// The text, at most 65,536 characters.
     #[schema(example = "Your order is ready.")]
     pub(crate) content: String,
+    /// A preview of the link in the text: `true` asks the page for it now (a page that does not answer never fails the send),
+    /// an object gives one.
+    #[serde(default)]
+    pub(crate) link_preview: Option<WantedLinkPreview>,
     /// Name or id of the account to send with. Not needed when there is one, or one named `default`.
     #[serde(default)]
     #[schema(example = "default")]
@@ -78,13 +83,6 @@ pub(crate) struct SendQuery {
 /// The header `Idempotency-Key`, or what is wrong with it: told only after what is wrong with the body.
 pub(crate) struct SentKey(pub(crate) Result<Option<String>, ApiError>);
 
-impl SentKey {
-    /// Of a request that can't have one, such as a page's form.
-    pub(crate) const fn none() -> Self {
-        Self(Ok(None))
-    }
-}
-
 /// Instead of all headers, which would be copied for it.
 impl<S: Sync> FromRequestParts<S> for SentKey {
     type Rejection = Infallible;
@@ -103,6 +101,15 @@ pub(crate) struct Checked {
     pub(crate) metadata: Option<Value>,
     pub(crate) reply_to: Option<MessageId>,
     pub(crate) when: When,
+    /// When it makes no sense any more, where that is before the usual deadline.
+    pub(crate) until: Option<Timestamp>,
+}
+
+impl Checked {
+    /// With nothing but what is needed.
+    pub(crate) fn new(recipient: Recipient, content: Content) -> Self {
+        Self { recipient, content, media: None, metadata: None, reply_to: None, when: When::default(), until: None }
+    }
 }
 
 /// How a send is to be answered.
@@ -152,15 +159,19 @@ pub(crate) async fn send_text(
     body: JsonBytes<SendText>,
 ) -> Result<Response, ApiError> {
     let wait = patience(&app, query.wait)?;
-    let SendText { recipient, content, session, reply_to, metadata, scheduled_at, quiet_hours } = body.value;
+    let SendText { recipient, content, link_preview, session, reply_to, metadata, scheduled_at, quiet_hours } = body.value;
     let mut errors = FieldErrors::default();
     let when = check_when(&app, scheduled_at, quiet_hours, &mut errors);
-    let checked = Checked { reply_to, when, ..check(&recipient, content, metadata, errors)? };
+    let preview = preview::check(&content, link_preview, &mut errors);
+    let mut checked = Checked { reply_to, when, ..check(&recipient, content, metadata, errors)? };
     let terms = Terms::of(key?, (PATH, &body.bytes, query.session.as_deref()), wait);
     if let Some(answer) = terms.replay(&app, caller.id()).await? {
         return Ok(answer);
     }
     let session = choose_linked(&app, caller.id(), session.as_deref().or(query.session.as_deref())).await?;
+    if let Some(wanted) = preview {
+        checked.content = preview::put(&app, checked.content, wanted).await;
+    }
     take_in(&app, &caller, session.id, checked, terms).await
 }
 
@@ -245,7 +256,7 @@ fn check(recipient: &str, content: String, metadata: Option<Value>, mut errors: 
     let content = errors.take(Content::text(content));
     let recipient = check_recipient(recipient, errors)?;
     let content = content.ok_or_else(|| ApiError::internal("a content that was refused and not named"))?;
-    Ok(Checked { recipient, content, media: None, metadata, reply_to: None, when: When::default() })
+    Ok(Checked { metadata, ..Checked::new(recipient, content) })
 }
 
 /// Checks the caller's own data, which must be an object of bounded size; `null` is none.
@@ -311,7 +322,7 @@ fn new_message(app: &App, caller: &Caller, session_id: SessionId, checked: Check
         created_at,
         scheduled_at: due,
         wait_reason: reason,
-        expires_at: due.unwrap_or(created_at).plus(app.outbox.options().deadline),
+        expires_at: checked.until.into_iter().fold(due.unwrap_or(created_at).plus(app.outbox.options().deadline), Timestamp::min),
         day: created_at.day(),
         daily_limit: caller.user.max_messages_per_day,
         idempotency: None,

@@ -1,5 +1,6 @@
 //! A message as callers see it.
 
+use super::view_rich::{Beyond, ContactCardView, LinkPreviewView, LocationView, PollView, ReactionView, TargetView, text};
 use sanasend_model::{Jid, Media, MessageId, MessageStatus, Timestamp};
 use sanasend_store::{Message, NewMessage, Peer, TimelineEntry};
 use serde::Serialize;
@@ -117,17 +118,52 @@ pub(crate) struct MessageView {
     pub recipient: Option<PersonView>,
     /// From whom, for inbound messages.
     pub sender: Option<PersonView>,
-    /// `text`, `image`, `video`, `audio`, `voice_note`, `document`, `sticker`, `video_note`, or the kind of an incoming
-    /// message that is not read yet.
+    /// `text`, `image`, `video`, `audio`, `voice_note`, `document`, `sticker`, `video_note`, `location`, `contact`, `poll`,
+    /// `reaction`, `edit`, `revoke` (deleted for everyone), `poll_vote`, or the kind of an incoming message that is not read
+    /// yet.
     #[schema(example = "text")]
     pub message_type: String,
-    /// The text of a text.
+    /// The text of a text, with its last edit; of an edit the new text.
     #[schema(example = "Your order is ready.")]
     pub content: Option<String>,
     /// The file, of messages that carry one.
     pub media: Option<MediaView>,
     /// The text beside a file.
     pub caption: Option<String>,
+    /// What is shown of the page that a text links to; only where there is such a preview.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link_preview: Option<LinkPreviewView>,
+    /// The place; only of the type `location`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<LocationView>,
+    /// The cards; only of the type `contact`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contacts: Option<Vec<ContactCardView>>,
+    /// The poll, with the votes so far; only of the type `poll`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poll: Option<PollView>,
+    /// The emoji, empty when one was taken away; only of the type `reaction`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "👍")]
+    pub emoji: Option<String>,
+    /// The answers chosen, empty when a vote was taken back; only of the type `poll_vote`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!(["Tomorrow"]))]
+    pub selected_options: Option<Vec<String>>,
+    /// The message that this one is about; only of the types `reaction`, `edit`, `revoke` and `poll_vote`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetView>,
+    /// Emojis on the message, one for each person; left out when there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reactions: Vec<ReactionView>,
+    /// When its text was changed last; left out when it never was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub edited_at: Option<Timestamp>,
+    /// When it was deleted for everyone; left out when it never was. What it said stays here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub deleted_at: Option<Timestamp>,
     /// `scheduled`, `pending`, `sent`, `delivered`, `read`, `played`, `failed`, `canceled`; inbound: `received`.
     #[schema(example = "pending")]
     pub status: &'static str,
@@ -195,6 +231,8 @@ impl MessageView {
             (true, _) => Peer { lid: Some(chat.clone()), ..Peer::default() },
             (false, phone) => Peer { phone, jid: Some(chat.clone()), lid: None },
         };
+        let Beyond { link_preview, location, contacts, poll, emoji, selected_options, target, reactions, edited_at, deleted_at } =
+            Beyond::of(&new.content, None);
         Self {
             id: new.id.to_string(),
             user: new.user_id.to_string(),
@@ -204,9 +242,19 @@ impl MessageView {
             recipient: Some(PersonView::of(peer, None)),
             sender: None,
             message_type: new.content.kind().to_owned(),
-            content: new.content.text_body().map(str::to_owned),
+            content: text(&new.content),
             media: new.content.media().map(|media| MediaView::of(media, new.id)),
             caption: new.content.media().and_then(|media| media.caption.clone()),
+            link_preview,
+            location,
+            contacts,
+            poll,
+            emoji,
+            selected_options,
+            target,
+            reactions,
+            edited_at,
+            deleted_at,
             status: if new.scheduled_at.is_some() { MessageStatus::Scheduled } else { MessageStatus::Pending }.as_str(),
             attempts: 0,
             error_code: None,
@@ -234,6 +282,8 @@ impl From<sanasend_store::Quoted> for QuotedView {
 
 impl From<Message> for MessageView {
     fn from(message: Message) -> Self {
+        let Beyond { link_preview, location, contacts, poll, emoji, selected_options, target, reactions, edited_at, deleted_at } =
+            Beyond::of(&message.content, message.marks.as_deref());
         let person = PersonView::of(message.peer, message.peer_name);
         let (recipient, sender) = match message.direction {
             sanasend_model::Direction::Outbound => (Some(person), None),
@@ -248,9 +298,19 @@ impl From<Message> for MessageView {
             recipient,
             sender,
             message_type: message.content.kind().to_owned(),
-            content: message.content.text_body().map(str::to_owned),
+            content: text(&message.content),
             media: message.content.media().map(|media| MediaView::of(media, message.id)),
             caption: message.content.media().and_then(|media| media.caption.clone()),
+            link_preview,
+            location,
+            contacts,
+            poll,
+            emoji,
+            selected_options,
+            target,
+            reactions,
+            edited_at,
+            deleted_at,
             status: message.status.as_str(),
             attempts: message.attempts,
             error_code: message.error_code.map(sanasend_model::Failure::as_str),

@@ -85,14 +85,14 @@ pub(crate) async fn end(app: &App, caller: &Caller, id: OptOutId, cause: OptOutC
 /// Import a list of people who want no messages
 ///
 /// A form with a CSV file, as for contacts; only the column of the number is needed, and a list of bare numbers needs no
-/// headings. Nobody becomes a contact by it.
+/// headings. Nobody becomes a contact by it. A large file is taken in behind the answer, as for contacts:
+/// `GET /contacts/imports/{id}/` tells how far it is.
 #[utoipa::path(post, path = "/opt-outs/import/", tag = "contacts",
     request_body(content((ImportForm = "multipart/form-data", example = json!({
         "dry_run": "true", "file": "(the bytes of suppressed.csv)"})))),
-    responses((status = 200, description = "What came of it.", body = Success<ReportView>)),
-    extensions(("x-scope" = json!("contacts:write")), ("x-error-codes" = json!(["BAD_REQUEST"]))))]
+    responses((status = 200, description = "What came of it.", body = Success<ReportView>),
+        (status = 202, description = "The file is there; its lines are being read.", body = Success<ReportView>)),
+    extensions(("x-scope" = json!("contacts:write")), ("x-error-codes" = json!(["BAD_REQUEST", "WRONG_STATE"]))))]
 pub(crate) async fn import_opt_outs(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Answer<ReportView>, ApiError> {
-    let report = import(&app, &caller, ImportKind::OptOuts, request).await?;
-    let sentence = if report.dry_run { "The file was looked at; nothing was written." } else { "The list was imported." };
-    Ok(Answer::ok(sentence, report))
+    Ok(import(&app, &caller, ImportKind::OptOuts, request).await?.answer("The list was imported."))
 }

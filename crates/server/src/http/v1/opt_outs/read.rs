@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::http::v1::contacts::view::read_person;
 use crate::http::{Answer, ApiError, Caller, LongPage, Origin, Path, Query, Success, long};
 use axum::extract::State;
-use sanasend_model::{Jid, MessageId, OptOutId, OptOutSource, PhoneNumber, Recipient, Timestamp};
+use sanasend_model::{Jid, MessageId, OptOutId, OptOutSource, PhoneNumber, Recipient, Timestamp, UserId};
 use sanasend_store::{OptOut, OptOutFilter};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -95,6 +95,9 @@ pub(crate) struct ListOptOuts {
     /// Only this person's, by number.
     #[param(example = "+12025550123")]
     pub(crate) phone: Option<String>,
+    /// Those of this user instead of your own (for admins).
+    #[param(value_type = Option<String>, format = "uuid")]
+    pub(crate) user: Option<UserId>,
 }
 
 impl ListOptOuts {
@@ -104,7 +107,7 @@ impl ListOptOuts {
             Some(Recipient::Phone(phone)) => Some(phone),
             Some(_) => return Err(ApiError::field("phone", "must be a number")),
         };
-        Ok(OptOutFilter { user_id: Some(caller.id()), in_force: self.in_force, phone })
+        Ok(OptOutFilter { user_id: Some(caller.whose(self.user)), in_force: self.in_force, phone })
     }
 }
 
@@ -145,6 +148,7 @@ pub(crate) async fn get_opt_out(
     caller: Caller,
     Path(id): Path<OptOutId>,
 ) -> Result<Answer<OptOutView>, ApiError> {
-    let opt_out = app.store.find_opt_out(caller.id(), id).await?.ok_or_else(ApiError::not_found)?;
+    let found = app.store.opt_out_of_anybody(id).await?.filter(|opt_out| caller.may_see(opt_out.user_id));
+    let opt_out = found.ok_or_else(ApiError::not_found)?;
     Ok(Answer::ok("The opt-out.", opt_out.into()))
 }

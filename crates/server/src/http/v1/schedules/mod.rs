@@ -25,6 +25,12 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(read::preview_schedule))
 }
 
+/// A recurring send that the caller may look at.
+async fn see(app: &App, caller: &Caller, id: ScheduleId) -> Result<Recurring, ApiError> {
+    let recurring = app.store.recurring(id).await?;
+    recurring.filter(|recurring| caller.may_see(recurring.user_id)).ok_or_else(ApiError::not_found)
+}
+
 /// A recurring send that the caller owns.
 async fn find(app: &App, caller: &Caller, id: ScheduleId) -> Result<Recurring, ApiError> {
     let recurring = app.store.recurring(id).await?;

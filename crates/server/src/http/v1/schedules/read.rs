@@ -4,7 +4,7 @@ use super::view::{RecurringView, TimesView, WantedTimes, times};
 use crate::app::App;
 use crate::http::{Answer, ApiError, Caller, Json, Origin, Paged, Path, Query, Success, page, paged};
 use axum::extract::State;
-use sanasend_model::ScheduleId;
+use sanasend_model::{ScheduleId, UserId};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::IntoParams;
@@ -20,6 +20,9 @@ pub(crate) struct ListSchedules {
     /// Recurring sends per page.
     #[param(minimum = 1, maximum = 100, example = 20)]
     page_size: Option<u64>,
+    /// Only those of this user (for admins; others see their own only).
+    #[param(value_type = Option<String>, format = "uuid")]
+    user: Option<UserId>,
 }
 
 /// List recurring sends
@@ -35,7 +38,7 @@ pub(crate) async fn list_schedules(
     Query(asked): Query<ListSchedules>,
 ) -> Result<Answer<Paged<RecurringView>>, ApiError> {
     let page = page(asked.page, asked.page_size)?;
-    let listed = app.store.list_recurring(Some(caller.id()), page).await?;
+    let listed = app.store.list_recurring(caller.whose_or_all(asked.user), page).await?;
     Ok(Answer::ok("Recurring sends.", paged(listed, &page, &origin, RecurringView::from)))
 }
 
@@ -51,7 +54,7 @@ pub(crate) async fn get_schedule(
     caller: Caller,
     Path(id): Path<ScheduleId>,
 ) -> Result<Answer<RecurringView>, ApiError> {
-    Ok(Answer::ok("The recurring send.", super::find(&app, &caller, id).await?.into()))
+    Ok(Answer::ok("The recurring send.", super::see(&app, &caller, id).await?.into()))
 }
 
 /// Preview a cron expression

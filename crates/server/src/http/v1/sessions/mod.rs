@@ -4,6 +4,7 @@ pub(crate) mod follow;
 pub(crate) mod health;
 pub(crate) mod link;
 pub(crate) mod manage;
+pub(crate) mod typing;
 pub(crate) mod view;
 
 use crate::app::App;
@@ -22,6 +23,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(manage::get_session_picture))
         .routes(routes!(manage::disconnect_session))
         .routes(routes!(manage::reconnect_session))
+        .routes(routes!(typing::show_typing))
         .routes(routes!(follow::follow_session))
         .routes(routes!(follow::follow_session_by_websocket))
         .routes(routes!(manage::get_session, manage::delete_session))

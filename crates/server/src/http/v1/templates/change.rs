@@ -3,14 +3,16 @@
 use super::view::{PartOfTemplate, TemplateView, WantedMedia, WantedTemplate};
 use crate::app::App;
 use crate::http::v1::messages::send_media::{Asked, Uploaded, not_kept, source};
-use crate::http::{Answer, ApiError, Caller, ErrorCode, JsonBytes, Nothing, Path, Success, audit};
+use crate::http::{Answer, ApiError, Caller, ErrorCode, JsonBytes, Nothing, Path, Query, Success, audit};
 use crate::media::Wish;
 use axum::extract::{Request, State};
 use sanasend_model::media::file_name;
 use sanasend_model::{FieldErrors, Invalid, Media, MediaKind, Template, TemplateId, template};
-use sanasend_store::{NewMedia, NewTemplate, SavedTemplate, StoreError, TemplateCreated, TemplatePatch};
+use sanasend_store::{NewMedia, NewTemplate, SavedTemplate, StoreError, TemplateCreated, TemplateDeleted, TemplatePatch, TemplateUses};
+use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
+use utoipa::IntoParams;
 
 /// Create a template
 ///
@@ -123,22 +125,42 @@ pub(crate) async fn change(app: &App, caller: &Caller, id: TemplateId, part: Par
     Ok(Answer::ok("The template was changed.", template.into()))
 }
 
+/// How to delete a template.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeleteTemplate {
+    /// Also when something needs it, which fails then until it is changed.
+    pub(crate) force: Option<bool>,
+}
+
+/// What needs a template, in words.
+pub(crate) fn uses_in_words(uses: &TemplateUses) -> Vec<String> {
+    uses.iter().map(|(id, name)| format!("the recurring send {name:?} ({id})")).collect()
+}
+
 /// Delete a template
 ///
-/// With its versions. What was sent with it stays; recurring sends that use it fail until they are changed. To keep it for
-/// looking at, archive it.
+/// With its versions. What was sent with it stays. When recurring sends need it, they are named and nothing is deleted, unless you `force` it: then they fail until they are changed. To keep it for looking at,
+/// archive it.
 #[utoipa::path(delete, path = "/templates/{id}/", tag = "templates",
-    params(("id" = String, Path, format = "uuid", description = "Id of the template.")),
+    params(DeleteTemplate, ("id" = String, Path, format = "uuid", description = "Id of the template.")),
     responses((status = 200, description = "The template is gone.", body = Success<Nothing>)),
-    extensions(("x-scope" = json!("templates:write"))))]
+    extensions(("x-scope" = json!("templates:write")), ("x-error-codes" = json!(["TEMPLATE_IN_USE"]))))]
 pub(crate) async fn delete_template(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<TemplateId>,
+    Query(asked): Query<DeleteTemplate>,
 ) -> Result<Answer<Nothing>, ApiError> {
     let template = super::find(&app, &caller, id).await?;
-    if !app.store.delete_template(id).await? {
-        return Err(ApiError::not_found());
+    match app.store.delete_template(id, asked.force.unwrap_or(false)).await? {
+        TemplateDeleted::Done => {}
+        TemplateDeleted::Missing => return Err(ApiError::not_found()),
+        TemplateDeleted::InUse(uses) => {
+            let told = |refusal: ApiError, text: String| refusal.with_field("template", format!("is needed by {text}"));
+            return Err(uses_in_words(&uses).into_iter().fold(ApiError::new(ErrorCode::TemplateInUse), told));
+        }
     }
     note(&app, &caller, "template.deleted", &template).await;
     Ok(Answer::ok("The template was deleted.", Nothing {}))
@@ -159,7 +181,8 @@ fn refused(error: StoreError) -> ApiError {
     }
 }
 
-fn check_media(media: &WantedMedia, errors: &mut FieldErrors) -> Option<MediaKind> {
+/// What is wrong with a file without looking at it.
+pub(crate) fn check_media(media: &WantedMedia, errors: &mut FieldErrors) -> Option<MediaKind> {
     if media.media_url.is_some() == media.media_base64.is_some() {
         errors.push(Invalid::new("media", "needs one of `media_url` and `media_base64`"));
     }
@@ -172,7 +195,7 @@ fn check_media(media: &WantedMedia, errors: &mut FieldErrors) -> Option<MediaKin
 }
 
 /// A text is needed unless there is a file; a file of this kind may take no caption.
-fn check_content(content: &str, kind: Option<MediaKind>, has_media: bool, errors: &mut FieldErrors) {
+pub(crate) fn check_content(content: &str, kind: Option<MediaKind>, has_media: bool, errors: &mut FieldErrors) {
     errors.take(Template::parse(content));
     if content.trim().is_empty() && !has_media {
         errors.push(Invalid::new("content", "must not be empty"));
@@ -182,8 +205,8 @@ fn check_content(content: &str, kind: Option<MediaKind>, has_media: bool, errors
     }
 }
 
-/// Fetches or decodes the file and keeps it; it stays until the template is stored, which holds it from then on.
-async fn keep(app: &App, caller: &Caller, media: WantedMedia, kind: MediaKind) -> Result<(Media, NewMedia), ApiError> {
+/// Fetches or decodes the file and keeps it; it stays until what it belongs to is stored, which holds it from then on.
+pub(crate) async fn keep(app: &App, caller: &Caller, media: WantedMedia, kind: MediaKind) -> Result<(Media, NewMedia), ApiError> {
     let wished = media.filename.as_deref().and_then(file_name);
     let asked = Asked { media_url: media.media_url, media_base64: media.media_base64, ..Asked::default() };
     let Uploaded { staged, name, declared } = source::file(app, asked, kind).await?;

@@ -33,6 +33,15 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(send::send_template))
 }
 
+/// A template that the caller may look at.
+///
+/// # Errors
+/// `NOT_FOUND`, also for another user's unless the caller is an admin by login.
+async fn see(app: &App, caller: &Caller, id: TemplateId) -> Result<SavedTemplate, ApiError> {
+    let template = app.store.template(id).await?;
+    template.filter(|template| caller.may_see(template.user_id)).ok_or_else(ApiError::not_found)
+}
+
 /// A template that the caller owns.
 async fn find(app: &App, caller: &Caller, id: TemplateId) -> Result<SavedTemplate, ApiError> {
     let template = app.store.template(id).await?;

@@ -4,7 +4,7 @@ use super::view::{TemplateView, VersionView};
 use crate::app::App;
 use crate::http::{Answer, ApiError, Caller, Origin, Paged, Path, Query, Success, page, paged};
 use axum::extract::State;
-use sanasend_model::TemplateId;
+use sanasend_model::{TemplateId, UserId};
 use sanasend_store::TemplateFilter;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -28,6 +28,9 @@ pub(crate) struct ListTemplates {
     language: Option<String>,
     /// Part of the name.
     search: Option<String>,
+    /// Only those of this user (for admins; others see their own only).
+    #[param(value_type = Option<String>, format = "uuid")]
+    user: Option<UserId>,
 }
 
 /// Which versions to list.
@@ -57,7 +60,8 @@ pub(crate) async fn list_templates(
 ) -> Result<Answer<Paged<TemplateView>>, ApiError> {
     let page = page(asked.page, asked.page_size)?;
     let search = asked.search.filter(|text| !text.trim().is_empty());
-    let filter = TemplateFilter { user_id: Some(caller.id()), is_archived: asked.is_archived, language: asked.language, search };
+    let filter =
+        TemplateFilter { user_id: caller.whose_or_all(asked.user), is_archived: asked.is_archived, language: asked.language, search };
     let listed = app.store.list_templates(&filter, page).await?;
     Ok(Answer::ok("Templates.", paged(listed, &page, &origin, TemplateView::from)))
 }
@@ -74,7 +78,7 @@ pub(crate) async fn get_template(
     caller: Caller,
     Path(id): Path<TemplateId>,
 ) -> Result<Answer<TemplateView>, ApiError> {
-    Ok(Answer::ok("The template.", super::find(&app, &caller, id).await?.into()))
+    Ok(Answer::ok("The template.", super::see(&app, &caller, id).await?.into()))
 }
 
 /// List the versions of a template
@@ -92,7 +96,7 @@ pub(crate) async fn list_template_versions(
     Query(asked): Query<ListVersions>,
 ) -> Result<Answer<Paged<VersionView>>, ApiError> {
     let page = page(asked.page, asked.page_size)?;
-    super::find(&app, &caller, id).await?;
+    super::see(&app, &caller, id).await?;
     let listed = app.store.list_template_versions(id, page).await?;
     Ok(Answer::ok("Versions of the template.", paged(listed, &page, &origin, VersionView::from)))
 }

@@ -97,7 +97,7 @@ pub(crate) async fn send_template(
     let template = super::choose(&app, caller.id(), &asked.template, asked.language.as_deref()).await?;
     let (content, media) = filled(&app, template, asked.version, &values).await?;
     let session = choose_linked(&app, caller.id(), asked.session.as_deref().or(query.session.as_deref())).await?;
-    let checked = Checked { recipient, content, media, metadata, reply_to: asked.reply_to, when };
+    let checked = Checked { media, metadata, reply_to: asked.reply_to, when, ..Checked::new(recipient, content) };
     take_in(&app, &caller, session.id, checked, terms).await
 }
 

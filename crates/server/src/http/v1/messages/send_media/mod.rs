@@ -199,14 +199,8 @@ pub(crate) async fn send(
     let filename = sound.filename.or_else(|| name.as_deref().and_then(file_name));
     let wish = Wish { user: caller.id(), kind: sound.kind, caption: sound.caption, filename, declared };
     let kept = app.media.keep(staged, wish).await.map_err(not_kept)?;
-    let checked = Checked {
-        recipient: sound.recipient,
-        content: Content::Media(Box::new(kept.media)),
-        media: Some(kept.file),
-        metadata: sound.metadata,
-        reply_to,
-        when,
-    };
+    let content = Content::Media(Box::new(kept.media));
+    let checked = Checked { media: Some(kept.file), metadata: sound.metadata, reply_to, when, ..Checked::new(sound.recipient, content) };
     take_in(app, caller, session.id, checked, terms).await
 }
 
