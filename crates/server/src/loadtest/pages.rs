@@ -97,7 +97,7 @@ pub async fn measure(args: &LoadtestArgs, place: &Temporary, progress: &Progress
     };
     progress.set_message("filling the database");
     let server = Process::start(SERVE, &folder, &settings).await?;
-    let username = server.text("/admin/username")?;
+    let (username, key) = (server.text("/admin/username")?, server.text("/demo/api_key")?);
     let admin = Customer::of(&server)?;
     let admin = admin.logged_in(&mut admin.api().await?, &json!({"username": username, "password": PASSWORD})).await?;
     admin.go_offline(&admin.link("shop").await?).await?;
@@ -108,7 +108,7 @@ pub async fn measure(args: &LoadtestArgs, place: &Temporary, progress: &Progress
     crowd(&database, USERS, now).await?;
 
     let server = Process::start(SERVE, &folder, &settings).await?;
-    let admin = Customer::of(&server)?;
+    let admin = Customer::with_key(&server, &key)?;
     let mut connection = admin.api().await?;
     let admin = admin.logged_in(&mut connection, &json!({"username": username, "password": PASSWORD})).await?;
     let paths = paths(&admin, &mut connection).await?;
