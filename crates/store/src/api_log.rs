@@ -25,7 +25,7 @@ use uuid::Uuid;
 /// Rows that a list without an index for its filter looks at.
 pub const WINDOW: u64 = 200_000;
 /// Rows that one page for people looks at, which is to be there at once.
-const GLANCE: u64 = 25_000;
+const GLANCE: u64 = 12_500;
 /// Rows removed in one transaction, so that nobody waits long behind it.
 const REMOVED_AT_ONCE: i64 = 2000;
 
