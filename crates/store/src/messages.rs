@@ -5,13 +5,15 @@
 use crate::counts::Look;
 use crate::dialect::{fetch, query_as, refused};
 use crate::marks::Marks;
+use crate::opt_outs::{known_to_anybody, whole};
 use crate::page::{COUNTED, behind, count_up_to, found_in, order_fields};
 use crate::rows::{Place, message};
 use crate::{LongList, Ordering, Page, Store, StoreError};
 use sanasend_model::{
     Content, Direction, Failure, Jid, MessageId, MessageStatus, PhoneNumber, Recipient, SessionId, Step, Timestamp, UserId,
 };
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::sea_query::{Expr, UnionType};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;
@@ -178,8 +180,8 @@ pub enum Settled {
     WrongState(MessageStatus),
 }
 
-/// The rows that a filter leaves, in no order yet.
-fn narrow(filter: &MessageFilter) -> Select<message::Entity> {
+/// The rows that a filter leaves, in no order yet; `ids` are those that its recipient is known by.
+fn narrow(filter: &MessageFilter, ids: &[String]) -> Select<message::Entity> {
     use message::Column;
     let equal = [
         (Column::UserId, filter.user_id.map(|id| id.0.into())),
@@ -188,16 +190,17 @@ fn narrow(filter: &MessageFilter) -> Select<message::Entity> {
         (Column::MessageType, filter.kind.clone().map(Into::into)),
         (Column::Direction, filter.direction.map(|direction| direction.as_str().into())),
     ];
-    let equal = equal.into_iter().filter_map(|(column, value): (Column, Option<sea_orm::Value>)| value.map(|value| column.eq(value)));
-    let mut all = equal.fold(Condition::all(), Condition::add);
+    let equal = equal.into_iter().filter_map(|(column, value): (Column, Option<sea_orm::Value>)| value.map(|value| (column, value)));
+    let mut all = if filter.recipient.is_some() {
+        equal.fold(with(filter.user_id, ids), |all, (column, value)| all.add(Expr::col(column).if_null(Expr::col(column)).eq(value)))
+    } else {
+        equal.fold(Condition::all(), |all, (column, value)| all.add(column.eq(value)))
+    };
     if let Some(from) = filter.from {
         all = all.add(Column::CreatedAt.gte(from.0));
     }
     if let Some(to) = filter.to {
         all = all.add(Column::CreatedAt.lt(to.0));
-    }
-    if let Some(text) = &filter.recipient {
-        all = all.add(with(text));
     }
     if let Some(text) = &filter.search {
         // Numbers and ids of chats hold digits: what has none is not looked for there, which takes half of the time.
@@ -208,16 +211,18 @@ fn narrow(filter: &MessageFilter) -> Select<message::Entity> {
     message::Entity::find().filter(all)
 }
 
-/// Messages with a person or group, given as a number in any spelling or as an id.
-fn with(text: &str) -> Condition {
+/// Messages in the chat of one of these ids, or written by it into a group.
+///
+/// Found by the two indexes of it first, and then looked at. SQLite, which keeps no figures, would else take another one: it
+/// finds a user's messages or those of a status by an index too, but there are millions of them. (So the other columns are
+/// asked for in a way that no index serves, see `narrow`.)
+fn with(user: Option<UserId>, ids: &[String]) -> Condition {
     use message::Column;
-    let asked = Recipient::parse(text).ok();
-    let jid = asked.as_ref().map_or_else(|| text.to_owned(), |recipient| recipient.jid().to_string());
-    let any = Condition::any().add(Column::Chat.eq(&jid)).add(Column::PeerJid.eq(&jid)).add(Column::PeerLid.eq(&jid));
-    match asked {
-        Some(Recipient::Phone(phone)) => any.add(Column::PeerPhone.eq(phone.as_str())),
-        _ => any,
-    }
+    let of_user = || Condition::all().add_option(user.map(|user| Column::UserId.eq(user.0)));
+    let seqs = |whose: Condition| message::Entity::find().select_only().column(Column::Seq).filter(whose).into_query();
+    let mut found = seqs(of_user().add(Column::Chat.is_in(ids)));
+    found.union(UnionType::All, seqs(of_user().add(Column::Sender.ne("")).add(Column::Sender.is_in(ids))));
+    Condition::all().add(Column::Seq.in_subquery(found))
 }
 
 fn sorted(rows: Select<message::Entity>, filter: &MessageFilter) -> Select<message::Entity> {
@@ -251,19 +256,31 @@ impl Store {
         row.filter(|row| user.is_none_or(|user| user.0 == row.user_id)).map(message::Model::read).transpose()
     }
 
+    /// The ids that a filter's recipient is known by, given as a number in any spelling or as an id.
+    async fn ids_asked_for(&self, filter: &MessageFilter) -> Result<Vec<String>, StoreError> {
+        let Some(text) = &filter.recipient else { return Ok(Vec::new()) };
+        let Ok(asked) = Recipient::parse(text) else { return Ok(vec![text.clone()]) };
+        let known = match filter.user_id {
+            Some(user) => whole(&self.inner.readers, user, vec![vec![asked.jid()]]).await?.pop().unwrap_or_default(),
+            None => known_to_anybody(&self.inner.readers, &asked.jid()).await?,
+        };
+        Ok(known.into_iter().map(|jid| jid.as_str().to_owned()).collect())
+    }
+
     /// A page of the messages.
     pub async fn list_messages(&self, filter: &MessageFilter, page: Page) -> Result<LongList<Message>, StoreError> {
+        let ids = self.ids_asked_for(filter).await?;
         // Over all users the order is that of arrival, which the primary key has; an index of its own would cost every accept.
         let rows = match filter.user_id {
-            Some(_) => sorted(narrow(filter), filter),
-            None => narrow(filter).order_by(message::Column::Seq, filter.ordering.direction()),
+            Some(_) => sorted(narrow(filter, &ids), filter),
+            None => narrow(filter, &ids).order_by(message::Column::Seq, filter.ordering.direction()),
         };
         let rows = rows.limit(page.page_size).offset(page.offset());
         let rows = fetch(rows, &self.inner.readers).await?;
         let known = page.known_count(rows.len());
         let count = match known {
             Some(count) => count,
-            None => self.count_messages(filter).await?,
+            None => self.count_messages(filter, &ids).await?,
         };
         let next = rows.last().filter(|_| known.is_none()).map(|row| Cursor { created_at: row.created_at, seq: row.seq });
         let results = rows.into_iter().map(message::Model::read).collect::<Result<_, _>>()?;
@@ -271,12 +288,12 @@ impl Store {
     }
 
     /// How many messages a filter leaves, up to one more than [`COUNTED`].
-    async fn count_messages(&self, filter: &MessageFilter) -> Result<u64, StoreError> {
+    async fn count_messages(&self, filter: &MessageFilter, ids: &[String]) -> Result<u64, StoreError> {
         let look = if self.is_shared() { Look::Never } else { self.inner.counts.look(filter) };
         if let Look::Counted(count) = look {
             return Ok(count);
         }
-        let count = count_up_to(COUNTED + 1, narrow(filter), &self.inner.readers).await?;
+        let count = count_up_to(COUNTED + 1, narrow(filter, ids), &self.inner.readers).await?;
         if let Look::Count(ticket) = look {
             self.inner.counts.keep(ticket, filter, count);
         }
@@ -290,7 +307,8 @@ impl Store {
         cursor: Option<Cursor>,
         limit: u64,
     ) -> Result<(Vec<Message>, Option<Cursor>), StoreError> {
-        self.messages_behind(narrow(filter), filter, cursor, limit).await
+        let ids = self.ids_asked_for(filter).await?;
+        self.messages_behind(narrow(filter, &ids), filter, cursor, limit).await
     }
 
     /// The same, newest first, for pages that people wait for: a search looks at 25,000 rows at once, so that there can be
@@ -305,8 +323,9 @@ impl Store {
         if filter.search.is_none() || !filter.ordering.descending {
             return self.list_messages_after(filter, cursor, limit).await;
         }
+        let ids = self.ids_asked_for(filter).await?;
         let all = MessageFilter { search: None, ..filter.clone() };
-        let last = going_on(narrow(&all), filter, cursor).offset(GLANCE - 1).limit(1);
+        let last = going_on(narrow(&all, &ids), filter, cursor).offset(GLANCE - 1).limit(1);
         let end = fetch(last, &self.inner.readers).await?.first().map(|row| Cursor { created_at: row.created_at, seq: row.seq });
         let within = end.map(|end| {
             let later = Condition::all().add(Column::Seq.gte(end.seq));
@@ -315,7 +334,7 @@ impl Store {
             }
             Condition::any().add(Column::CreatedAt.gt(end.created_at)).add(later.add(Column::CreatedAt.eq(end.created_at)))
         });
-        let rows = narrow(filter).filter(Condition::all().add_option(within));
+        let rows = narrow(filter, &ids).filter(Condition::all().add_option(within));
         let (found, next) = self.messages_behind(rows, filter, cursor, limit).await?;
         Ok((found, next.or(end)))
     }

@@ -101,7 +101,7 @@ impl Person {
 /// Removes the contact and what is noted of its opt-outs, and makes the job that does the rest.
 async fn begin(tx: &mut Tx, user: UserId, id: ContactId) -> Result<bool, StoreError> {
     let Some((seq, contact)) = find(tx, user, id).await? else { return Ok(false) };
-    let handles = whole(tx, user, vec![contact.person.handles()]).await?.pop().unwrap_or_default();
+    let handles = whole(&mut tx.conn, user, vec![contact.person.handles()]).await?.pop().unwrap_or_default();
     query("DELETE FROM contacts WHERE seq = ?").bind(seq).execute(&mut tx.conn).await.map_err(refused)?;
     for handle in &handles {
         let column = if handle.is_lid() { "lid" } else { "jid" };

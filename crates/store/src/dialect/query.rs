@@ -130,6 +130,14 @@ enum Driver<'c> {
 }
 
 impl<'c> On<'c> {
+    /// The same place, for one of several statements.
+    pub(crate) fn again(&mut self) -> On<'_> {
+        match self {
+            Self::Conn(conn) => On::Conn(conn),
+            Self::Pool(pool) => On::Pool(pool),
+        }
+    }
+
     fn way(self) -> Way<'c> {
         match self {
             Self::Pool(Pool::Sqlite(readers)) => Way::File(readers),

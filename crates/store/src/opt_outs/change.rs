@@ -60,7 +60,7 @@ pub(crate) async fn opt_out_all(
 ) -> Result<Vec<Option<OptOutId>>, StoreError> {
     // Before anything is written: what changes is told by the difference.
     let guard = tx.guard(user).await?;
-    let people = whole(tx, user, new.iter().map(|new| new.person.handles()).collect()).await?;
+    let people = whole(&mut tx.conn, user, new.iter().map(|new| new.person.handles()).collect()).await?;
     let all: BTreeSet<&Jid> = people.iter().flatten().collect();
     let asked: Vec<(UserId, Jid)> = all.into_iter().map(|handle| (user, handle.clone())).collect();
     let mut standing: HashMap<Jid, Standing> =
@@ -135,7 +135,7 @@ pub(crate) async fn relink(tx: &mut Tx, user: UserId, handles: Vec<Jid>) -> Resu
     if handles.is_empty() || !tx.guard(user).await?.opted_out {
         return Ok(());
     }
-    let Some(handles) = whole(tx, user, vec![handles]).await?.pop() else { return Ok(()) };
+    let Some(handles) = whole(&mut tx.conn, user, vec![handles]).await?.pop() else { return Ok(()) };
     let asked: Vec<(UserId, Jid)> = handles.iter().map(|handle| (user, handle.clone())).collect();
     let standing = tx.standing(&asked).await?;
     let Some(known) = standing.values().next().copied() else { return Ok(()) };
@@ -161,7 +161,7 @@ pub(crate) async fn opt_in(
     person: &Peer,
     cause: &OptOutCause,
 ) -> Result<Option<OptOut>, StoreError> {
-    let Some(handles) = whole(tx, user, vec![person.handles()]).await?.pop() else { return Ok(None) };
+    let Some(handles) = whole(&mut tx.conn, user, vec![person.handles()]).await?.pop() else { return Ok(None) };
     let asked: Vec<(UserId, Jid)> = handles.iter().map(|handle| (user, handle.clone())).collect();
     let ended: BTreeSet<Uuid> = tx.standing(&asked).await?.into_values().map(|standing| standing.opt_out).collect();
     let now = tx.clock.now();

@@ -16,7 +16,7 @@ pub(crate) use guard::Guards;
 pub(crate) use heard::heard;
 pub use list::OptOutFilter;
 pub(crate) use list::limit;
-pub(crate) use person::whole;
+pub(crate) use person::{known_to_anybody, whole};
 
 use crate::messages::Peer;
 use crate::rows::{Place, from_row};

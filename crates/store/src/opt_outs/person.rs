@@ -1,8 +1,7 @@
 //! Who is who: the ids that are known to be of one person, from contacts and from what WhatsApp told of recipients.
 
 use crate::StoreError;
-use crate::dialect::{Rows, pieces, query_as, refused};
-use crate::writer::Tx;
+use crate::dialect::{On, Rows, pieces, query_as, refused};
 use sanasend_model::{Jid, PhoneNumber, UserId};
 use std::collections::{BTreeSet, HashMap};
 
@@ -32,14 +31,17 @@ static BY_JID: Rows = Rows::new(
     ") AS wanted JOIN chat_aliases ON chat_aliases.jid = wanted.column2 JOIN sessions ON sessions.id = session_id AND sessions.user_id = wanted.column1",
 );
 
-type Alias = (String, String, Option<String>, Option<String>, Option<String>);
+type Found = (String, String, Option<String>, Option<String>, Option<String>);
+/// What was asked for, and the number and ids that it led to.
+type Alias = (String, Option<String>, Option<String>, Option<String>);
 
 /// All ids of these people, each given by some of its ids.
-pub(crate) async fn whole(tx: &mut Tx, user: UserId, people: Vec<Vec<Jid>>) -> Result<Vec<BTreeSet<Jid>>, StoreError> {
+pub(crate) async fn whole(on: impl Into<On<'_>> + Send, user: UserId, people: Vec<Vec<Jid>>) -> Result<Vec<BTreeSet<Jid>>, StoreError> {
+    let mut on = on.into();
     let mut people: Vec<BTreeSet<Jid>> = people.into_iter().map(|handles| handles.into_iter().collect()).collect();
     let mut fresh: BTreeSet<Jid> = people.iter().flatten().cloned().collect();
     for _ in 0..ROUNDS {
-        let found = same(tx, user, &fresh.into_iter().collect::<Vec<_>>()).await?;
+        let found = same(&mut on, user, &fresh.into_iter().collect::<Vec<_>>()).await?;
         fresh = BTreeSet::new();
         for handles in &mut people {
             let more: Vec<Jid> = handles.iter().filter_map(|handle| found.get(handle)).flatten().cloned().collect();
@@ -57,7 +59,7 @@ pub(crate) async fn whole(tx: &mut Tx, user: UserId, people: Vec<Vec<Jid>>) -> R
 }
 
 /// What is known to be the same as each of these.
-async fn same(tx: &mut Tx, user: UserId, handles: &[Jid]) -> Result<HashMap<Jid, Vec<Jid>>, StoreError> {
+async fn same(on: &mut On<'_>, user: UserId, handles: &[Jid]) -> Result<HashMap<Jid, Vec<Jid>>, StoreError> {
     let mut found: HashMap<Jid, Vec<Jid>> = HashMap::new();
     let mut add = |of: &str, handle: &str| {
         if let (Some(of), Some(handle)) = (Jid::parse(of), Jid::parse(handle))
@@ -71,20 +73,33 @@ async fn same(tx: &mut Tx, user: UserId, handles: &[Jid]) -> Result<HashMap<Jid,
         for handle in piece {
             select = select.bind(user.0).bind(handle.as_str());
         }
-        for (of, handle) in select.fetch_all(&mut tx.conn).await.map_err(refused)? {
+        for (of, handle) in select.fetch_all(on.again()).await.map_err(refused)? {
             add(&of, &handle);
         }
         for rows in [&ASKED, &BY_LID, &BY_JID] {
-            let mut select = query_as::<_, Alias>(rows.sql(piece.len()));
+            let mut select = query_as::<_, Found>(rows.sql(piece.len()));
             for handle in piece {
                 select = select.bind(user.0).bind(handle.as_str());
             }
-            for (of, asked, phone, jid, lid) in select.fetch_all(&mut tx.conn).await.map_err(refused)? {
-                let phone = phone.as_deref().and_then(|phone| PhoneNumber::from_wa_user(phone.trim_start_matches('+')));
-                let all = [Some(asked), phone.map(|phone| phone.jid().to_string()), jid, lid];
-                all.into_iter().flatten().for_each(|handle| add(&of, &handle));
+            for (of, asked, phone, jid, lid) in select.fetch_all(on.again()).await.map_err(refused)? {
+                spellings((asked, phone, jid, lid)).for_each(|handle| add(&of, &handle));
             }
         }
     }
     Ok(found)
+}
+
+/// All ids that stand in what is known of a recipient.
+fn spellings((asked, phone, jid, lid): Alias) -> impl Iterator<Item = String> {
+    let phone = phone.and_then(|phone| PhoneNumber::from_wa_user(phone.trim_start_matches('+')));
+    [Some(asked), phone.map(|phone| phone.jid().to_string()), jid, lid].into_iter().flatten()
+}
+
+/// All ids that accounts of any user found this one to be known by: for those who see everything.
+pub(crate) async fn known_to_anybody(on: impl Into<On<'_>> + Send, jid: &Jid) -> Result<BTreeSet<Jid>, StoreError> {
+    let sql =
+        "SELECT asked, phone, jid, lid FROM chat_aliases WHERE lid = ? UNION SELECT asked, phone, jid, lid FROM chat_aliases WHERE jid = ?";
+    let rows = query_as::<_, Alias>(sql).bind(jid.as_str()).bind(jid.as_str()).fetch_all(on).await.map_err(refused)?;
+    let known = rows.into_iter().flat_map(spellings).filter_map(|id| Jid::parse(&id)).filter(|id| !id.is_group());
+    Ok(known.chain([jid.clone()]).collect())
 }
