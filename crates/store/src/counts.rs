@@ -5,18 +5,22 @@
 //! its own transaction, and the teller passes each one by here before the writer is answered. Nobody who was answered can
 //! see a count from before. What is removed without an event says so itself (`forget_all`).
 //!
-//! Only where this process alone writes: on a database that several nodes share, another node's event arrives a moment after
-//! its caller was answered.
+//! On a database that several nodes share, another node's event arrives a moment after its caller was answered. There a count
+//! is kept with the cursor of its user's last event, which is asked of the database each time, and for ten seconds: what
+//! another node removes without an event is counted until then.
 
 use crate::MessageFilter;
-use sanasend_model::UserId;
+use sanasend_model::{Timestamp, UserId};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Most users of whom anything is kept; then all is thrown away.
 const USERS: usize = 4096;
 /// Most filters of one user that are kept.
 const FILTERS: usize = 32;
+/// How long a count is kept that another node can make wrong without an event.
+const SHARED: Duration = Duration::from_secs(10);
 /// Longest text in a filter that is kept.
 const LONGEST: usize = 128;
 
@@ -29,12 +33,14 @@ pub(crate) struct Counts {
 #[derive(Debug, Default)]
 struct Known {
     users: HashMap<UserId, OfUser>,
-    tickets: u64,
+    tickets: i64,
 }
 
 #[derive(Debug)]
 struct OfUser {
-    ticket: u64,
+    ticket: i64,
+    /// When it is thrown away at the latest.
+    until: Option<Timestamp>,
     counts: HashMap<MessageFilter, u64>,
 }
 
@@ -44,7 +50,7 @@ pub(crate) enum Look {
     /// It was counted, and nothing changed since.
     Counted(u64),
     /// It is to be counted; the count may be kept under this ticket if nothing changes meanwhile.
-    Count(u64),
+    Count(i64),
     /// It is to be counted, each time.
     Never,
 }
@@ -56,22 +62,29 @@ impl Counts {
 
     /// Looks for a count. To be called before counting begins.
     pub(crate) fn look(&self, filter: &MessageFilter) -> Look {
-        let Some(user) = filter.user_id.filter(|_| is_kept(filter)) else { return Look::Never };
+        let Some(user) = user_of(filter) else { return Look::Never };
         let mut known = self.known();
-        if let Some(of_user) = known.users.get(&user) {
-            return of_user.counts.get(filter).map_or(Look::Count(of_user.ticket), |count| Look::Counted(*count));
+        if !known.users.contains_key(&user) {
+            known.tickets += 1;
+            let ticket = known.tickets;
+            known.begin(user, OfUser { ticket, until: None, counts: HashMap::new() });
         }
-        if known.users.len() >= USERS {
-            known.users.clear();
+        known.look(user, filter)
+    }
+
+    /// The same where other nodes write too; `last` is the cursor of the user's last event, read before counting begins.
+    pub(crate) fn look_as_of(&self, filter: &MessageFilter, last: i64, now: Timestamp) -> Look {
+        let Some(user) = user_of(filter) else { return Look::Never };
+        let mut known = self.known();
+        let holds = |of_user: &OfUser| of_user.ticket == last && of_user.until.is_some_and(|until| now < until);
+        if !known.users.get(&user).is_some_and(holds) {
+            known.begin(user, OfUser { ticket: last, until: Some(now.plus(SHARED)), counts: HashMap::new() });
         }
-        known.tickets += 1;
-        let ticket = known.tickets;
-        known.users.insert(user, OfUser { ticket, counts: HashMap::new() });
-        Look::Count(ticket)
+        known.look(user, filter)
     }
 
     /// Keeps a count, unless something of the user changed since the ticket was given.
-    pub(crate) fn keep(&self, ticket: u64, filter: &MessageFilter, count: u64) {
+    pub(crate) fn keep(&self, ticket: i64, filter: &MessageFilter, count: u64) {
         let mut known = self.known();
         let of_user = filter.user_id.and_then(|user| known.users.get_mut(&user)).filter(|of_user| of_user.ticket == ticket);
         if let Some(of_user) = of_user {
@@ -93,6 +106,25 @@ impl Counts {
     }
 }
 
+impl Known {
+    fn begin(&mut self, user: UserId, of_user: OfUser) {
+        if self.users.len() >= USERS {
+            self.users.clear();
+        }
+        self.users.insert(user, of_user);
+    }
+
+    fn look(&self, user: UserId, filter: &MessageFilter) -> Look {
+        let Some(of_user) = self.users.get(&user) else { return Look::Never };
+        of_user.counts.get(filter).map_or(Look::Count(of_user.ticket), |count| Look::Counted(*count))
+    }
+}
+
+/// Whose messages they are, if their count is kept at all.
+pub(crate) fn user_of(filter: &MessageFilter) -> Option<UserId> {
+    filter.user_id.filter(|_| is_kept(filter))
+}
+
 /// Whether a filter is worth a place: searches are seldom the same twice.
 fn is_kept(filter: &MessageFilter) -> bool {
     let short = |text: &Option<String>| text.as_ref().is_none_or(|text| text.len() <= LONGEST);
@@ -108,7 +140,7 @@ mod tests {
         MessageFilter { user_id: Some(UserId(Uuid::from_u128(user))), ..MessageFilter::default() }
     }
 
-    fn ticket(counts: &Counts, filter: &MessageFilter) -> u64 {
+    fn ticket(counts: &Counts, filter: &MessageFilter) -> i64 {
         match counts.look(filter) {
             Look::Count(ticket) => ticket,
             other => panic!("{other:?}"),
@@ -138,6 +170,20 @@ mod tests {
         assert!(matches!(counts.look(&of(1)), Look::Count(_)), "an old count was kept");
         counts.keep(new, &of(1), 8);
         assert_eq!(counts.look(&of(1)), Look::Counted(8));
+    }
+
+    #[test]
+    fn on_a_shared_database_a_count_holds_until_the_next_event_and_for_a_while() {
+        let (counts, at) = (Counts::default(), |seconds: u64| Timestamp(0).plus(Duration::from_secs(seconds)));
+        assert_eq!(counts.look_as_of(&of(1), 40, at(0)), Look::Count(40));
+        counts.keep(40, &of(1), 7);
+        assert_eq!(counts.look_as_of(&of(1), 40, at(9)), Look::Counted(7));
+        assert_eq!(counts.look_as_of(&of(1), 41, at(9)), Look::Count(41), "another node wrote an event");
+        counts.keep(40, &of(1), 7);
+        assert_eq!(counts.look_as_of(&of(1), 41, at(9)), Look::Count(41), "what was counted before it is not kept");
+        counts.keep(41, &of(1), 8);
+        assert_eq!(counts.look_as_of(&of(1), 41, at(18)), Look::Counted(8));
+        assert_eq!(counts.look_as_of(&of(1), 41, at(19)), Look::Count(41), "another node may have removed some");
     }
 
     #[test]

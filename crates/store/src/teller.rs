@@ -126,7 +126,6 @@ pub(crate) async fn listen(address: Address, teller: Weak<Teller>, hints: Arc<Hi
             tokio::time::sleep(LOOK).await;
             continue;
         };
-        // Own commits are heard as well: they were told before.
         let news = async {
             loop {
                 match hearing.next().await? {

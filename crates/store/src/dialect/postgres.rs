@@ -178,7 +178,7 @@ impl PgConn {
     pub(super) async fn commit(&mut self, told: Option<i64>, jobs: bool) -> Result<(), sqlx::Error> {
         // Something is selected in any case: COMMIT alone ends a transaction that went wrong without saying so.
         let told = told.map_or_else(|| "1".to_owned(), |seq| format!("pg_notify('{CHANNEL}', '{seq}')"));
-        let jobs = if jobs { format!(", pg_notify('{JOBS}', pg_backend_pid()::text)") } else { String::new() };
+        let jobs = if jobs { format!(", pg_notify('{JOBS}', '')") } else { String::new() };
         self.raw(format!("SELECT {told}{jobs}; COMMIT")).await.map(drop)
     }
 
@@ -203,12 +203,12 @@ pub(crate) struct Looked {
     pub(crate) guard_version: i64,
 }
 
-/// What a node told.
+/// What another node told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Heard {
-    /// Events, up to this cursor. Own ones too.
+    /// Events, up to this cursor.
     Events(i64),
-    /// Jobs of another node.
+    /// Jobs.
     Jobs,
 }
 
@@ -219,15 +219,19 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Waits for the next word. `None` when the connection broke.
+    /// Waits for the next word of another process. `None` when the connection broke.
+    ///
+    /// What this process commits, its writer tells by itself: hearing of that too would mean to read every event back.
     pub(crate) async fn next(&mut self) -> Option<Heard> {
         loop {
             let told = self.inner.try_recv().await.ok()??;
+            if i32::try_from(told.process_id()) == Ok(self.own.load(Ordering::Acquire)) {
+                continue;
+            }
             if told.channel() == JOBS {
-                if told.payload().parse() != Ok(self.own.load(Ordering::Acquire)) {
-                    return Some(Heard::Jobs);
-                }
-            } else if let Ok(seq) = told.payload().parse() {
+                return Some(Heard::Jobs);
+            }
+            if let Ok(seq) = told.payload().parse() {
                 return Some(Heard::Events(seq));
             }
         }
