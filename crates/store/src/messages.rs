@@ -12,7 +12,7 @@ use crate::{LongList, Ordering, Page, Store, StoreError};
 use sanasend_model::{
     Content, Direction, Failure, Jid, MessageId, MessageStatus, PhoneNumber, Recipient, SessionId, Step, Timestamp, UserId,
 };
-use sea_orm::sea_query::{Expr, UnionType};
+use sea_orm::sea_query::{Expr, ExprTrait, UnionType};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 use serde_json::Value;
 use std::fmt;
