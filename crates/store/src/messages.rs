@@ -12,7 +12,7 @@ use crate::{LongList, Ordering, Page, Store, StoreError};
 use sanasend_model::{
     Content, Direction, Failure, Jid, MessageId, MessageStatus, PhoneNumber, Recipient, SessionId, Step, Timestamp, UserId,
 };
-use sea_orm::sea_query::{Expr, ExprTrait, UnionType};
+use sea_orm::sea_query::{Expr, UnionType};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select};
 use serde_json::Value;
 use std::fmt;
@@ -192,7 +192,7 @@ fn narrow(filter: &MessageFilter, ids: &[String]) -> Select<message::Entity> {
     ];
     let equal = equal.into_iter().filter_map(|(column, value): (Column, Option<sea_orm::Value>)| value.map(|value| (column, value)));
     let mut all = if filter.recipient.is_some() {
-        equal.fold(with(filter.user_id, ids), |all, (column, value)| all.add(Expr::col(column).if_null(Expr::col(column)).eq(value)))
+        equal.fold(with(filter.user_id, ids), |all, (column, value)| all.add(unindexed(column, value)))
     } else {
         equal.fold(Condition::all(), |all, (column, value)| all.add(column.eq(value)))
     };
@@ -219,7 +219,7 @@ fn narrow(filter: &MessageFilter, ids: &[String]) -> Select<message::Entity> {
 ///
 /// Found by the two indexes of it first, and then looked at. SQLite, which keeps no figures, would else take another one: it
 /// finds a user's messages or those of a status by an index too, but there are millions of them. (So the other columns are
-/// asked for in a way that no index serves, see `narrow`.)
+/// asked for as [`unindexed`].)
 fn with(user: Option<UserId>, ids: &[String]) -> Condition {
     use message::Column;
     let of_user = || Condition::all().add_option(user.map(|user| Column::UserId.eq(user.0)));
@@ -227,6 +227,12 @@ fn with(user: Option<UserId>, ids: &[String]) -> Condition {
     let mut found = seqs(of_user().add(Column::Chat.is_in(ids)));
     found.union(UnionType::All, seqs(of_user().add(Expr::cust("sender <> ''")).add(Column::Sender.is_in(ids))));
     Condition::all().add(Column::Seq.in_subquery(found))
+}
+
+/// That a column has a value, asked for in a way that no index serves.
+fn unindexed(column: message::Column, value: sea_orm::Value) -> Expr {
+    use sea_orm::sea_query::ExprTrait;
+    Expr::col(column).if_null(Expr::col(column)).eq(value)
 }
 
 fn sorted(rows: Select<message::Entity>, filter: &MessageFilter) -> Select<message::Entity> {
