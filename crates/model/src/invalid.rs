@@ -36,6 +36,15 @@ impl FieldErrors {
         result.map_err(|invalid| self.push(invalid)).ok()
     }
 
+    /// The value of the last field to be read, when neither it nor another was refused.
+    ///
+    /// # Errors
+    /// The collected refusals, that of the last field among them.
+    pub fn last<T>(mut self, result: Result<T, Invalid>) -> Result<T, Self> {
+        let value = self.take(result);
+        value.filter(|_| self.0.is_empty()).ok_or(self)
+    }
+
     /// `Ok(())` when nothing was refused.
     ///
     /// # Errors
@@ -50,5 +59,20 @@ impl From<Invalid> for FieldErrors {
         let mut errors = Self::default();
         errors.push(invalid);
         errors
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_field_counts_when_all_are_sound() {
+        let wrong = |field: &str| Invalid::new(field, "is wrong");
+        assert_eq!(FieldErrors::default().last(Ok(7)), Ok(7));
+        assert_eq!(FieldErrors::from(wrong("a")).last(Ok(7)), Err(wrong("a").into()));
+        assert_eq!(FieldErrors::default().last(Err::<(), _>(wrong("b"))), Err(wrong("b").into()));
+        let both = FieldErrors::from(wrong("a")).last(Err::<(), _>(wrong("b")));
+        assert_eq!(both.map_err(|errors| errors.0.into_keys().collect::<Vec<_>>()), Err(vec!["a".into(), "b".into()]));
     }
 }

@@ -182,11 +182,39 @@ pub struct Outcome {
     pub next: Next,
 }
 
-/// How the sentence of an account begins that WhatsApp has banned for a time.
-pub const BANNED: &str = "WhatsApp banned the account";
+/// What WhatsApp holds against a linked account, as the sentence beside its status tells.
+///
+/// The sentence is all that is stored. Whoever writes one begins it with the warning, and it is read back by
+/// [`Warning::of`] alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Warning {
+    /// It banned the account for a time.
+    Banned,
+    /// It limits messages to people who never wrote to the account, until a time or without an end.
+    Limited,
+}
 
-/// How the sentence begins that tells of a limit without an end.
-pub const LIMITED: &str = "WhatsApp limits messages to people who never wrote to this account";
+impl Warning {
+    /// The warning in a sentence, if there is one.
+    #[must_use]
+    pub fn of(reason: &str) -> Option<Self> {
+        [Self::Banned, Self::Limited].into_iter().find(|warning| reason.starts_with(warning.opening()))
+    }
+
+    const fn opening(self) -> &'static str {
+        match self {
+            Self::Banned => "WhatsApp banned the account",
+            Self::Limited => "WhatsApp limits messages to people who never wrote to this account",
+        }
+    }
+}
+
+/// How the sentence begins.
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.opening())
+    }
+}
 
 /// First wait before a new client is built, doubled with every failure in a row up to [`REBUILD_MAX`].
 pub const REBUILD_MIN: Duration = Duration::from_secs(1);
@@ -225,7 +253,7 @@ pub fn step(end: &LinkEnd, linked: bool, failures: u32, now: Timestamp) -> Outco
         LinkEnd::Banned { until, reason } => {
             let wait = until.map_or(REBUILD_MAX, |until| until.since(now).max(REBUILD_MIN));
             let end = until.map_or_else(|| "an unknown time".to_owned(), |until| until.to_string());
-            outcome(Degraded, format!("{BANNED} until {end}: {reason}."), Next::Rebuild { after: wait })
+            outcome(Degraded, format!("{} until {end}: {reason}.", Warning::Banned), Next::Rebuild { after: wait })
         }
         LinkEnd::Outdated => {
             outcome(Connecting, "WhatsApp wants a newer client version; fetching it.".into(), Next::RefreshVersion { after })
@@ -280,6 +308,29 @@ mod tests {
         let outcome = step(&end, linked, 1, NOW);
         assert_eq!((outcome.status, outcome.next), (status, next), "{}", outcome.reason);
         assert!(outcome.reason.ends_with('.'), "a sentence: {}", outcome.reason);
+    }
+
+    #[rstest]
+    #[case(LinkEnd::Lost { reason: "eof".into() }, None)]
+    #[case(LinkEnd::LoggedOut { code: Some(401) }, None)]
+    #[case(LinkEnd::Banned { until: Some(Timestamp(1_060_000)), reason: "spam".into() }, Some(Warning::Banned))]
+    #[case(LinkEnd::Banned { until: None, reason: "spam".into() }, Some(Warning::Banned))]
+    #[case(LinkEnd::RateLimited, None)]
+    #[case(LinkEnd::Refused { code: 418 }, None)]
+    fn only_a_ban_is_told_with_a_warning(#[case] end: LinkEnd, #[case] warning: Option<Warning>) {
+        let reason = step(&end, true, 1, NOW).reason;
+        assert_eq!(Warning::of(&reason), warning, "{reason}");
+    }
+
+    #[test]
+    fn a_warning_is_read_where_a_sentence_begins_with_it_and_nowhere_else() {
+        for warning in [Warning::Banned, Warning::Limited] {
+            assert_eq!(Warning::of(&warning.to_string()), Some(warning));
+            assert_eq!(Warning::of(&format!("{warning} until tomorrow (463).")), Some(warning));
+            assert_eq!(Warning::of(&format!("Connection lost ({warning}); reconnecting.")), None);
+        }
+        assert_eq!(Warning::of(""), None);
+        assert_eq!(Warning::of("WhatsApp limits connections from here; waiting."), None, "that limits this server, not the account");
     }
 
     #[test]

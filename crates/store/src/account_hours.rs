@@ -9,7 +9,7 @@ use crate::rows::{Place, from_row};
 use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::pacing::{Account, Figures, Level, Policy, alarm, health};
-use sanasend_model::session::{BANNED, LIMITED};
+use sanasend_model::session::Warning;
 use sanasend_model::{EventKind, Network, SessionId, SessionStatus, Timestamp, UserId};
 use serde_json::json;
 use uuid::Uuid;
@@ -129,7 +129,7 @@ impl Row {
             sent: u64::from(count(self.sent_today)),
             failed: u64::from(count(self.failed_today)),
             limited_until: self.limited_until.map(Timestamp),
-            warning: self.reason.clone().filter(|reason| reason.starts_with(BANNED) || reason.starts_with(LIMITED)),
+            warning: self.reason.clone().filter(|reason| Warning::of(reason).is_some()),
             refused_at: self.refused_at.map(Timestamp),
         };
         let level = self.level.as_deref().and_then(|level| level.parse().ok());

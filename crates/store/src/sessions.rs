@@ -7,7 +7,7 @@ use crate::rows::session;
 use crate::signal::SignalState;
 use crate::writer::Tx;
 use crate::{Listed, Ordering, Page, Store, StoreError};
-use sanasend_model::session::{BANNED, LIMITED};
+use sanasend_model::session::Warning;
 use sanasend_model::{EventKind, Jid, Network, PhoneNumber, SessionId, SessionStatus, Timestamp, UserId};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::json;
@@ -271,7 +271,7 @@ async fn update(tx: &mut Tx, id: SessionId, generation: i64, patch: SessionPatch
         let event = session.event(session.updated_at);
         tx.record(vec![event]).await?;
     }
-    let is_warned = session.reason.as_deref().is_some_and(|reason| reason.starts_with(BANNED) || reason.starts_with(LIMITED));
+    let is_warned = session.reason.as_deref().and_then(Warning::of).is_some();
     let is_alarming = !session.linked || session.limited_until.is_some() || is_warned;
     let was = (before.linked, before.limited_until, &before.reason);
     if is_alarming && (session.linked, session.limited_until, &session.reason) != was {

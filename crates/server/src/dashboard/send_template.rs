@@ -6,7 +6,7 @@ use super::render::{Page, page, with_status};
 use super::send::{Account, accepted, accounts, due};
 use super::visitor::{Shell, Visitor};
 use crate::app::App;
-use crate::http::v1::messages::send::{SendQuery, SentKey};
+use crate::http::v1::messages::asked::{SendQuery, SentKey};
 use crate::http::v1::templates::read::get_template;
 use crate::http::v1::templates::send::{SendTemplate, send_template};
 use crate::http::v1::templates::view::TemplateView;

@@ -1,14 +1,10 @@
 //! A user of the product with an account in the sandbox, and a friend with a phone.
 
-use crate::world::{As, Reply, World};
+use crate::world::{As, PATIENCE, Reply, World, becomes, eventually};
 use reqwest::Method;
 use sanasend::config::Config;
 use sanasend_sandbox::{Control, ShownMessage};
 use serde_json::{Value, json};
-use std::time::Duration;
-
-/// How long a test waits for what must come; it only bounds a failure.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A user with a key, and its account.
 pub struct Account {
@@ -88,7 +84,7 @@ impl Account {
     }
 
     pub async fn session_becomes(&self, status: &str) -> Value {
-        self.becomes(status, || self.session()).await
+        becomes(status, || self.session(), |now| now["status"] == status).await
     }
 
     pub async fn message(&self, id: &Value) -> Value {
@@ -98,7 +94,7 @@ impl Account {
     }
 
     pub async fn message_becomes(&self, id: &Value, status: &str) -> Value {
-        self.becomes(status, || self.message(id)).await
+        becomes(status, || self.message(id), |now| now["status"] == status).await
     }
 
     /// Waits until the friend's phone shows a text.
@@ -108,16 +104,13 @@ impl Account {
         shown.into_iter().find(|message| message.text == text).unwrap_or_else(|| panic!("{friend} never saw {text:?}"))
     }
 
-    async fn becomes<F: Future<Output = Value>>(&self, status: &str, look: impl Fn() -> F) -> Value {
-        let until = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            let now = look().await;
-            if now["status"] == status {
-                return now;
-            }
-            assert!(tokio::time::Instant::now() < until, "never {status}: {now}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+    /// Waits for an incoming message that is as wanted.
+    pub async fn incoming(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let look = async || {
+            let listed = self.get("/messages/list/?direction=inbound").await;
+            listed.body["data"]["results"].as_array().expect("results").iter().find(|message| wanted(message)).cloned()
+        };
+        eventually(what, look).await
     }
 }
 

@@ -1,25 +1,13 @@
 //! Usage, the API log and the overview: what is counted, who may see it, and that nothing is lost at a stop.
 
-use crate::world::{As, Reply, World};
+use crate::world::{As, Reply, World, becomes};
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::time::Duration;
-
-/// How long a test waits for what is written in batches; it only bounds a failure.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Asks until the answer satisfies.
 async fn until(world: &World, path: &str, who: As<'_>, satisfied: impl Fn(&Value) -> bool) -> Value {
-    let end = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let reply = world.get(path, who).await;
-        reply.is(200, "");
-        if satisfied(&reply.body["data"]) {
-            return reply.body["data"].clone();
-        }
-        assert!(tokio::time::Instant::now() < end, "never: {}", reply.text);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let look = async || world.get(path, who).await.is(200, "").body["data"].clone();
+    becomes("satisfying", look, satisfied).await
 }
 
 fn limit<'a>(usage: &'a Value, name: &str) -> &'a Value {

@@ -1,8 +1,8 @@
 //! Manners of campaigns: nights where recipients live, strangers before known people, files, and what a draft says of itself.
 
-use crate::account::{Account, PATIENCE};
+use crate::account::Account;
 use crate::campaigns::{Owner as _, peer, to};
-use crate::world::{As, text};
+use crate::world::{As, PATIENCE, text};
 use base64::Engine as _;
 use image::{DynamicImage, ImageFormat};
 use reqwest::Method;
@@ -89,11 +89,7 @@ async fn known_people_are_found_behind_any_number_of_strangers() {
     recipients.push(json!({"phone": friends[0]}));
     let pacing =
         json!({"gap_min_seconds": 0, "gap_max_seconds": 1, "per_hour": 1000, "per_day": 1000, "warm_up": [1000], "cold_per_day": 1});
-    let until = tokio::time::Instant::now() + PATIENCE;
-    while account.get("/messages/list/?direction=inbound").await.body["data"]["count"] != 1 {
-        assert!(tokio::time::Instant::now() < until, "the greeting never came");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    account.incoming("the greeting", |message| message["content"] == "hello").await;
     let id = account.bulk(json!({"content": "Hi", "recipients": recipients, "pacing": pacing})).await;
     account.shown(&friends[0], "Hi").await;
     let why = "people who never wrote to the account, 1 of 1 sent today";

@@ -1,16 +1,13 @@
 //! `/campaigns/` and `/messages/send-bulk/`: making them of lists and files, trying them out, and their way to the end.
 
 use crate::account::Account;
-use crate::world::{As, Reply, World, text};
+use crate::world::{As, Reply, World, becomes, text};
 use reqwest::Method;
 use sanasend_model::Clock;
 use sanasend_sandbox::Fault;
-use sanasend_store::NewJob;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::Duration;
-
-const PATIENCE: Duration = Duration::from_mins(1);
 
 impl Account {
     pub async fn campaign(&self, id: &str) -> Value {
@@ -25,15 +22,7 @@ impl Account {
 
     /// Waits until a campaign is as wanted; time goes on as it does.
     pub async fn until(&self, id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let until = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            let campaign = self.campaign(id).await;
-            if wanted(&campaign) {
-                return campaign;
-            }
-            assert!(tokio::time::Instant::now() < until, "never {what}: {campaign}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        becomes(what, || self.campaign(id), wanted).await
     }
 
     pub async fn recipients(&self, id: &str, query: &str) -> Vec<Value> {
@@ -44,10 +33,7 @@ impl Account {
 
     /// Lets time pass, and wakes who waits for it.
     pub async fn pass(&self, time: Duration) {
-        self.world.clock.pass(time);
-        let due_at = self.world.clock.now();
-        let wake = NewJob { kind: "test.wake", lane: None, bundle: None, user_id: None, payload: json!({}), due_at };
-        self.world.node.app.store.enqueue_jobs(vec![wake]).await.expect("written");
+        self.world.pass(time).await;
     }
 
     pub async fn friends(&self, count: usize) -> Vec<String> {
@@ -366,14 +352,20 @@ async fn days_of_pacing_with_restarts_and_an_account_that_is_limited() {
     let id = text(&made.is(202, "").body["data"]["id"]);
     let (began, mut days, mut limited, mut restarts) = (account.world.clock.now(), HashSet::new(), false, 0);
     let until = tokio::time::Instant::now() + Duration::from_secs(100);
+    let accepted = |campaign: &Value| campaign["accepted"].as_u64().expect("a number");
+    let waits = |campaign: &Value| campaign["outcomes"]["pending"] == 0 && campaign["held_until"].is_string();
     loop {
-        let campaign = account.campaign(&id).await;
+        let to_do = |campaign: &Value| {
+            let accepted = accepted(campaign);
+            campaign["state"] != "running" || waits(campaign) || (accepted >= 10 && !limited) || accepted / 6 > restarts
+        };
+        let campaign = account.until(&id, "held or over", to_do).await;
         if campaign["state"] != "running" {
             assert_eq!(campaign["state"], "finished", "{campaign}");
             break;
         }
         assert!(tokio::time::Instant::now() < until, "it ends: {campaign}");
-        let accepted = campaign["accepted"].as_u64().expect("a number");
+        let accepted = accepted(&campaign);
         days.insert(account.world.clock.now().day());
         if accepted >= 10 && !limited {
             limited = true;
@@ -383,11 +375,8 @@ async fn days_of_pacing_with_restarts_and_an_account_that_is_limited() {
             restarts += 1;
             account.world = account.world.restart().await;
         }
-        let waits = campaign["outcomes"]["pending"] == 0 && campaign["held_until"].is_string();
-        if waits {
+        if waits(&campaign) {
             account.pass(Duration::from_mins(if campaign["held_why"] == "account pacing" { 2 } else { 20 })).await;
-        } else {
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
     let report = account.campaign(&id).await;
@@ -435,15 +424,7 @@ async fn an_account_tells_how_it_fares() {
         account.message_becomes(&sent["id"], "delivered").await;
     }
     account.control().send(&friends[0], &account.number, "Hi there", None).await.expect("sent");
-    let until = tokio::time::Instant::now() + PATIENCE;
-    let answered = loop {
-        let now = health().await;
-        if now["answers"]["answered"] == 1 {
-            break now;
-        }
-        assert!(tokio::time::Instant::now() < until, "never answered: {now}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    };
+    let answered = becomes("answered", &health, |now| now["answers"]["answered"] == 1).await;
     assert_eq!(
         (&answered["answers"]["ratio"], &answered["today"]["used"], &answered["days"][0]["received"]),
         (&json!(0.5), &json!(2), &json!(1))

@@ -1,12 +1,11 @@
 //! `/contacts/` and `/opt-outs/`: who a user writes to, and who wants no messages.
 
-use crate::account::{Account, PATIENCE};
-use crate::world::{As, Reply, World, text};
+use crate::account::Account;
+use crate::world::{As, Reply, World, becomes, text};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::time::Duration;
 
 const ANNA: &str = "+14155550101";
 const BEN: &str = "+14155550102";
@@ -204,15 +203,8 @@ async fn files_that_can_not_be_read_are_refused_with_a_sentence() {
     // So large a file is read behind the request, which says where it can be looked after.
     let endless = anna.import(path, &[], format!("phone,name\n+14155550101,\"{}", "x".repeat(600_000))).await;
     let endless = format!("/contacts/imports/{}/", text(&endless.is(202, "").body["data"]["id"]));
-    let until = tokio::time::Instant::now() + PATIENCE;
-    let failed = loop {
-        let import = anna.get(&endless).await.body["data"].clone();
-        if import["state"] != "running" {
-            break import;
-        }
-        assert!(tokio::time::Instant::now() < until, "{import}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    };
+    let import = async || anna.get(&endless).await.body["data"].clone();
+    let failed = becomes("over", import, |import| import["state"] != "running").await;
     assert_eq!((&failed["state"], &failed["created"]), (&json!("broken"), &json!(0)), "{failed}");
     anna.import(path, &[("colour", "red")], "phone\n").await.is(400, "UNKNOWN_FIELD");
     anna.post(path, json!({"file": "x"})).await.is(415, "UNSUPPORTED_MEDIA_TYPE");
@@ -339,12 +331,7 @@ async fn consent_is_asked_for_where_a_user_wants_it() {
     account.world.call(Method::PATCH, &path, As::Key(&account.key), json!({"consent": "unknown"})).await.is(200, "");
     send().await.is(403, "CONSENT_REQUIRED");
     account.control().send(&friend, &account.number, "a question", None).await.expect("sent");
-    for _ in 0..3000 {
-        if account.get("/messages/list/?direction=inbound").await.body["data"]["count"] == 1 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    account.incoming("the question", |message| message["content"] == "a question").await;
     send().await.is(202, "");
     patch(json!({"requires_consent": null})).await.is(400, "VALIDATION_ERROR");
     patch(json!({"stop_answer": "x".repeat(70_000)})).await.is(400, "VALIDATION_ERROR").names(&["stop_answer"]);
@@ -352,15 +339,8 @@ async fn consent_is_asked_for_where_a_user_wants_it() {
 
 /// Waits until a contact is as wanted.
 async fn contact_becomes(account: &Account, id: &Value, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let until = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let now = account.get(&format!("/contacts/{}/", text(id))).await.body["data"].clone();
-        if wanted(&now) {
-            return now;
-        }
-        assert!(tokio::time::Instant::now() < until, "never {what}: {now}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let path = format!("/contacts/{}/", text(id));
+    becomes(what, async || account.get(&path).await.body["data"].clone(), wanted).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -393,33 +373,18 @@ async fn an_erased_person_leaves_no_trace_in_any_answer() {
     account.control().send(&friend, &account.number, "words of the friend", None).await.expect("sent");
     let kept = account.send(&other, "to another").await;
     account.message_becomes(&kept["id"], "delivered").await;
-    for _ in 0..3000 {
-        if account.get("/messages/list/?direction=inbound").await.body["data"]["count"] == 1 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    account.incoming("the answer", |message| message["content"] == "words of the friend").await;
     account.post(&format!("/contacts/{}/opt-out/", text(&contact)), json!({"note": "by letter"})).await.is(200, "");
     account.post(&format!("/contacts/{}/erase/", text(&contact)), json!({})).await.is(202, "");
     account.get(&format!("/contacts/{}/", text(&contact))).await.is(404, "NOT_FOUND");
-    let until = tokio::time::Instant::now() + PATIENCE;
-    while account.get("/messages/list/").await.body["data"]["count"] != 1 {
-        assert!(tokio::time::Instant::now() < until, "never erased");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    becomes("erased", async || account.get("/messages/list/").await.body["data"]["count"].clone(), |count| *count == 1).await;
     account.get(&format!("/messages/{}/", text(&sent["id"]))).await.is(404, "NOT_FOUND");
     account.message(&kept["id"]).await;
     let admin = account.world.admin().await;
     let audit = account.world.get("/audit/?action=contact.erased", As::Token(&admin)).await;
     let digits = friend.trim_start_matches('+');
     assert!(audit.text.contains(contact.as_str().expect("an id")) && !audit.text.contains(digits), "{}", audit.text);
-    for _ in 0..3000 {
-        if !account.get("/events/?after=0").await.text.contains(digits) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(!account.get("/events/?after=0").await.text.contains(digits));
+    becomes("without the number", async || account.get("/events/?after=0").await.text, |events| !events.contains(digits)).await;
     account.post("/messages/send-text/", json!({"recipient": friend, "content": "x"})).await.is(403, "RECIPIENT_OPTED_OUT");
     let left = account.get("/opt-outs/").await;
     assert_eq!((&left.body["data"]["count"], &left.body["data"]["results"][0]["note"]), (&json!(1), &Value::Null));

@@ -1,6 +1,6 @@
 //! What stands around every request: where admins may come from, HTTPS, panics, overload.
 
-use crate::world::{ADMIN, As, PASSWORD, Reply, World, text};
+use crate::world::{ADMIN, As, PASSWORD, Reply, World, eventually, text};
 use axum::Router;
 use axum::routing::get;
 use reqwest::Method;
@@ -99,20 +99,13 @@ async fn an_overload_is_a_503_with_retry_after_and_health_still_answers_at_once(
         .map(|_| {
             let request = As::Token(&admin).sign(world.request(Method::GET, "/api/v1/events/?after=1000000&wait=30"));
             tokio::spawn(async move {
-                while request.try_clone().expect("no body").send().await.is_ok_and(|reply| reply.status() == 503) {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
+                let turn = async || request.try_clone().expect("no body").send().await.ok().filter(|reply| reply.status() != 503);
+                eventually("a turn", turn).await
             })
         })
         .collect();
-    let until = Instant::now() + Duration::from_secs(20);
-    let full = loop {
-        let reply = world.get("/auth/me/", As::Token(&admin)).await;
-        if reply.status == 503 || Instant::now() > until {
-            break reply;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let refused = async || Some(world.get("/auth/me/", As::Token(&admin)).await).filter(|reply| reply.status == 503);
+    let full = eventually("an overload", refused).await;
     full.is(503, "SERVICE_UNAVAILABLE");
     assert!(full.retry_after() >= 1);
     let mut quickest = Duration::MAX;

@@ -1,12 +1,10 @@
 //! Imports of files that are too large to be taken in while the caller waits.
 
-use crate::account::PATIENCE;
 use crate::contacts::Caller;
-use crate::world::{As, Reply, text};
+use crate::world::{As, Reply, becomes, text};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::time::Duration;
 
 /// A file with so many people; every hundredth line has no number.
 fn people(count: u32) -> String {
@@ -19,15 +17,8 @@ fn people(count: u32) -> String {
 }
 
 async fn over(anna: &Caller, id: &str) -> Value {
-    let end = tokio::time::Instant::now() + PATIENCE * 4;
-    loop {
-        let import = anna.get(&format!("/contacts/imports/{id}/")).await.is(200, "").body["data"].clone();
-        if !["receiving", "running"].contains(&text(&import["state"]).as_str()) {
-            return import;
-        }
-        assert!(tokio::time::Instant::now() < end, "{import}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let import = async || anna.get(&format!("/contacts/imports/{id}/")).await.is(200, "").body["data"].clone();
+    becomes("over", import, |import| !["receiving", "running"].contains(&text(&import["state"]).as_str())).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,7 +71,7 @@ async fn an_answer_is_listed_quoted_and_marked_as_read() {
     let account = Account::linked().await;
     let friend = account.friend().await;
     account.control().send(&friend, &account.number, "Is it ready?", None).await.expect("sent");
-    let question = incoming(&account, "Is it ready?").await;
+    let question = account.incoming("the question", |message| message["content"] == "Is it ready?").await;
     assert_eq!((&question["sender"]["phone"], &question["direction"]), (&json!(friend), &json!("inbound")));
     let reply = json!({"recipient": friend, "content": "Yes", "reply_to": question["id"], "metadata": {"order": 17}});
     let sent = account.post("/messages/send-text/", reply).await;
@@ -127,18 +127,4 @@ async fn lists_are_filtered_and_read_by_page_or_cursor() {
 async fn with_key(account: &Account, path: &str, key: &str, body: &Value) -> Reply {
     let request = As::Key(&account.key).sign(account.world.request(Method::POST, &format!("/api/v1{path}")));
     Reply::read(request.header("Idempotency-Key", key).json(body).send().await.expect("an answer")).await
-}
-
-/// Waits for an incoming text.
-async fn incoming(account: &Account, text: &str) -> Value {
-    let until = tokio::time::Instant::now() + crate::account::PATIENCE;
-    loop {
-        let listed = account.get("/messages/list/?direction=inbound").await;
-        let found = listed.body["data"]["results"].as_array().expect("results").iter().find(|message| message["content"] == text).cloned();
-        if let Some(found) = found {
-            return found;
-        }
-        assert!(tokio::time::Instant::now() < until, "never came: {text}");
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
 }

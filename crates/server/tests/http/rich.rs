@@ -1,7 +1,7 @@
 //! Places, cards, polls, and what is done to a message: sent, shown on the phone, and refused with reasons.
 
-use crate::account::{Account, PATIENCE};
-use crate::world::{As, Reply};
+use crate::account::Account;
+use crate::world::{self, As, PATIENCE, Reply};
 use reqwest::Method;
 use sanasend_model::Timestamp;
 use sanasend_sandbox::{MessageKind, ShownLocation, ShownMessage};
@@ -16,28 +16,12 @@ async fn sees(account: &Account, friend: &str, wanted: impl Fn(&ShownMessage) ->
 
 /// Waits until the message stands as wanted.
 async fn becomes(account: &Account, id: &Value, wanted: impl Fn(&Value) -> bool) -> Value {
-    let until = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let now = account.message(id).await;
-        if wanted(&now) {
-            return now;
-        }
-        assert!(tokio::time::Instant::now() < until, "never so: {now}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    world::becomes("so", || account.message(id), wanted).await
 }
 
 /// Waits for an incoming message of a type.
 async fn incoming(account: &Account, kind: &str) -> Value {
-    let until = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let listed = account.get(&format!("/messages/list/?direction=inbound&type={kind}")).await;
-        if let Some(found) = listed.body["data"]["results"].get(0) {
-            return found.clone();
-        }
-        assert!(tokio::time::Instant::now() < until, "never came: {kind}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    account.incoming(kind, |message| message["message_type"] == kind).await
 }
 
 async fn act(account: &Account, message: &Value, what: &str, body: Value) -> Reply {

@@ -1,7 +1,7 @@
 //! `/schedules/`: recurring sends.
 
-use crate::account::{Account, PATIENCE};
-use crate::world::{As, text};
+use crate::account::Account;
+use crate::world::{As, becomes, text};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -20,15 +20,8 @@ async fn made(account: &Account, more: Value) -> Value {
 
 /// Waits until a schedule has had so many runs.
 async fn after_runs(account: &Account, id: &Value, runs: i64) -> Value {
-    let until = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let now = account.get(&format!("/schedules/{}/", text(id))).await.body["data"].clone();
-        if now["runs"].as_i64().is_some_and(|done| done >= runs) {
-            return now;
-        }
-        assert!(tokio::time::Instant::now() < until, "never ran: {now}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let schedule = async || account.get(&format!("/schedules/{}/", text(id))).await.body["data"].clone();
+    becomes("run so often", schedule, |now| now["runs"].as_i64().is_some_and(|done| done >= runs)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

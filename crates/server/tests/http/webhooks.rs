@@ -3,12 +3,12 @@
 #[path = "../stories/world/customer.rs"]
 mod customer;
 
-use crate::world::{As, Reply, World, text};
+use crate::world::{As, Reply, World, becomes, text};
 use customer::{Customer, Heard, Manner};
 use reqwest::Method;
 use sanasend::config::Cidr;
 use sanasend_model::{Clock, EventKind, UserId};
-use sanasend_store::{NewEvent, NewJob};
+use sanasend_store::NewEvent;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -63,10 +63,7 @@ impl Hooked {
 
     /// Lets time pass, and wakes who waits for it.
     async fn pass(&self, time: Duration) {
-        self.world.clock.pass(time);
-        let due_at = self.world.clock.now();
-        let wake = NewJob { kind: "test.wake", lane: None, bundle: None, user_id: None, payload: json!({}), due_at };
-        self.world.node.app.store.enqueue_jobs(vec![wake]).await.expect("written");
+        self.world.pass(time).await;
     }
 
     async fn webhook(&self, id: &str) -> Value {
@@ -83,15 +80,8 @@ impl Hooked {
 
     /// Waits until the newest delivery is as wanted.
     async fn delivery_becomes(&self, id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let mut seen = Value::Null;
-        for _ in 0..3000 {
-            seen = self.deliveries(id, "page_size=1").await.pop().unwrap_or_default();
-            if wanted(&seen) {
-                return seen;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("never {what}: {seen}");
+        let newest = async || self.deliveries(id, "page_size=1").await.pop().unwrap_or_default();
+        becomes(what, newest, wanted).await
     }
 }
 

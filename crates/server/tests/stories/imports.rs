@@ -1,6 +1,6 @@
 //! Imports of whole address books: little memory, and a kill neither loses nor doubles a line.
 
-use crate::world::{Api, Split, eventually};
+use crate::world::{Api, Split, eventually, settled_within};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
@@ -39,15 +39,11 @@ async fn import(split: &Split, id: &Value) -> Option<Value> {
 }
 
 async fn done(split: &Split, id: &Value) -> Value {
-    let end = Instant::now() + Duration::from_mins(10);
-    loop {
+    let over = settled_within(Duration::from_mins(10), || async {
         let import = import(split, id).await.expect("an answer");
-        if import["state"] != "running" {
-            return import;
-        }
-        assert!(Instant::now() < end, "{import}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+        (import["state"] != "running", import)
+    });
+    over.await.unwrap_or_else(|last| panic!("never over: {last}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! `kill -9` of the product while the network lives on: nothing lost, nothing shown twice, order kept, no message key
 //! used for two messages, and nothing acknowledged that is not in the database.
 
-use crate::world::{PATIENCE, Split, Transcript, eventually, settled, shown_once, shown_once_in_order, text_of};
+use crate::world::{PATIENCE, Split, Transcript, eventually, settled_within, shown_once, shown_once_in_order, text_of};
 use sanasend_sandbox::{Direction, Fault, StanzaFilter};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -195,7 +195,8 @@ async fn killed_again_and_again_at_any_moment() {
     }
     for (friend, texts) in friends.iter().zip(&back) {
         for text in texts {
-            let received = settled(|| async { (shop.incoming().await.iter().any(|message| text_of(message) == text), ()) }).await;
+            let received =
+                settled_within(PATIENCE, || async { (shop.incoming().await.iter().any(|message| text_of(message) == text), ()) }).await;
             let id = said.lock().expect("whole").get(text).cloned().unwrap_or_default();
             assert!(received.is_ok(), "never came: {text:?} {id}\n{}", split.history_of(&id));
         }

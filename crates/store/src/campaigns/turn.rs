@@ -12,7 +12,7 @@ use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::campaign::Skip;
 use sanasend_model::pacing::{Hold, Pace, Policy, Why, decide, moment, waited};
-use sanasend_model::session::BANNED;
+use sanasend_model::session::Warning;
 use sanasend_model::{
     CampaignId, CampaignState, Content, EventKind, MessageId, Recipient, SessionId, SessionStatus, Step, Timestamp, UserId,
 };
@@ -148,7 +148,8 @@ fn random(tx: &Tx) -> u64 {
 
 /// Why an account can't go on with a campaign, if so.
 fn gone_bad(account: &PacedAccount, now: Timestamp) -> Option<String> {
-    let banned = account.reason.as_deref().filter(|reason| account.status == SessionStatus::Degraded && reason.starts_with(BANNED));
+    let is_ban = |reason: &&str| account.status == SessionStatus::Degraded && Warning::of(reason) == Some(Warning::Banned);
+    let banned = account.reason.as_deref().filter(is_ban);
     if !account.figures.linked {
         return Some("It is not linked any more.".into());
     }

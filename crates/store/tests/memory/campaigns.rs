@@ -426,7 +426,7 @@ pub async fn an_account_tells_when_it_fares_otherwise<B: Backend>(w: World<B>) {
     assert_eq!(check().await, Ok(0), "a 463 is told at once too");
     w.clock.advance(DAY);
     assert_eq!(check().await, Ok(1));
-    let banned = format!("{} until tomorrow: spam.", sanasend_model::session::BANNED);
+    let banned = format!("{} until tomorrow: spam.", sanasend_model::session::Warning::Banned);
     let patch = SessionPatch { status: Some(SessionStatus::Degraded), reason: Some(Some(banned)), ..SessionPatch::default() };
     w.store.update_session(account.id, account.generation, patch).await.expect("changed");
     let patch = SessionPatch { status: Some(SessionStatus::Connected), reason: Some(None), ..SessionPatch::default() };

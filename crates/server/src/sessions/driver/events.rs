@@ -2,7 +2,7 @@
 
 use super::{Driver, Exit, Flow, Link, LinkEvent, Turn};
 use crate::sessions::live::{Code, Live};
-use sanasend_model::session::LIMITED;
+use sanasend_model::session::Warning;
 use sanasend_model::{Jid, PhoneNumber, SessionStatus, Timestamp};
 use sanasend_store::SessionPatch;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ impl Driver<'_> {
             }
             LinkEvent::ReachoutLimited { until: None } => {
                 // Nobody knows until when: messages are still tried, each gets its own answer.
-                self.show_and_save(SessionStatus::Connected, Some(format!("{LIMITED} (463)."))).await
+                self.show_and_save(SessionStatus::Connected, Some(format!("{} (463).", Warning::Limited))).await
             }
             // A QR code beside a pairing code that was asked for, and what was handled before.
             _ => Ok(()),

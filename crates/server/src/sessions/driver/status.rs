@@ -1,7 +1,7 @@
 //! The truth, told twice: at once to who watches, and to the row as soon as the store takes it.
 
 use super::{DEAD_FOR, Driver, Exit, HEALTH_EVERY, Link, Now, Turn};
-use sanasend_model::session::LinkEnd;
+use sanasend_model::session::{LinkEnd, Warning};
 use sanasend_model::{Failure, SessionStatus, Timestamp};
 use sanasend_store::{SessionPatch, StoreError};
 use std::sync::Arc;
@@ -114,7 +114,7 @@ impl Driver<'_> {
     /// The status of a connected account, and a sentence while WhatsApp limits it.
     pub(super) fn standing(&self) -> (SessionStatus, Option<String>) {
         let limit = self.seat.limited_until().filter(|until| *until > self.shared.clock.now());
-        let reason = limit.map(|until| format!("WhatsApp limits messages to people who never wrote to this account until {until} (463)."));
+        let reason = limit.map(|until| format!("{} until {until} (463).", Warning::Limited));
         (SessionStatus::Connected, reason)
     }
 

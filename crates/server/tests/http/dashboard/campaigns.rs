@@ -2,10 +2,9 @@
 
 use super::Browser;
 use crate::account::Account;
-use crate::world::World;
+use crate::world::{World, eventually};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
-use std::time::Duration;
 
 async fn upload(browser: &Browser<'_>, content: &str, csv: &str) -> super::browser::Shown {
     let form = Form::new().text("name", "Spring <b>").text("content", content.to_owned()).text("pacing", "default");
@@ -34,16 +33,9 @@ async fn a_file_becomes_a_draft_that_is_started_and_watched() {
     browser.open(&path).await.says(&["The campaign is draft; this is not possible then."]);
     browser.send(&format!("{path}start/"), &[]).await.leads_to(&path);
     account.shown(&friend, "Hi Ann").await;
-    let until = tokio::time::Instant::now() + Duration::from_mins(1);
-    loop {
-        let page = browser.open(&path).await.is(200);
-        if page.html.contains("finished</span>") {
-            page.says(&["How far messages came", &friend, "2 of 2"]).hides(&["What it would do"]);
-            break;
-        }
-        assert!(tokio::time::Instant::now() < until, "{}", page.html);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let finished = async || Some(browser.open(&path).await.is(200)).filter(|page| page.html.contains("finished</span>"));
+    let page = eventually("the end of the campaign", finished).await;
+    page.says(&["How far messages came", &friend, "2 of 2"]).hides(&["What it would do"]);
     let report = browser.open(&format!("{path}report/")).await;
     assert_eq!((report.header("content-type"), report.html.lines().count()), ("text/csv; charset=utf-8", 3), "{}", report.html);
     browser.open("/admin/campaigns/?state=finished&search=spring").await.is(200).says(&["Spring &#60;b&#62;"]);

@@ -6,15 +6,14 @@
 
 use super::Browser;
 use super::browser::Shown;
-use crate::account::{Account, PATIENCE};
-use crate::world::{As, Reply, text};
+use crate::account::Account;
+use crate::world::{As, Reply, eventually, text};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use sanasend::config::Cidr;
 use sanasend::dashboard::{Row, Who, table};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// An id that nobody has.
 const NOBODYS: &str = "01936b1e-7a40-7c3e-8b5e-2f6d1c0a9e77";
@@ -131,15 +130,9 @@ async fn import(account: &Account) -> String {
 
 /// The first delivery to an endpoint.
 async fn delivery(account: &Account, webhook: &str) -> String {
-    let until = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let seen = account.get(&format!("/webhooks/{webhook}/deliveries/")).await.body["data"]["results"][0]["id"].clone();
-        if seen.is_string() {
-            return text(&seen);
-        }
-        assert!(tokio::time::Instant::now() < until, "nothing is delivered");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let path = format!("/webhooks/{webhook}/deliveries/");
+    let first = async || account.get(&path).await.body["data"]["results"][0]["id"].as_str().map(str::to_owned);
+    eventually("a delivery", first).await
 }
 
 /// One answer, without what is new in each: the message that waits for the next page, and the keys of forms.

@@ -1,14 +1,20 @@
 //! The product in this process, on a folder and a clock of its own, and the words to talk to it.
 
 mod clock;
+#[path = "../../waiting/mod.rs"]
+mod waiting;
 
 pub use clock::MovableClock;
+pub use waiting::{PATIENCE, becomes, eventually};
 
 use reqwest::{Method, Response};
 use sanasend::config::{self, Cidr, Config, Hidden, Profile};
 use sanasend::node::Node;
+use sanasend_model::Clock as _;
+use sanasend_store::NewJob;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub const ADMIN: &str = "admin";
 pub const PASSWORD: &str = "correct horse battery";
@@ -79,9 +85,17 @@ impl World {
     pub async fn tamper(&self, sql: &'static str) {
         use sqlx::ConnectOptions;
         let path = sanasend::data_dir::database(&self.folder.path().join("data"));
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).busy_timeout(std::time::Duration::from_secs(10));
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(10));
         let mut connection = options.connect().await.expect("a second connection");
         sqlx::query(sql).execute(&mut connection).await.expect("done");
+    }
+
+    /// Lets time pass, and wakes who waits for it.
+    pub async fn pass(&self, time: Duration) {
+        self.clock.pass(time);
+        let due_at = self.clock.now();
+        let wake = NewJob { kind: "test.wake", lane: None, bundle: None, user_id: None, payload: json!({}), due_at };
+        self.node.app.store.enqueue_jobs(vec![wake]).await.expect("written");
     }
 
     /// A request that nothing was added to.

@@ -1,6 +1,7 @@
 //! A customer who listens: a webhook receiver that answers as it is told to and keeps what it heard. It knows nothing of our
 //! code; signatures are checked by the convention's own crate.
 
+use crate::world::PATIENCE;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -8,11 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::sync::Notify;
-
-/// How long a customer waits for what must come; it only bounds a failure.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How a customer answers.
 #[derive(Debug, Clone)]

@@ -10,6 +10,8 @@ mod friend;
 mod process;
 mod shop;
 mod timed;
+#[path = "../../waiting/mod.rs"]
+mod waiting;
 
 pub use api::{Answer, Api};
 pub use bucket::{ACCESS_KEY, BUCKET, Bucket, SECRET_KEY};
@@ -21,47 +23,16 @@ pub use friend::Friend;
 pub use process::{Process, Split};
 pub use shop::{Shop, qr_text, text_of};
 pub use timed::Timed;
+pub use waiting::{PATIENCE, becomes, eventually, settled_within};
 
 use sanasend::clock::SystemClock;
 use sanasend::config::{self, Config, Profile};
 use sanasend::node::Node;
 use sanasend_model::Timestamp;
 use sanasend_sandbox::Control;
-use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tempfile::TempDir;
-
-/// How long a story waits for what must come; it only bounds a failure.
-pub const PATIENCE: Duration = Duration::from_mins(1);
-
-/// Asks `probe` until it answers something; fails with `what` when it never does.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut probe: impl FnMut() -> F) -> T {
-    let found = settled(|| {
-        let asked = probe();
-        async {
-            let found = asked.await;
-            (found.is_some(), found)
-        }
-    });
-    found.await.ok().flatten().unwrap_or_else(|| panic!("never came: {what}"))
-}
-
-/// Asks `probe` until it says that it is satisfied, and answers what it saw; the last of it as the error otherwise.
-pub async fn settled<T, F: Future<Output = (bool, T)>>(mut probe: impl FnMut() -> F) -> Result<T, T> {
-    let until = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let (satisfied, seen) = probe().await;
-        if satisfied {
-            return Ok(seen);
-        }
-        if tokio::time::Instant::now() > until {
-            return Err(seen);
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
 
 /// A server with the sandbox inside, as `serve --sandbox` starts it.
 pub struct World {

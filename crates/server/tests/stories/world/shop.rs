@@ -1,7 +1,7 @@
 //! A shop: a customer of the API with one linked account. The words of the stories are here, and nowhere else the
 //! shapes of the answers.
 
-use super::{Api, Friend, eventually, settled};
+use super::{Api, Friend, becomes, eventually};
 use sanasend_sandbox::Control;
 use serde_json::{Value, json};
 
@@ -37,11 +37,7 @@ impl Shop {
 
     /// Waits until the session has this status; answers it.
     pub async fn status_becomes(&self, status: &str) -> Value {
-        let now = settled(|| async {
-            let session = self.session().await;
-            (session["status"] == status, session)
-        });
-        now.await.unwrap_or_else(|last| panic!("session never {status}: {last}"))
+        becomes(status, || self.session(), |session| session["status"] == status).await
     }
 
     /// Sends a text; answers the message as accepted.
@@ -61,20 +57,13 @@ impl Shop {
 
     /// Waits until a message has this status; answers it.
     pub async fn message_becomes(&self, message: &Value, status: &str) -> Value {
-        let now = settled(|| async {
-            let now = self.message(&message["id"]).await;
-            (now["status"] == status, now)
-        });
-        now.await.unwrap_or_else(|last| panic!("message never {status}: {last}"))
+        becomes(status, || self.message(&message["id"]), |now| now["status"] == status).await
     }
 
     /// Waits until a message is in none of these statuses; answers it.
     pub async fn message_leaves(&self, message: &Value, statuses: &[&str]) -> Value {
-        let now = settled(|| async {
-            let now = self.message(&message["id"]).await;
-            (!statuses.iter().any(|status| now["status"] == *status), now)
-        });
-        now.await.unwrap_or_else(|last| panic!("message still {statuses:?}: {last}"))
+        let left = |now: &Value| !statuses.iter().any(|status| now["status"] == *status);
+        becomes(&format!("other than {statuses:?}"), || self.message(&message["id"]), left).await
     }
 
     /// All messages that came in, oldest first.

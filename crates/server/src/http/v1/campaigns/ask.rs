@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::campaigns::plan::Listed;
-use crate::http::v1::messages::send::fingerprint;
+use crate::http::v1::messages::accept::fingerprint;
 use crate::http::v1::templates::view::WantedMedia;
 use crate::http::{ApiError, ErrorCode, JsonBytes};
 use crate::media::{StageError, Staged};

@@ -8,8 +8,8 @@ use crate::campaigns::outlook::Audience;
 use crate::campaigns::pace::Pacing;
 use crate::campaigns::plan::{Listed, Planner, Tally};
 use crate::campaigns::{campaign_hours, table};
+use crate::http::v1::messages::asked::{SentKey, idempotency_key};
 use crate::http::v1::messages::choose::choose_linked;
-use crate::http::v1::messages::send::idempotency_key;
 use crate::http::v1::templates;
 use crate::http::v1::templates::change::{check_media, keep};
 use crate::http::{Answer, ApiError, Caller, ErrorCode, Query, Success};
@@ -59,7 +59,7 @@ struct Sound {
 /// 100,000 lines. It waits as a draft unless `start` is true. With `?dry_run=true` nothing is made, and the answer says who
 /// would be skipped and why, and when it would end. With an `Idempotency-Key` the same request makes one campaign.
 #[utoipa::path(post, path = "/campaigns/", tag = "campaigns",
-    params(MakeQuery, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of your choice.")),
+    params(MakeQuery, SentKey),
     request_body(content(
         (WantedCampaign = "application/json"),
         (CampaignForm = "multipart/form-data", example = json!({
@@ -90,7 +90,7 @@ pub(crate) async fn create_campaign(
 /// Makes a campaign and starts it. It goes as fast as pacing allows; the answer holds its id, and `GET /campaigns/{id}/` how
 /// it gets on.
 #[utoipa::path(post, path = "/messages/send-bulk/", tag = "messages",
-    params(("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of your choice.")),
+    params(SentKey),
     request_body(content(
         (WantedCampaign = "application/json"),
         (CampaignForm = "multipart/form-data", example = json!({

@@ -3,11 +3,11 @@
 //! Each is a message of its own: accepted, durable, sent in its chat's order, with a status and a timeline. At the message it
 //! is about it shows when WhatsApp has acknowledged it.
 
+use super::accept::{Checked, Terms, patience, take_in};
+use super::asked::{SentKey, TAKING_IN, TakenIn, check_metadata};
 use super::choose::choose_linked;
-use super::send::{Checked, SentKey, Terms, check_metadata, patience, take_in};
-use super::view::MessageView;
 use crate::app::App;
-use crate::http::{ApiError, Caller, ErrorCode, JsonBytes, OptionalJson, Path, Query, Success};
+use crate::http::{ApiError, Caller, ErrorCode, JsonBytes, OptionalJson, Path, Query};
 use crate::outbox::When;
 use axum::extract::State;
 use axum::response::Response;
@@ -25,6 +25,9 @@ const EDITABLE: Duration = Duration::from_mins(rich::EDIT_MINUTES);
 const EDIT_GRACE: Duration = Duration::from_mins(5);
 /// What WhatsApp's clients allow for deleting.
 const DELETABLE: Duration = Duration::from_hours(rich::DELETE_HOURS);
+
+/// Codes of all of them.
+const CODES: [&[&str]; 2] = [&["WRONG_STATE"], TAKING_IN];
 
 /// An emoji to put on a message.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -76,13 +79,8 @@ pub(crate) struct MarkQuery {
 /// To any message that came in, or that was sent. Answers the reaction, a message of the type `reaction`; it shows in
 /// `reactions` of the message when WhatsApp has acknowledged it. `Idempotency-Key` works as for texts.
 #[utoipa::path(post, path = "/messages/{id}/react/", tag = "messages", request_body = ReactToMessage,
-    params(MarkQuery, ("id" = String, Path, format = "uuid", description = "Id of the message."),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of your choice.")),
-    responses(
-        (status = 202, description = "Accepted and on disk.", body = Success<MessageView>),
-        (status = 200, description = "The outcome, when `wait` got it.", body = Success<MessageView>)),
-    extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!(["WRONG_STATE", "SESSION_NOT_LINKED",
-        "RECIPIENT_OPTED_OUT", "CONSENT_REQUIRED", "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED"]))))]
+    params(MarkQuery, ("id" = String, Path, format = "uuid", description = "Id of the message."), SentKey), responses(TakenIn),
+    extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!(CODES.concat()))))]
 pub(crate) async fn react_to_message(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -111,13 +109,8 @@ pub(crate) async fn react_to_message(
 /// Your own texts, within 15 minutes after they were sent: WhatsApp's clients take no later edits. Answers the edit, a message of the type `edit`; the message has the new text and `edited_at` when WhatsApp has
 /// acknowledged it. `Idempotency-Key` works as for texts.
 #[utoipa::path(post, path = "/messages/{id}/edit/", tag = "messages", request_body = EditMessage,
-    params(MarkQuery, ("id" = String, Path, format = "uuid", description = "Id of the message."),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of your choice.")),
-    responses(
-        (status = 202, description = "Accepted and on disk.", body = Success<MessageView>),
-        (status = 200, description = "The outcome, when `wait` got it.", body = Success<MessageView>)),
-    extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!(["WRONG_STATE", "SESSION_NOT_LINKED",
-        "RECIPIENT_OPTED_OUT", "CONSENT_REQUIRED", "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED"]))))]
+    params(MarkQuery, ("id" = String, Path, format = "uuid", description = "Id of the message."), SentKey), responses(TakenIn),
+    extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!(CODES.concat()))))]
 pub(crate) async fn edit_message(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -151,13 +144,8 @@ pub(crate) async fn edit_message(
 /// Answers the deletion, a message of the type `revoke`; the message has `deleted_at` when WhatsApp has acknowledged it, and
 /// what it said stays readable here. `Idempotency-Key` works as for texts.
 #[utoipa::path(post, path = "/messages/{id}/delete/", tag = "messages", request_body = Option<DeleteMessage>,
-    params(MarkQuery, ("id" = String, Path, format = "uuid", description = "Id of the message."),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of your choice.")),
-    responses(
-        (status = 202, description = "Accepted and on disk.", body = Success<MessageView>),
-        (status = 200, description = "The outcome, when `wait` got it.", body = Success<MessageView>)),
-    extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!(["WRONG_STATE", "SESSION_NOT_LINKED",
-        "RECIPIENT_OPTED_OUT", "CONSENT_REQUIRED", "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED"]))))]
+    params(MarkQuery, ("id" = String, Path, format = "uuid", description = "Id of the message."), SentKey), responses(TakenIn),
+    extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!(CODES.concat()))))]
 pub(crate) async fn delete_message(
     State(app): State<Arc<App>>,
     caller: Caller,

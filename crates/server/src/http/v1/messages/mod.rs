@@ -1,6 +1,8 @@
 //! Messages: send, with files and without, look, take back, try again, mark as read, react, edit, delete.
 
+pub(crate) mod accept;
 pub(crate) mod act;
+pub(crate) mod asked;
 pub(crate) mod choose;
 pub(crate) mod list;
 pub(crate) mod marks;

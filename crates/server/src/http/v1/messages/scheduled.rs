@@ -1,7 +1,7 @@
 //! Messages that wait for their date: the list of them, and changing one before it goes. `act` takes them back.
 
+use super::asked::check_date;
 use super::choose::choose;
-use super::send::check_date;
 use super::view::MessageView;
 use crate::app::App;
 use crate::http::extract::present;

@@ -1,70 +1,16 @@
 //! `POST /messages/send-location/`, `/send-contact/`, `/send-poll/`: what is more than a text or a file.
 
+use super::accept::{Terms, patience, take_in};
+use super::asked::{Common, NAMING, SendQuery, SentKey, TAKING_IN, TakenIn, send_body};
 use super::choose::choose_linked;
-use super::send::{Checked, SendQuery, SentKey, Terms, check_metadata, check_recipient, check_when, patience, take_in};
-use super::view::MessageView;
 use crate::app::App;
-use crate::http::{ApiError, Caller, JsonBytes, Query, Success};
+use crate::http::{ApiError, Caller, JsonBytes, Query};
 use axum::extract::State;
 use axum::response::Response;
-use sanasend_model::{ContactCard, FieldErrors, Invalid, Location, MessageId, Poll, Rich, Timestamp, rich};
+use sanasend_model::{ContactCard, FieldErrors, Invalid, Location, Poll, Rich, rich};
 use serde::Deserialize;
-use serde_json::Value;
 use std::sync::Arc;
 use utoipa::ToSchema;
-
-/// A body with the fields that every send has.
-macro_rules! send_body {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field:meta])* $own:ident: $type:ty,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Deserialize, ToSchema)]
-        #[serde(deny_unknown_fields)]
-        pub(crate) struct $name {
-            /// A phone number with country code (`+` optional, spaces and dashes tolerated), or an id ending in
-            /// `@s.whatsapp.net`, `@c.us`, `@lid` or `@g.us`.
-            #[schema(example = "+12025550123")]
-            recipient: String,
-            $($(#[$field])* $own: $type,)*
-            /// Name or id of the account to send with. Not needed when there is one, or one named `default`.
-            #[serde(default)]
-            #[schema(example = "default")]
-            session: Option<String>,
-            /// Id of the message that this one answers; it is quoted.
-            #[serde(default)]
-            #[schema(value_type = Option<String>, format = "uuid", example = json!(null))]
-            reply_to: Option<MessageId>,
-            /// Your own: kept with the message and told in its events.
-            #[serde(default)]
-            #[schema(value_type = Option<Object>, example = json!({"order": 17}))]
-            metadata: Option<Value>,
-            /// When to send it (RFC 3339), up to a year ahead; left out: at once.
-            #[serde(default)]
-            #[schema(value_type = Option<String>, format = DateTime, example = json!(null))]
-            scheduled_at: Option<Timestamp>,
-            /// Whether your quiet hours hold it until the morning where the recipient lives; left out: as you have set it.
-            #[serde(default)]
-            #[schema(example = false)]
-            quiet_hours: Option<bool>,
-        }
-
-        impl $name {
-            fn split(self) -> (Common, ($($type,)*)) {
-                let Self { recipient, $($own,)* session, reply_to, metadata, scheduled_at, quiet_hours } = self;
-                (Common { recipient, session, reply_to, metadata, scheduled_at, quiet_hours }, ($($own,)*))
-            }
-        }
-    };
-}
-
-/// What every send says.
-struct Common {
-    recipient: String,
-    session: Option<String>,
-    reply_to: Option<MessageId>,
-    metadata: Option<Value>,
-    scheduled_at: Option<Timestamp>,
-    quiet_hours: Option<bool>,
-}
 
 send_body! {
     /// A place to send.
@@ -147,13 +93,8 @@ struct Asked<'a> {
 ///
 /// A pin on the map. On disk when this answers 202; `Idempotency-Key` and `wait` work as for texts.
 #[utoipa::path(post, path = "/messages/send-location/", tag = "messages", request_body = SendLocation,
-    params(SendQuery, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of your choice.")),
-    responses(
-        (status = 202, description = "Accepted and on disk.", body = Success<MessageView>),
-        (status = 200, description = "The outcome, when `wait` got it.", body = Success<MessageView>)),
-    extensions(("x-scope" = json!("messages:send")),
-        ("x-error-codes" = json!(["RECIPIENT_INVALID", "NOT_FOUND", "SESSION_NOT_LINKED", "RECIPIENT_OPTED_OUT", "CONSENT_REQUIRED",
-            "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED"]))))]
+    params(SendQuery, SentKey), responses(TakenIn),
+    extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!([NAMING, TAKING_IN].concat()))))]
 pub(crate) async fn send_location(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -161,9 +102,11 @@ pub(crate) async fn send_location(
     SentKey(key): SentKey,
     body: JsonBytes<SendLocation>,
 ) -> Result<Response, ApiError> {
-    let (common, (latitude, longitude, name, address)) = body.value.split();
+    let mut place = body.value;
+    let common = place.common();
     let asked = Asked { query: &query, key, path: "POST /api/v1/messages/send-location/", bytes: &body.bytes };
-    send(&app, &caller, asked, common, Location::new(latitude, longitude, name, address).map(Rich::Location)).await
+    let location = Location::new(place.latitude, place.longitude, place.name, place.address);
+    send(&app, &caller, asked, common, location.map(Rich::Location)).await
 }
 
 /// Send contact cards
@@ -171,13 +114,8 @@ pub(crate) async fn send_location(
 /// Phones offer to save the person and to write to them. On disk when this answers 202; `Idempotency-Key` and `wait` work as
 /// for texts.
 #[utoipa::path(post, path = "/messages/send-contact/", tag = "messages", request_body = SendContact,
-    params(SendQuery, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of your choice.")),
-    responses(
-        (status = 202, description = "Accepted and on disk.", body = Success<MessageView>),
-        (status = 200, description = "The outcome, when `wait` got it.", body = Success<MessageView>)),
-    extensions(("x-scope" = json!("messages:send")),
-        ("x-error-codes" = json!(["RECIPIENT_INVALID", "NOT_FOUND", "SESSION_NOT_LINKED", "RECIPIENT_OPTED_OUT", "CONSENT_REQUIRED",
-            "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED"]))))]
+    params(SendQuery, SentKey), responses(TakenIn),
+    extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!([NAMING, TAKING_IN].concat()))))]
 pub(crate) async fn send_contact(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -185,9 +123,9 @@ pub(crate) async fn send_contact(
     SentKey(key): SentKey,
     body: JsonBytes<SendContact>,
 ) -> Result<Response, ApiError> {
-    let (common, (contacts,)) = body.value.split();
+    let mut wanted = body.value;
     let asked = Asked { query: &query, key, path: "POST /api/v1/messages/send-contact/", bytes: &body.bytes };
-    send(&app, &caller, asked, common, cards(contacts)).await
+    send(&app, &caller, asked, wanted.common(), cards(wanted.contacts)).await
 }
 
 /// Send a poll
@@ -195,13 +133,8 @@ pub(crate) async fn send_contact(
 /// Votes come in as messages of the type `poll_vote`, show at the poll (`poll.votes`) and are told as `message.voted`. On disk
 /// when this answers 202; `Idempotency-Key` and `wait` work as for texts.
 #[utoipa::path(post, path = "/messages/send-poll/", tag = "messages", request_body = SendPoll,
-    params(SendQuery, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of your choice.")),
-    responses(
-        (status = 202, description = "Accepted and on disk.", body = Success<MessageView>),
-        (status = 200, description = "The outcome, when `wait` got it.", body = Success<MessageView>)),
-    extensions(("x-scope" = json!("messages:send")),
-        ("x-error-codes" = json!(["RECIPIENT_INVALID", "NOT_FOUND", "SESSION_NOT_LINKED", "RECIPIENT_OPTED_OUT", "CONSENT_REQUIRED",
-            "IDEMPOTENCY_KEY_REUSED", "DAILY_LIMIT_REACHED"]))))]
+    params(SendQuery, SentKey), responses(TakenIn),
+    extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!([NAMING, TAKING_IN].concat()))))]
 pub(crate) async fn send_poll(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -209,11 +142,13 @@ pub(crate) async fn send_poll(
     SentKey(key): SentKey,
     body: JsonBytes<SendPoll>,
 ) -> Result<Response, ApiError> {
-    let (common, (question, options, selectable_count)) = body.value.split();
+    let mut wanted = body.value;
+    let common = wanted.common();
     let asked = Asked { query: &query, key, path: "POST /api/v1/messages/send-poll/", bytes: &body.bytes };
     let mut secret = [0; 32];
     app.clock.fill(&mut secret);
-    send(&app, &caller, asked, common, Poll::new(question, options, selectable_count, secret).map(Rich::Poll)).await
+    let poll = Poll::new(wanted.question, wanted.options, wanted.selectable_count, secret);
+    send(&app, &caller, asked, common, poll.map(Rich::Poll)).await
 }
 
 fn cards(contacts: Vec<NewCard>) -> Result<Rich, FieldErrors> {
@@ -239,21 +174,13 @@ async fn send(
     common: Common,
     content: Result<Rich, FieldErrors>,
 ) -> Result<Response, ApiError> {
-    let Common { recipient, session, reply_to, metadata, scheduled_at, quiet_hours } = common;
-    let wait = patience(app, asked.query.wait)?;
-    let (content, mut errors) = match content {
-        Ok(rich) => (Some(rich), FieldErrors::default()),
-        Err(refused) => (None, refused),
-    };
-    let when = check_when(app, scheduled_at, quiet_hours, &mut errors);
-    let metadata = check_metadata(metadata, &mut errors);
-    let recipient = check_recipient(&recipient, errors)?;
-    let content = content.ok_or_else(|| ApiError::internal("a content that was refused and not named"))?.into();
-    let query_session = asked.query.session.as_deref();
-    let terms = Terms::of(asked.key?, (asked.path, asked.bytes, query_session), wait);
+    let Asked { query, key, path, bytes } = asked;
+    let wait = patience(app, query.wait)?;
+    let (to, content) = common.check(app.clock.now(), content)?;
+    let terms = Terms::of(key?, (path, bytes, query.session.as_deref()), wait);
     if let Some(answer) = terms.replay(app, caller.id()).await? {
         return Ok(answer);
     }
-    let session = choose_linked(app, caller.id(), session.as_deref().or(query_session)).await?;
-    take_in(app, caller, session.id, Checked { metadata, reply_to, when, ..Checked::new(recipient, content) }, terms).await
+    let session = choose_linked(app, caller.id(), to.session(query)).await?;
+    take_in(app, caller, session.id, to.saying(content), terms).await
 }

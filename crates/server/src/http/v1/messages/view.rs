@@ -1,8 +1,8 @@
 //! A message as callers see it.
 
-use super::view_rich::{Beyond, ContactCardView, LinkPreviewView, LocationView, PollView, ReactionView, TargetView, text};
-use sanasend_model::{Jid, Media, MessageId, MessageStatus, Timestamp};
-use sanasend_store::{Message, NewMessage, Peer, TimelineEntry};
+use super::view_rich::{ContactCardView, LinkPreviewView, LocationView, PollView, ReactionView, TargetView, text};
+use sanasend_model::{Content, Direction, Failure, Jid, Media, MessageId, MessageStatus, SessionId, Timestamp, UserId};
+use sanasend_store::{Marks, Message, NewMessage, Peer, Quoted, TimelineEntry};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -216,6 +216,16 @@ impl PersonView {
     }
 }
 
+/// What there is of every message from its first moment on.
+struct Origin {
+    id: MessageId,
+    user: UserId,
+    session: SessionId,
+    chat: Jid,
+    wa_message_id: String,
+    created_at: Timestamp,
+}
+
 impl MessageView {
     /// The message with its timeline.
     pub(crate) fn with_timeline(message: Message, timeline: Vec<TimelineEntry>) -> Self {
@@ -231,101 +241,96 @@ impl MessageView {
             (true, _) => Peer { lid: Some(chat.clone()), ..Peer::default() },
             (false, phone) => Peer { phone, jid: Some(chat.clone()), lid: None },
         };
-        let Beyond { link_preview, location, contacts, poll, emoji, selected_options, target, reactions, edited_at, deleted_at } =
-            Beyond::of(&new.content, None);
+        let (wa_message_id, created_at) = (new.wa_message_id.clone(), new.created_at);
+        let origin = Origin { id: new.id, user: new.user_id, session: new.session_id, chat, wa_message_id, created_at };
         Self {
-            id: new.id.to_string(),
-            user: new.user_id.to_string(),
-            session: new.session_id.to_string(),
-            direction: sanasend_model::Direction::Outbound.as_str(),
-            chat,
             recipient: Some(PersonView::of(peer, None)),
-            sender: None,
-            message_type: new.content.kind().to_owned(),
-            content: text(&new.content),
-            media: new.content.media().map(|media| MediaView::of(media, new.id)),
-            caption: new.content.media().and_then(|media| media.caption.clone()),
-            link_preview,
-            location,
-            contacts,
-            poll,
-            emoji,
-            selected_options,
-            target,
-            reactions,
-            edited_at,
-            deleted_at,
             status: if new.scheduled_at.is_some() { MessageStatus::Scheduled } else { MessageStatus::Pending }.as_str(),
-            attempts: 0,
-            error_code: None,
-            error_message: None,
-            created_at: new.created_at,
             scheduled_at: new.scheduled_at,
             expires_at: Some(new.expires_at),
-            sent_at: None,
-            delivered_at: None,
-            read_at: None,
-            wa_message_id: new.wa_message_id.clone(),
             reply_to: new.reply_to.map(|id| id.to_string()),
             quoted: new.quoted.clone().map(QuotedView::from),
             metadata: new.metadata.clone(),
-            timeline: None,
+            ..Self::saying(&new.content, None, origin)
         }
+    }
+
+    /// A message that says this, on its way to nobody yet.
+    fn saying(content: &Content, marks: Option<&Marks>, origin: Origin) -> Self {
+        let Origin { id, user, session, chat, wa_message_id, created_at } = origin;
+        let view = Self {
+            id: id.to_string(),
+            user: user.to_string(),
+            session: session.to_string(),
+            direction: Direction::Outbound.as_str(),
+            chat,
+            recipient: None,
+            sender: None,
+            message_type: content.kind().to_owned(),
+            content: text(content),
+            media: content.media().map(|media| MediaView::of(media, id)),
+            caption: content.media().and_then(|media| media.caption.clone()),
+            link_preview: None,
+            location: None,
+            contacts: None,
+            poll: None,
+            emoji: None,
+            selected_options: None,
+            target: None,
+            reactions: Vec::new(),
+            edited_at: None,
+            deleted_at: None,
+            status: MessageStatus::Pending.as_str(),
+            attempts: 0,
+            error_code: None,
+            error_message: None,
+            created_at,
+            scheduled_at: None,
+            expires_at: None,
+            sent_at: None,
+            delivered_at: None,
+            read_at: None,
+            wa_message_id,
+            reply_to: None,
+            quoted: None,
+            metadata: None,
+            timeline: None,
+        };
+        view.with_beyond(content, marks)
     }
 }
 
-impl From<sanasend_store::Quoted> for QuotedView {
-    fn from(quoted: sanasend_store::Quoted) -> Self {
+impl From<Quoted> for QuotedView {
+    fn from(quoted: Quoted) -> Self {
         Self { wa_message_id: quoted.wa_message_id, participant: quoted.participant, text: quoted.text }
     }
 }
 
 impl From<Message> for MessageView {
     fn from(message: Message) -> Self {
-        let Beyond { link_preview, location, contacts, poll, emoji, selected_options, target, reactions, edited_at, deleted_at } =
-            Beyond::of(&message.content, message.marks.as_deref());
         let person = PersonView::of(message.peer, message.peer_name);
         let (recipient, sender) = match message.direction {
-            sanasend_model::Direction::Outbound => (Some(person), None),
-            sanasend_model::Direction::Inbound => (None, Some(person)),
+            Direction::Outbound => (Some(person), None),
+            Direction::Inbound => (None, Some(person)),
         };
+        let Message { id, user_id: user, session_id: session, chat, wa_message_id, created_at, .. } = message;
         Self {
-            id: message.id.to_string(),
-            user: message.user_id.to_string(),
-            session: message.session_id.to_string(),
             direction: message.direction.as_str(),
-            chat: message.chat,
             recipient,
             sender,
-            message_type: message.content.kind().to_owned(),
-            content: text(&message.content),
-            media: message.content.media().map(|media| MediaView::of(media, message.id)),
-            caption: message.content.media().and_then(|media| media.caption.clone()),
-            link_preview,
-            location,
-            contacts,
-            poll,
-            emoji,
-            selected_options,
-            target,
-            reactions,
-            edited_at,
-            deleted_at,
             status: message.status.as_str(),
             attempts: message.attempts,
-            error_code: message.error_code.map(sanasend_model::Failure::as_str),
+            error_code: message.error_code.map(Failure::as_str),
             error_message: message.error_message,
-            created_at: message.created_at,
             scheduled_at: message.scheduled_at,
             expires_at: message.expires_at,
             sent_at: message.sent_at,
             delivered_at: message.delivered_at,
             read_at: message.read_at,
-            wa_message_id: message.wa_message_id,
             reply_to: message.reply_to.map(|id| id.to_string()),
             quoted: message.quoted.map(QuotedView::from),
             metadata: message.metadata,
-            timeline: None,
+            ..Self::saying(&message.content, message.marks.as_deref(), Origin { id, user, session, chat, wa_message_id, created_at })
         }
     }
 }

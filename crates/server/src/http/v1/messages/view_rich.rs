@@ -1,5 +1,6 @@
 //! What a message says beyond a text or a file, and what was done to it, as callers see it.
 
+use super::view::MessageView;
 use sanasend_model::{ContactCard, Content, Jid, LinkPreview, Location, Rich, Target, Timestamp};
 use sanasend_store::{Marks, Reacted, Who};
 use serde::Serialize;
@@ -136,38 +137,24 @@ pub(crate) struct LinkPreviewView {
     pub description: Option<String>,
 }
 
-/// All of it.
-#[derive(Default)]
-pub(super) struct Beyond {
-    pub link_preview: Option<LinkPreviewView>,
-    pub location: Option<LocationView>,
-    pub contacts: Option<Vec<ContactCardView>>,
-    pub poll: Option<PollView>,
-    pub emoji: Option<String>,
-    pub selected_options: Option<Vec<String>>,
-    pub target: Option<TargetView>,
-    pub reactions: Vec<ReactionView>,
-    pub edited_at: Option<Timestamp>,
-    pub deleted_at: Option<Timestamp>,
-}
-
-impl Beyond {
-    pub(super) fn of(content: &Content, marks: Option<&Marks>) -> Self {
-        let mut beyond = Self { link_preview: content.preview().map(preview), ..Self::default() };
+impl MessageView {
+    /// The same with what `content` says beyond a text or a file, and with what was done to it.
+    pub(super) fn with_beyond(mut self, content: &Content, marks: Option<&Marks>) -> Self {
+        self.link_preview = content.preview().map(preview);
         match content.rich() {
-            Some(Rich::Location(place)) => beyond.location = Some(location(place)),
-            Some(Rich::Contact { contacts }) => beyond.contacts = Some(contacts.iter().map(card).collect()),
-            Some(Rich::Poll(asked)) => beyond.poll = Some(poll(asked, marks)),
-            Some(Rich::Reaction { emoji, .. }) => beyond.emoji = Some(emoji.clone()),
-            Some(Rich::PollVote { options, .. }) => beyond.selected_options = Some(options.clone()),
+            Some(Rich::Location(place)) => self.location = Some(location(place)),
+            Some(Rich::Contact { contacts }) => self.contacts = Some(contacts.iter().map(card).collect()),
+            Some(Rich::Poll(asked)) => self.poll = Some(poll(asked, marks)),
+            Some(Rich::Reaction { emoji, .. }) => self.emoji = Some(emoji.clone()),
+            Some(Rich::PollVote { options, .. }) => self.selected_options = Some(options.clone()),
             Some(Rich::Edit { .. } | Rich::Revoke { .. }) | None => {}
         }
-        beyond.target = content.rich().and_then(Rich::target).map(target);
+        self.target = content.rich().and_then(Rich::target).map(target);
         if let Some(marks) = marks {
-            beyond.reactions = marks.reactions.iter().map(reaction).collect();
-            (beyond.edited_at, beyond.deleted_at) = (marks.edited_at, marks.deleted_at);
+            self.reactions = marks.reactions.iter().map(reaction).collect();
+            (self.edited_at, self.deleted_at) = (marks.edited_at, marks.deleted_at);
         }
-        beyond
+        self
     }
 }
 

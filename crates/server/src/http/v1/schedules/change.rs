@@ -2,8 +2,8 @@
 
 use super::view::{RecurringView, WantedSchedule};
 use crate::app::App;
+use crate::http::v1::messages::asked::check_recipient;
 use crate::http::v1::messages::choose;
-use crate::http::v1::messages::send::check_recipient;
 use crate::http::v1::templates;
 use crate::http::{Answer, ApiError, Caller, ErrorCode, Json, Nothing, Path, Success, audit};
 use axum::extract::State;

@@ -54,7 +54,7 @@ pub(crate) async fn show_typing(
     let mut errors = FieldErrors::default();
     let state = read_typing(&asked.state).ok_or_else(|| Invalid::new("state", "must be composing, recording or paused"));
     let state = errors.take(state);
-    let recipient = crate::http::v1::messages::send::check_recipient(&asked.recipient, errors)?;
+    let recipient = crate::http::v1::messages::asked::check_recipient(&asked.recipient, errors)?;
     let state = state.ok_or_else(|| ApiError::internal("a state that was refused and not named"))?;
     let session = choose(&app, caller.id(), asked.session.as_deref()).await?;
     if !app.sessions.live(&session).linked {

@@ -6,13 +6,13 @@
 pub(crate) mod form;
 pub(crate) mod source;
 
-use super::choose::choose_linked;
-use super::send::{
-    Checked, SendQuery, Terms, check_metadata, check_recipient, check_when, fingerprint, idempotency_key, patience, take_in,
+use super::accept::{Checked, Terms, fingerprint, patience, take_in};
+use super::asked::{
+    Common, NAMING, SendQuery, SentKey, TAKING_IN, TakenIn, check_metadata, check_recipient, check_when, idempotency_key, send_body,
 };
-use super::view::MessageView;
+use super::choose::choose_linked;
 use crate::app::App;
-use crate::http::{ApiError, Caller, ErrorCode, JsonBytes, Query, Success};
+use crate::http::{ApiError, Caller, ErrorCode, JsonBytes, Query};
 use crate::media::look::Unfit;
 use crate::media::picture::Spoilt;
 use crate::media::{KeepError, StageError, Staged, Wish};
@@ -21,8 +21,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use sanasend_model::media::file_name;
-use sanasend_model::{Content, FieldErrors, Invalid, MediaKind, MessageId, Recipient, Timestamp};
-use serde::Deserialize;
+use sanasend_model::{Content, FieldErrors, Invalid, MediaKind, MessageId, Recipient};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,53 +29,34 @@ use utoipa::ToSchema;
 
 /// The path as it enters the fingerprint.
 const PATH: &str = "POST /api/v1/messages/send-media/";
+const CODES: [&[&str]; 3] = [NAMING, TAKING_IN, REFUSED_FILES];
+/// Codes of what is wrong with the file, or with the form that it came in.
+const REFUSED_FILES: &[&str] =
+    &["BAD_REQUEST", "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"];
 
-/// A file to send, from a URL or as base64.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SendMedia {
-    /// A phone number with country code, or an id ending in `@s.whatsapp.net`, `@c.us`, `@lid` or `@g.us`.
-    #[schema(example = "+12025550123")]
-    pub(crate) recipient: String,
-    /// `image` (JPEG, PNG, WebP), `video` (MP4), `audio`, `voice_note` (Ogg Opus), `document` (anything), `sticker` (WebP) or
-    /// `video_note` (MP4).
-    #[schema(example = "document")]
-    pub(crate) media_type: String,
-    /// Where the file is: an http or https address on the public Internet. One of `media_url` and `media_base64`.
-    #[serde(default)]
-    #[schema(example = "https://example.com/invoice.pdf")]
-    pub(crate) media_url: Option<String>,
-    /// The file itself, as base64 or as a `data:` URL.
-    #[serde(default)]
-    media_base64: Option<String>,
-    /// Text beside the file, at most 1,024 characters; not for sound, stickers and video notes.
-    #[serde(default)]
-    #[schema(example = "Your invoice.")]
-    pub(crate) caption: Option<String>,
-    /// Name under which the recipient saves it. Paths are cut off.
-    #[serde(default)]
-    #[schema(example = "invoice.pdf")]
-    pub(crate) filename: Option<String>,
-    /// Name or id of the account to send with. Not needed when there is one, or one named `default`.
-    #[serde(default)]
-    #[schema(example = "default")]
-    pub(crate) session: Option<String>,
-    /// Id of the message that this one answers; it is quoted.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, format = "uuid")]
-    pub(crate) reply_to: Option<MessageId>,
-    /// Your own: kept with the message and told in its events.
-    #[serde(default)]
-    #[schema(value_type = Option<Object>, example = json!({"order": 17}))]
-    pub(crate) metadata: Option<Value>,
-    /// When to send it (RFC 3339), up to a year ahead; left out: at once.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime, example = json!(null))]
-    pub(crate) scheduled_at: Option<Timestamp>,
-    /// Whether your quiet hours hold it; left out: as you have set it.
-    #[serde(default)]
-    #[schema(example = false)]
-    pub(crate) quiet_hours: Option<bool>,
+send_body! {
+    /// A file to send, from a URL or as base64.
+    SendMedia {
+        /// `image` (JPEG, PNG, WebP), `video` (MP4), `audio`, `voice_note` (Ogg Opus), `document` (anything), `sticker` (WebP) or
+        /// `video_note` (MP4).
+        #[schema(example = "document")]
+        media_type: String,
+        /// Where the file is: an http or https address on the public Internet. One of `media_url` and `media_base64`.
+        #[serde(default)]
+        #[schema(example = "https://example.com/invoice.pdf")]
+        media_url: Option<String>,
+        /// The file itself, as base64 or as a `data:` URL.
+        #[serde(default)]
+        media_base64: Option<String>,
+        /// Text beside the file, at most 1,024 characters; not for sound, stickers and video notes.
+        #[serde(default)]
+        #[schema(example = "Your invoice.")]
+        caption: Option<String>,
+        /// Name under which the recipient saves it. Paths are cut off.
+        #[serde(default)]
+        #[schema(example = "invoice.pdf")]
+        filename: Option<String>,
+    }
 }
 
 /// The same as a form, with the file in it.
@@ -156,14 +136,8 @@ struct Sound {
             "recipient": "+12025550123", "media_type": "document", "caption": "Your invoice.", "file": "(the bytes of invoice.pdf)"})),
         (SendMedia = "application/json", example = json!({
             "recipient": "+12025550123", "media_type": "image", "media_url": "https://example.com/photo.jpg", "caption": "Look!"})))),
-    params(SendQuery, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters of your choice.")),
-    responses(
-        (status = 202, description = "Accepted and on disk.", body = Success<MessageView>),
-        (status = 200, description = "The outcome, when `wait` got it.", body = Success<MessageView>)),
-    extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!([
-        "RECIPIENT_INVALID", "NOT_FOUND", "SESSION_NOT_LINKED", "RECIPIENT_OPTED_OUT", "CONSENT_REQUIRED", "IDEMPOTENCY_KEY_REUSED",
-        "DAILY_LIMIT_REACHED", "BAD_REQUEST",
-        "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
+    params(SendQuery, SentKey), responses(TakenIn),
+    extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!(CODES.concat()))))]
 pub(crate) async fn send_media(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -209,21 +183,10 @@ async fn read(app: &App, request: Request) -> Result<Asked, ApiError> {
         return form::read(app, request).await;
     }
     let limit = usize::try_from(app.media.settings().json_limit_mib << 20).unwrap_or(usize::MAX);
-    let SendMedia {
-        recipient,
-        media_type,
-        media_url,
-        media_base64,
-        caption,
-        filename,
-        session,
-        reply_to,
-        metadata,
-        scheduled_at,
-        quiet_hours,
-    } = JsonBytes::within(request, limit).await?.value;
+    let mut body: SendMedia = JsonBytes::within(request, limit).await?.value;
+    let Common { recipient, session, reply_to, metadata, when } = body.common();
+    let SendMedia { media_type, media_url, media_base64, caption, filename, .. } = body;
     let (recipient, media_type) = (Some(recipient), Some(media_type));
-    let when = When { scheduled_at, quiet_hours };
     Ok(Asked { recipient, media_type, caption, filename, session, reply_to, metadata, media_url, media_base64, file: None, when })
 }
 
@@ -234,7 +197,7 @@ fn is_form(headers: &HeaderMap) -> bool {
 
 fn check(app: &App, asked: &Asked) -> Result<Sound, ApiError> {
     let mut errors = FieldErrors::default();
-    check_when(app, asked.when.scheduled_at, asked.when.quiet_hours, &mut errors);
+    check_when(asked.when, app.clock.now(), &mut errors);
     check_fields(asked, errors)
 }
 
