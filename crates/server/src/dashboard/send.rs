@@ -117,6 +117,7 @@ pub async fn text(State(app): State<Arc<App>>, visitor: Visitor, once: Once, mut
         metadata: None,
         scheduled_at,
         quiet_hours: None,
+        expires_at: None,
     };
     let said = json!([asked.recipient, asked.content, asked.session, scheduled_at]).to_string();
     let body = JsonBytes { value: asked, bytes: said.into() };

@@ -92,6 +92,7 @@ pub async fn send(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<
         metadata: None,
         scheduled_at,
         quiet_hours: None,
+        expires_at: None,
     };
     let said = json!([id, asked.recipient, asked.variables, asked.session, scheduled_at]).to_string();
     let body = JsonBytes { value: asked, bytes: said.into() };

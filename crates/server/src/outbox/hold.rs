@@ -10,6 +10,8 @@ pub struct When {
     pub scheduled_at: Option<Timestamp>,
     /// Whether quiet hours hold it; `None` for as the user's setting says.
     pub quiet_hours: Option<bool>,
+    /// When it makes no sense any more; `None`: some time after it was due, as the operator has set it.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// For what a message waits.
@@ -48,7 +50,7 @@ mod tests {
         let to = Recipient::parse("+4915112345678").expect("a recipient");
         let on = QuietHours { enabled: true, ..QuietHours::default() };
         let (noon, night, morning) = (at("2026-11-27T11:00:00Z"), at("2026-11-27T22:00:00Z"), at("2026-11-28T07:00:00Z"));
-        let when = |scheduled_at, quiet_hours| When { scheduled_at, quiet_hours };
+        let when = |scheduled_at, quiet_hours| When { scheduled_at, quiet_hours, expires_at: None };
         for (hours, when, now, due) in [
             (None, when(None, None), night, None),
             (Some(on), when(None, None), noon, None),

@@ -102,7 +102,7 @@ impl Outbox {
         }
         let Ok(recipient) = Recipient::parse(&plan.recipient) else { return because("The recipient can't be read.") };
         let (content, media) = self.content_of(&plan.content).await?;
-        let when = When { scheduled_at: None, quiet_hours: plan.quiet_hours };
+        let when = When { quiet_hours: plan.quiet_hours, ..When::default() };
         let Hold { due, reason } = hold(user.quiet_hours, &recipient, when, now);
         let (id, wa_message_id) = self.new_ids();
         Ok(NewMessage {

@@ -86,6 +86,31 @@ async fn a_date_must_lie_ahead_and_not_too_far() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_ends_when_its_sender_says() {
+    let account = Account::linked().await;
+    let friend = account.friend().await;
+    account.post("/sessions/disconnect/", json!({"logout": false})).await.is(200, "");
+    let end = later(&account, 600);
+    let body = json!({"recipient": friend, "content": "lunch is ready", "expires_at": end});
+    let waits = account.post("/messages/send-text/", body).await.is(202, "").body["data"].clone();
+    assert_eq!((&waits["status"], &waits["expires_at"]), (&json!("pending"), &json!(end)));
+    account.world.clock.pass(Duration::from_secs(601));
+    let ended = account.message_becomes(&waits["id"], "failed").await;
+    assert_eq!(ended["error_code"], "EXPIRED", "{ended}");
+    for (body, field) in [
+        (json!({"expires_at": "2020-01-01T00:00:00Z"}), "expires_at"),
+        (json!({"expires_at": later(&account, 367 * 86_400)}), "expires_at"),
+        (json!({"scheduled_at": later(&account, 60), "expires_at": later(&account, 60)}), "expires_at"),
+        (json!({"expires_at": "soon"}), "expires_at"),
+    ] {
+        let mut body = body;
+        body["recipient"] = json!(friend);
+        body["content"] = json!("x");
+        account.post("/messages/send-text/", body).await.is(400, "VALIDATION_ERROR").names(&[field]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_missed_while_the_server_was_down_goes_at_its_start() {
     let mut account = Account::linked().await;
     let friend = account.friend().await;

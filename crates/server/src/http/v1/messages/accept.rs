@@ -28,7 +28,7 @@ pub(crate) struct Checked {
     pub(crate) metadata: Option<Value>,
     pub(crate) reply_to: Option<MessageId>,
     pub(crate) when: When,
-    /// When it makes no sense any more, where that is before the usual deadline.
+    /// When it makes no sense any more whatever was asked for, where that is before its deadline.
     pub(crate) until: Option<Timestamp>,
 }
 
@@ -143,7 +143,9 @@ async fn quote(app: &App, user: UserId, session: SessionId, id: MessageId) -> Re
 fn new_message(app: &App, caller: &Caller, session_id: SessionId, checked: Checked) -> NewMessage {
     let (id, wa_message_id) = app.outbox.new_ids();
     let (created_at, _) = app.outbox.times();
+    let expires_at = checked.when.expires_at;
     let Hold { due, reason } = hold(caller.user.quiet_hours, &checked.recipient, checked.when, created_at);
+    let deadline = expires_at.unwrap_or_else(|| due.unwrap_or(created_at).plus(app.outbox.options().deadline));
     NewMessage {
         id,
         user_id: caller.id(),
@@ -158,7 +160,7 @@ fn new_message(app: &App, caller: &Caller, session_id: SessionId, checked: Check
         created_at,
         scheduled_at: due,
         wait_reason: reason,
-        expires_at: checked.until.into_iter().fold(due.unwrap_or(created_at).plus(app.outbox.options().deadline), Timestamp::min),
+        expires_at: checked.until.into_iter().fold(deadline, Timestamp::min),
         day: created_at.day(),
         daily_limit: caller.user.max_messages_per_day,
         idempotency: None,

@@ -118,6 +118,11 @@ macro_rules! send_body {
             #[serde(default)]
             #[schema(value_type = Option<String>, format = DateTime, example = json!(null))]
             pub(crate) scheduled_at: Option<sanasend_model::Timestamp>,
+            /// When it makes no sense any more (RFC 3339), up to a year ahead: what was not sent by then fails as `EXPIRED`. Left
+            /// out: a day after it was due, or as the operator has set it.
+            #[serde(default)]
+            #[schema(value_type = Option<String>, format = DateTime, example = json!(null))]
+            pub(crate) expires_at: Option<sanasend_model::Timestamp>,
             /// Whether your quiet hours hold it until the morning where the recipient lives; left out: as you have set it.
             #[serde(default)]
             #[schema(example = false)]
@@ -132,7 +137,11 @@ macro_rules! send_body {
                     session: self.session.take(),
                     reply_to: self.reply_to,
                     metadata: self.metadata.take(),
-                    when: $crate::outbox::When { scheduled_at: self.scheduled_at, quiet_hours: self.quiet_hours },
+                    when: $crate::outbox::When {
+                        scheduled_at: self.scheduled_at,
+                        quiet_hours: self.quiet_hours,
+                        expires_at: self.expires_at,
+                    },
                 }
             }
         }
@@ -186,11 +195,24 @@ impl Addressed {
     }
 }
 
-/// Checks the date of a send.
+/// Checks the dates of a send.
 pub(crate) fn check_when(when: When, now: Timestamp, errors: &mut FieldErrors) {
     if let Some(due) = when.scheduled_at {
         errors.take(check_date("scheduled_at", due, now));
     }
+    if let Some(end) = when.expires_at {
+        let late = when.scheduled_at.filter(|due| end <= *due);
+        let late = late.map(|_| Invalid::new("expires_at", "must come after `scheduled_at`"));
+        errors.take(late.map_or_else(|| check_end(end, now), Err));
+    }
+}
+
+/// Checks the end of a message that is to be sent at once, or later.
+fn check_end(end: Timestamp, now: Timestamp) -> Result<Timestamp, Invalid> {
+    if end <= now {
+        return Err(Invalid::new("expires_at", "must lie ahead"));
+    }
+    check_date("expires_at", end, now)
 }
 
 /// Checks that a date lies ahead, and not too far.
@@ -256,10 +278,29 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_is_named_at_once() {
-        let yesterday = When { scheduled_at: Some(NOW), quiet_hours: None };
+        let yesterday = When { scheduled_at: Some(NOW), ..When::default() };
         let own = Err(Invalid::new("content", "must not be empty").into());
         let named = ["content", "metadata", "recipient", "scheduled_at"].map(str::to_owned).to_vec();
         assert_eq!(refusal("nobody", json!([]), yesterday, own), Some((ErrorCode::ValidationError, named)));
+    }
+
+    #[test]
+    fn a_message_ends_after_it_is_due() {
+        let at = |ms: i64| Some(Timestamp(NOW.0 + ms));
+        let year = i64::try_from(FARTHEST.as_millis()).expect("a year");
+        for (scheduled_at, expires_at, named) in [
+            (None, at(1), None),
+            (at(1), at(2), None),
+            (None, at(year), None),
+            (None, at(0), Some("expires_at")),
+            (at(2), at(2), Some("expires_at")),
+            (at(2), at(1), Some("expires_at")),
+            (None, at(year + 1), Some("expires_at")),
+        ] {
+            let mut errors = FieldErrors::default();
+            check_when(When { scheduled_at, expires_at, ..When::default() }, NOW, &mut errors);
+            assert_eq!(errors.0.keys().next().map(String::as_str), named, "{scheduled_at:?} {expires_at:?}");
+        }
     }
 
     #[test]

@@ -208,7 +208,7 @@ async fn mark(
         Recipient::parse(message.chat.as_str()).map_err(|_| wrong(format!("The chat {} can't be written to.", message.chat)))?;
     let session = choose_linked(app, caller.id(), Some(&message.session_id.to_string())).await?;
     // Now or never: a reaction in the morning is about last night's message.
-    let when = When { scheduled_at: None, quiet_hours: Some(false) };
+    let when = When { quiet_hours: Some(false), ..When::default() };
     let checked = Checked { metadata: asked.metadata, when, until, ..Checked::new(recipient, content.into()) };
     take_in(app, caller, session.id, checked, terms).await
 }

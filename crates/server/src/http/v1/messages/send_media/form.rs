@@ -43,12 +43,8 @@ pub(crate) async fn read(app: &App, request: Request) -> Result<Asked, ApiError>
                 let id = text(&name, field).await?.trim().parse().map_err(|_| ApiError::field(&name, "must be an id (UUID)"))?;
                 once(&name, &mut asked.reply_to, id)?;
             }
-            "scheduled_at" => {
-                let text = text(&name, field).await?;
-                let due = Timestamp::parse(text.trim());
-                let due = due.ok_or_else(|| ApiError::field(&name, "must be a date and time like 2026-11-21T08:30:00Z"))?;
-                once(&name, &mut asked.when.scheduled_at, due)?;
-            }
+            "scheduled_at" => once(&name, &mut asked.when.scheduled_at, date(&name, field).await?)?,
+            "expires_at" => once(&name, &mut asked.when.expires_at, date(&name, field).await?)?,
             "quiet_hours" => {
                 let quiet = text(&name, field).await?.trim().parse().map_err(|_| ApiError::field(&name, "must be true or false"))?;
                 once(&name, &mut asked.when.quiet_hours, quiet)?;
@@ -97,6 +93,11 @@ async fn text(name: &str, mut field: Field<'_>) -> Result<String, ApiError> {
         bytes.extend_from_slice(&chunk);
     }
     String::from_utf8(bytes).map_err(|_| ApiError::field(name, "must be UTF-8"))
+}
+
+async fn date(name: &str, field: Field<'_>) -> Result<Timestamp, ApiError> {
+    let date = Timestamp::parse(text(name, field).await?.trim());
+    date.ok_or_else(|| ApiError::field(name, "must be a date and time like 2026-11-21T08:30:00Z"))
 }
 
 fn broken(error: &MultipartError) -> ApiError {

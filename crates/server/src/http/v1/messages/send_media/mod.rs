@@ -87,6 +87,9 @@ pub(crate) struct SendMediaForm {
     /// When to send it.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(crate) scheduled_at: Option<String>,
+    /// When it makes no sense any more.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) expires_at: Option<String>,
     /// `true` or `false`: whether your quiet hours hold it.
     pub(crate) quiet_hours: Option<String>,
 }
@@ -252,6 +255,9 @@ impl Asked {
         // Only where they are given: a request without them is the same as ever.
         if let Some(due) = self.when.scheduled_at {
             summary["scheduled_at"] = json!(due);
+        }
+        if let Some(end) = self.when.expires_at {
+            summary["expires_at"] = json!(end);
         }
         if let Some(quiet) = self.when.quiet_hours {
             summary["quiet_hours"] = json!(quiet);
