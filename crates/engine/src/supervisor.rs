@@ -180,7 +180,7 @@ impl Supervisor {
         }
         let begun = tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => return None,
+            () = stopped(&mut stop) => return None,
             begun = self.begin() => begun,
         };
         match begun {
@@ -212,13 +212,13 @@ impl Supervisor {
         loop {
             let end = tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => return None,
+                () = stopped(stop) => return None,
                 Some(signal) = self.signals.recv() => match signal {
                     // Not left half-way when the caller closes the link meanwhile: it is not told twice.
                     news if news.is_told_once() => self.hear(news).await,
                     other => tokio::select! {
                         biased;
-                        _ = stop.wait_for(|stop| *stop) => return None,
+                        () = stopped(stop) => return None,
                         end = self.hear(other) => end,
                     },
                 },
@@ -408,7 +408,7 @@ impl Supervisor {
         if let Some(client) = self.shared.client.get() {
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => {}
+                () = stopped(stop) => {}
                 () = client.reconnect_immediately() => {}
             }
         }
@@ -500,6 +500,12 @@ fn now(clock: &Arc<dyn Clock>) -> Now {
 /// A time as WhatsApp's GraphQL writes it: RFC 3339, or unix seconds.
 fn moment(text: &str) -> Option<Timestamp> {
     text.parse::<i64>().map(Timestamp::from_secs).ok().or_else(|| Timestamp::parse(text))
+}
+
+/// Waits until the caller has closed the link.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // The sender lives as long as the supervisor.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// Waits for the client's loop to end; for ever when there is none.
