@@ -26,7 +26,8 @@ pub struct Account {
     pub signal: SignalState,
     /// Where incoming messages are made durable before WhatsApp is acknowledged.
     pub inbox: Arc<dyn Inbox>,
-    /// Where everything that happens to the link is told, in order. Nothing is ever dropped.
+    /// Where everything that happens to the link is told, in order. Of a link that is closed or dropped only what WhatsApp will
+    /// not tell again ([`LinkEvent::is_told_once`]) still comes; the channel ends when nothing of the link runs any more.
     pub events: mpsc::UnboundedSender<LinkEvent>,
 }
 

@@ -109,6 +109,14 @@ pub enum LinkEvent {
     Ended(LinkEnd),
 }
 
+impl LinkEvent {
+    /// Whether WhatsApp counts it as told and does not tell it again: whoever hears it has to keep it.
+    #[must_use]
+    pub const fn is_told_once(&self) -> bool {
+        matches!(self, Self::Ack { .. } | Self::Receipt { .. })
+    }
+}
+
 /// Codes and passkeys are not for logs.
 impl fmt::Debug for LinkEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

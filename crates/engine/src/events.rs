@@ -51,6 +51,17 @@ pub(crate) enum Signal {
     End(LinkEnd),
 }
 
+impl Signal {
+    /// Whether WhatsApp counts it as told and does not tell it again.
+    pub(crate) const fn is_told_once(&self) -> bool {
+        match self {
+            Self::Tell(event) => event.is_told_once(),
+            Self::Receipt { .. } | Self::Recovered(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// Variants only: what they hold is private.
 impl fmt::Debug for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

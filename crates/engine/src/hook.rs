@@ -22,7 +22,7 @@ pub(crate) struct Hook {
 #[async_trait]
 impl InboundDurabilityHook for Hook {
     async fn on_messages(&self, client: Arc<Client>, batch: &[InboundMessage]) -> anyhow::Result<()> {
-        let polls = self.polls(batch).await?;
+        let polls = self.polls(batch, false).await?;
         let incoming = incoming(&client, batch, &polls).await;
         if incoming.is_empty() {
             return Ok(());
@@ -40,18 +40,18 @@ impl InboundDurabilityHook for Hook {
 type Polls = HashMap<String, Poll>;
 
 impl Hook {
-    /// Commits messages that WhatsApp was told of already.
+    /// Commits messages that WhatsApp was told of already, however long that takes.
     ///
     /// # Errors
-    /// What the store said last; the messages are lost then.
+    /// Why the store does not want them; they are lost then.
     pub(crate) async fn recover(&self, client: &Client, batch: &[InboundMessage]) -> Result<(), StoreError> {
-        let polls = self.polls(batch).await?;
+        let polls = self.polls(batch, true).await?;
         let incoming = incoming(client, batch, &polls).await;
-        if incoming.is_empty() { Ok(()) } else { self.keep.offer(|| self.inbox.commit(incoming.clone())).await }
+        if incoming.is_empty() { Ok(()) } else { self.keep.insist(|| self.inbox.commit(incoming.clone())).await }
     }
 
-    /// Votes are encrypted with what their poll said, so the polls are looked up before.
-    async fn polls(&self, batch: &[InboundMessage]) -> Result<Polls, StoreError> {
+    /// Votes are encrypted with what their poll said, so the polls are looked up before; `told` ones can't be had again.
+    async fn polls(&self, batch: &[InboundMessage], told: bool) -> Result<Polls, StoreError> {
         let mut polls = Polls::new();
         for message in batch {
             let made = rich::read(message.message.as_ref(), None);
@@ -67,7 +67,8 @@ impl Hook {
                 let (inbox, id) = (inbox.clone(), id.clone());
                 async move { inbox.poll(&id).await }
             };
-            if let Some(poll) = self.keep.or_end(look).await? {
+            let found = if told { self.keep.insist(look).await } else { self.keep.or_end(look).await };
+            if let Some(poll) = found? {
                 polls.insert(target.wa_message_id, poll);
             }
         }

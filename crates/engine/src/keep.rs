@@ -19,7 +19,7 @@ use tokio::sync::mpsc::UnboundedSender;
 const TRIES: u32 = 8;
 /// First wait between two of these tries; doubles. Tests have no time.
 const TRY_AGAIN: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 50 });
-/// Longest wait after that.
+/// Longest wait after that, and of what is offered for ever.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// Offers a link's writes to the store, and ends the link after one that was refused for too long. Cheap to clone.
@@ -60,6 +60,24 @@ impl Keep {
             wait *= 2;
         }
         write().await
+    }
+
+    /// Offers a write for as long as the store is down: of what can't be had again.
+    ///
+    /// # Errors
+    /// Why the store does not want it.
+    pub(crate) async fn insist<T, W: Future<Output = Result<T, StoreError>>>(&self, write: impl Fn() -> W) -> Result<T, StoreError> {
+        let mut wait = TRY_AGAIN;
+        loop {
+            match write().await {
+                Err(StoreError::Unavailable(why)) => {
+                    tracing::warn!(session = %self.session, why, "what can't be had again waits for the store");
+                }
+                done => return done,
+            }
+            tokio::time::sleep(wait).await;
+            wait = LONGEST.min(wait * 2);
+        }
     }
 
     /// As [`Keep::offer`], for a write without which the client library holds an acknowledgement back. Given up, it is offered
@@ -138,6 +156,16 @@ mod tests {
         let (tries, write) = refused(TRIES - 1);
         assert!(keep.or_end(write).await.is_ok());
         assert_eq!((tries.load(Ordering::Acquire), heard.try_recv().is_err()), (TRIES, true));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_had_again_is_offered_until_it_is_taken() {
+        let (keep, mut heard) = keep();
+        let (tries, write) = refused(TRIES + 2);
+        assert!(keep.insist(write).await.is_ok());
+        assert_eq!((tries.load(Ordering::Acquire), heard.try_recv().is_err()), (TRIES + 3, true), "and the link stays");
+        let fenced = || std::future::ready(Err::<(), _>(StoreError::Fenced));
+        assert!(matches!(keep.insist(fenced).await, Err(StoreError::Fenced)));
     }
 
     #[tokio::test]

@@ -198,7 +198,7 @@ impl Link {
         self.alive().is_some()
     }
 
-    /// Unlinks the account at WhatsApp and ends the link; no event follows. `Ok(true)` when WhatsApp was
+    /// Unlinks the account at WhatsApp and ends the link, as [`Link::close`] does. `Ok(true)` when WhatsApp was
     /// told, `Ok(false)` when it could not be reached: then the person has to remove the device by hand.
     /// The rows are still there.
     ///
@@ -220,8 +220,8 @@ impl Link {
         Ok(told || self.shared.unlinked.load(Ordering::Acquire))
     }
 
-    /// Ends the link: what is in memory is flushed, the connection closed, every task stopped. No event is
-    /// told afterwards.
+    /// Ends the link: what is in memory is flushed, the connection closed, every task stopped. No event is told afterwards;
+    /// of what came meanwhile, acknowledgements and receipts were told before this returns, since they are not told again.
     pub async fn close(&self) {
         self.hush_and_stop();
         // The sender lives as long as the link, so this only ends when the link is over.

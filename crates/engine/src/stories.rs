@@ -295,6 +295,28 @@ async fn a_message_that_was_read_and_lost_is_asked_for_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_in_the_moment_of_a_close_is_told_or_comes_again() {
+    let world = World::new().await;
+    let mut shop = world.linked().await;
+    for round in 0..30 {
+        let text = world.outgoing(&format!("text {round}"));
+        let id = &text.wa_message_id;
+        shop.link.send_text(text.clone()).await.expect("written");
+        let handed = StanzaFilter::tag("receipt").of(SHOP).direction(sanasend_sandbox::Direction::Out).id(id);
+        world.sandbox.control().wait_for_stanza(&handed, PATIENCE).await.expect("handed to the device");
+        shop.link.close().await;
+        let of_it = |event: &LinkEvent| matches!(event, LinkEvent::Receipt { wa_message_ids, .. } if wa_message_ids.contains(id));
+        let told = std::iter::from_fn(|| shop.heard.try_recv().ok()).any(|event| of_it(&event));
+        shop = world.open(true).await;
+        shop.connected().await;
+        if !told {
+            shop.reaches(id, MessageStatus::Delivered).await;
+        }
+    }
+    shop.link.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn linking_by_typed_code() {
     let world = World::new().await;
     let mut shop = world.open(false).await;

@@ -55,7 +55,7 @@ pub(crate) struct Shared {
     pub(crate) pairing: watch::Sender<bool>,
     /// Set by the link when it is closed or dropped.
     pub(crate) stop: watch::Sender<bool>,
-    /// Set when nothing more is to be told.
+    /// Set when nothing more is to be told but what WhatsApp will not tell again.
     pub(crate) hushed: AtomicBool,
     /// Set when WhatsApp said that the account is not linked any more.
     pub(crate) unlinked: AtomicBool,
@@ -97,6 +97,8 @@ pub(crate) struct Supervisor {
     tell: mpsc::UnboundedSender<LinkEvent>,
     signals: mpsc::UnboundedReceiver<Signal>,
     handler: Option<Arc<Handler<Now>>>,
+    /// Held until nothing of the client runs any more: what it hears without us it acknowledges all the same.
+    listening: Option<(Subscription, RawNodeLease)>,
     running: Option<JoinHandle<()>>,
     options: Options,
     /// What the caller believes, and what the rows hold.
@@ -120,9 +122,9 @@ impl Supervisor {
         options: &Options,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
-        let (rows, wishes) = (account.signal.clone(), Wishes(account.signal.clone()));
         let (sender, signals) = mpsc::unbounded_channel();
         let keep = Keep::new(account.session_id, Some(sender.clone()));
+        let (rows, wishes) = (account.signal.clone(), Wishes { rows: account.signal.clone(), keep: keep.clone() });
         let backend = Backend::with(account.signal, keep.clone());
         let device = Arc::new(PersistenceManager::new(Arc::new(backend)).await?);
         let linked = device.get_device_snapshot().account.is_some();
@@ -142,6 +144,7 @@ impl Supervisor {
             tell: account.events,
             signals,
             handler: Some(Arc::new(handler)),
+            listening: None,
             running: None,
             options: options.clone(),
             expected_linked: account.linked,
@@ -177,49 +180,54 @@ impl Supervisor {
         }
         let begun = tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => return None,
+            () = stopped(&mut stop) => return None,
             begun = self.begin() => begun,
         };
         match begun {
-            Ok(_listening) => tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => None,
-                end = self.watch() => Some(end),
-            },
+            Ok(()) => self.watch(&mut stop).await,
             Err(end) => Some(end),
         }
     }
 
-    /// Builds the client and starts it. What is answered has to be kept as long as events are wanted.
-    async fn begin(&mut self) -> Result<(Subscription, RawNodeLease), LinkEnd> {
+    /// Builds the client and starts it.
+    async fn begin(&mut self) -> Result<(), LinkEnd> {
         let lost = |reason| LinkEnd::Lost { reason };
         let (turn, hook, runtime) = (Arc::clone(&self.turn), self.hook.clone(), self.runtime.clone());
         let client = build::client(&self.way, &self.device, turn, hook, runtime, &self.options).await.map_err(lost)?;
         let handler = self.handler.take().ok_or_else(|| lost("the link was begun twice".into()))?;
-        let listening = (client.subscribe_handler(handler), client.acquire_raw_node_forwarding());
+        self.listening = Some((client.subscribe_handler(handler), client.acquire_raw_node_forwarding()));
         let _ = self.shared.client.set(Arc::clone(&client));
         self.turn.admitted().await;
         if !self.linked {
             self.code_by = Some(Instant::now() + FIRST_CODE);
         }
         self.running = self.runtime.start(Box::pin(async move { client.run().await }));
-        Ok(listening)
+        Ok(())
     }
 
-    /// Hears what happens until the link is over.
-    async fn watch(&mut self) -> LinkEnd {
+    /// Hears what happens until the link is over; `None` when the caller closed it.
+    async fn watch(&mut self, stop: &mut watch::Receiver<bool>) -> Option<LinkEnd> {
         let mut check = tokio::time::interval(SAVING_CHECK);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let end = tokio::select! {
                 biased;
-                Some(signal) = self.signals.recv() => self.hear(signal).await,
+                () = stopped(stop) => return None,
+                Some(signal) = self.signals.recv() => match signal {
+                    // Not left half-way when the caller closes the link meanwhile: it is not told twice.
+                    news if news.is_told_once() => self.hear(news).await,
+                    other => tokio::select! {
+                        biased;
+                        () = stopped(stop) => return None,
+                        end = self.hear(other) => end,
+                    },
+                },
                 () = ended(&mut self.running) => Some(LinkEnd::Lost { reason: "the client stopped".into() }),
                 () = until(self.code_by) => Some(self.code_is_late()),
-                () = until(self.delivered_by) => { self.connect_anew().await; None }
+                () = until(self.delivered_by) => { self.connect_anew(stop).await; None }
                 _ = check.tick() => self.device.is_saver_halted().then(|| LinkEnd::Lost { reason: "its keys could not be saved".into() }),
             };
-            if let Some(end) = end {
+            if end.is_some() {
                 return end;
             }
         }
@@ -235,7 +243,7 @@ impl Supervisor {
             Signal::Paired(paired) => return self.paired(paired).await,
             Signal::Connected => self.connected().await,
             Signal::OfflineDelivered => self.delivered = self.delivered_by.take().is_none(),
-            Signal::Recovered(batch) => self.recovered(&batch).await,
+            Signal::Recovered(batch) => self.recovered(batch),
             Signal::Missed(missed) => self.ask_anew(missed),
             Signal::Lost(reason) => {
                 self.turn.lost();
@@ -314,7 +322,9 @@ impl Supervisor {
 
     async fn receipt(&self, chat: &WireJid, by: Option<&WireJid>, wa_message_ids: Vec<String>, kind: ReceiptNews, at: Timestamp) {
         let Some(client) = self.shared.client.get() else { return };
-        let Some(chat) = hook::canonical(client, chat).await else { return };
+        let Some(chat) = hook::canonical(client, chat).await else {
+            return tracing::warn!(session = %self.session_id, ?kind, "a receipt from an id of an unknown kind is left out");
+        };
         let by = match by {
             Some(by) => hook::canonical(client, by).await,
             None => None,
@@ -325,12 +335,16 @@ impl Supervisor {
         });
     }
 
-    async fn recovered(&self, batch: &[InboundMessage]) {
-        let Some(client) = self.shared.client.get() else { return };
-        if let Err(error) = self.hook.recover(client, batch).await {
-            // WhatsApp was told already; the message can't be had again.
-            tracing::error!(session = %self.session_id, %error, "a recovered message was lost");
-        }
+    /// WhatsApp was told already, and the message can't be had again: it is offered to the store for as long as that is
+    /// down, also beyond the end of the link.
+    fn recovered(&self, batch: Arc<[InboundMessage]>) {
+        let Some(client) = self.shared.client.get().cloned() else { return };
+        let (hook, session) = (self.hook.clone(), self.session_id);
+        tokio::spawn(async move {
+            if let Err(error) = hook.recover(&client, &batch).await {
+                tracing::error!(%session, %error, "a recovered message was lost");
+            }
+        });
     }
 
     /// Asks the sender of a message for it, and notes that it was done.
@@ -388,11 +402,15 @@ impl Supervisor {
         }
     }
 
-    async fn connect_anew(&mut self) {
+    async fn connect_anew(&mut self, stop: &mut watch::Receiver<bool>) {
         self.delivered_by = None;
         tracing::warn!(session = %self.session_id, "what waited for the account did not come to an end; connecting anew");
         if let Some(client) = self.shared.client.get() {
-            client.reconnect_immediately().await;
+            tokio::select! {
+                biased;
+                () = stopped(stop) => {}
+                () = client.reconnect_immediately() => {}
+            }
         }
     }
 
@@ -446,7 +464,7 @@ impl Supervisor {
                 Signal::Receipt { chat, by, wa_message_ids, kind, at } => {
                     self.receipt(&chat, by.as_ref(), wa_message_ids, kind, at).await;
                 }
-                Signal::Recovered(batch) => self.recovered(&batch).await,
+                Signal::Recovered(batch) => self.recovered(batch),
                 _ => {}
             }
         }
@@ -454,8 +472,8 @@ impl Supervisor {
     }
 
     fn say(&self, event: LinkEvent) {
-        // Who closed the link wants to hear no more; who dropped the receiver neither.
-        if !self.shared.hushed.load(Ordering::Acquire) {
+        // Who closed the link wants to hear no more than what is not told again; who dropped the receiver not even that.
+        if event.is_told_once() || !self.shared.hushed.load(Ordering::Acquire) {
             let _ = self.tell.send(event);
         }
     }
@@ -482,6 +500,12 @@ fn now(clock: &Arc<dyn Clock>) -> Now {
 /// A time as WhatsApp's GraphQL writes it: RFC 3339, or unix seconds.
 fn moment(text: &str) -> Option<Timestamp> {
     text.parse::<i64>().map(Timestamp::from_secs).ok().or_else(|| Timestamp::parse(text))
+}
+
+/// Waits until the caller has closed the link.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // The sender lives as long as the supervisor.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// Waits for the client's loop to end; for ever when there is none.

@@ -5,30 +5,39 @@
 //! and with it the acknowledgement. Whoever opens the account next sends the message again
 //! ([`sanasend_store::Store::send_again`]); who has it by then shows it once, since the id is the same.
 
+use crate::keep::Keep;
 use sanasend_store::{SignalChange, SignalKind, SignalState};
 use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use whatsapp_rust::wacore_binary::NodeRef;
 
-/// How long the disk may take; then the wish is left to the library alone.
+/// How long the disk may take; then the stanza goes on its way, and the wish is written down as soon as the disk takes it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where wishes of one account are written down.
-pub(crate) struct Wishes(pub(crate) SignalState);
+pub(crate) struct Wishes {
+    pub(crate) rows: SignalState,
+    pub(crate) keep: Keep,
+}
 
 impl Wishes {
     /// Looks at a stanza that came in, and returns when a wish in it is on disk. Wishes are rare: the thread may wait.
     pub(crate) fn hear(&self, stanza: &NodeRef<'_>) {
         let Some(id) = wished(stanza) else { return };
         let Ok(handle) = Handle::try_current() else { return };
-        let change = SignalChange::Put { kind: SignalKind::ResendAsked, key: id.into_bytes(), value: Vec::new() };
-        let (rows, session) = (self.0.clone(), self.0.session_id());
+        let change = vec![SignalChange::Put { kind: SignalKind::ResendAsked, key: id.into_bytes(), value: Vec::new() }];
+        let (rows, keep, session) = (self.rows.clone(), self.keep.clone(), self.rows.session_id());
         let write = async move {
-            match tokio::time::timeout(PATIENCE, rows.apply(vec![change])).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%session, %error, "a wish for a message could not be written down"),
+            match tokio::time::timeout(PATIENCE, rows.apply(change.clone())).await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => tracing::warn!(%session, %error, "a wish for a message could not be written down yet"),
                 Err(_) => tracing::warn!(%session, "a wish for a message could not be written down in time"),
             }
+            tokio::spawn(async move {
+                if let Err(error) = keep.insist(|| rows.apply(change.clone())).await {
+                    tracing::warn!(%session, %error, "a wish for a message was not written down");
+                }
+            });
         };
         if handle.runtime_flavor() == RuntimeFlavor::MultiThread {
             tokio::task::block_in_place(|| handle.block_on(write));

@@ -11,13 +11,29 @@ use sanasend_model::{Poll, SessionId};
 use sanasend_store::{Change, Incoming, News, Store, StoreError};
 use std::sync::Arc;
 
-/// Advances messages by a batch of news, in its order, in one transaction.
+/// Advances messages by a batch of news, in its order, in one transaction. A piece that can never be written is left out,
+/// so that it does not hold up the rest for ever.
 ///
 /// # Errors
-/// `Fenced` when another owner has taken the account; anything else means that nothing of the batch is written,
-/// and it has to be offered again.
-pub async fn apply(store: &Store, session: SessionId, generation: i64, news: Vec<News>) -> Result<Vec<Change>, StoreError> {
-    store.apply(session, generation, news).await
+/// `Fenced` when another owner has taken the account; `Unavailable` means that the batch has to be offered again.
+pub async fn apply(store: &Store, session: SessionId, generation: i64, news: &[News]) -> Result<Vec<Change>, StoreError> {
+    match store.apply(session, generation, news.to_vec()).await {
+        Err(StoreError::Conflict { .. } | StoreError::Corrupt { .. }) => one_by_one(store, session, generation, news).await,
+        done => done,
+    }
+}
+
+async fn one_by_one(store: &Store, session: SessionId, generation: i64, news: &[News]) -> Result<Vec<Change>, StoreError> {
+    let mut changes = Vec::new();
+    for piece in news {
+        match store.apply(session, generation, vec![piece.clone()]).await {
+            Err(error @ (StoreError::Conflict { .. } | StoreError::Corrupt { .. })) => {
+                tracing::error!(%session, %error, "a piece of news can't be written and is left out");
+            }
+            done => changes.extend(done?),
+        }
+    }
+    Ok(changes)
 }
 
 /// Where the engine puts one account's incoming messages.

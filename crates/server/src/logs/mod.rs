@@ -61,6 +61,8 @@ pub fn start(config: &Config) -> anyhow::Result<Logs> {
 fn lines(config: &Config) -> Place {
     let filter = EnvFilter::try_new(&config.log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    // A line that can't be written (a log file on a full disk) is not complained of in the same place: that would be a panic.
+    let layer = layer.log_internal_errors(false);
     match config.log.format {
         LogFormat::Text => layer.with_target(false).with_filter(filter).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),

@@ -19,6 +19,7 @@ use super::command::Command;
 use super::flights::{Flights, Now};
 use super::seat::Seat;
 use super::shared::Shared;
+use super::untold::tell_the_rest;
 use crate::inbox::Receiver;
 use futures::future::BoxFuture;
 use sanasend_engine::{Account, EngineError, Link, LinkEvent};
@@ -37,6 +38,9 @@ use tokio::time::{Instant, sleep_until};
 const HEALTH_EVERY: Duration = Duration::from_secs(5);
 /// How long a link may be connected by name and dead before a new one is made.
 const DEAD_FOR: Duration = Duration::from_secs(20);
+/// How long news may wait for a store that is down while the link goes on hearing more. What comes meanwhile is in memory
+/// only, and WhatsApp counts it as told; what comes later it keeps itself, since there is no link.
+const REFUSED_FOR: Duration = Duration::from_secs(10);
 /// How long a logout may wait for a connection, so that WhatsApp can be told.
 const LOGOUT_WAIT: Duration = Duration::from_secs(10);
 /// How long sends may take to notice that their link is gone.
@@ -58,6 +62,8 @@ pub(super) struct Driver<'a> {
     shared: Arc<Shared>,
     seat: Arc<Seat>,
     commands: &'a mut UnboundedReceiver<Command>,
+    /// What the link tells.
+    events: Option<UnboundedReceiver<LinkEvent>>,
     session: Session,
     generation: i64,
     signal: SignalState,
@@ -78,6 +84,8 @@ pub(super) struct Driver<'a> {
     due: Option<Instant>,
     /// Not before this time is the store asked again after it was down.
     store_rests: Option<Instant>,
+    /// Since when it takes no news.
+    refused_since: Option<Instant>,
     /// Reports of writing wait so long for the acknowledgement that usually follows.
     news_wait: Option<Instant>,
     connected: bool,
@@ -130,11 +138,13 @@ pub(super) struct Start {
 
 impl<'a> Driver<'a> {
     pub(super) fn new(shared: Arc<Shared>, seat: Arc<Seat>, commands: &'a mut UnboundedReceiver<Command>, start: Start) -> Self {
-        let flights = Flights::new(shared.options.in_flight, shared.options.ack_timeout);
+        let mut flights = Flights::new(shared.options.in_flight, shared.options.ack_timeout);
+        flights.take_over(seat.untold().take());
         Self {
             shared,
             seat,
             commands,
+            events: None,
             session: start.session,
             generation: start.generation,
             signal: start.signal,
@@ -149,6 +159,7 @@ impl<'a> Driver<'a> {
             hungry: true,
             due: None,
             store_rests: None,
+            refused_since: None,
             news_wait: None,
             connected: false,
             silent_since: None,
@@ -163,7 +174,11 @@ impl<'a> Driver<'a> {
     pub(super) async fn run(mut self) -> Exit {
         let exit = loop {
             let turn = match self.open().await {
-                Ok((link, events)) => self.serve(&link, events).await,
+                Ok(link) => {
+                    let turn = self.serve(&link).await;
+                    self.hear_the_rest();
+                    turn
+                }
                 Err(error) => Turn::Ended(end_of(error)),
             };
             match turn {
@@ -180,7 +195,7 @@ impl<'a> Driver<'a> {
         exit
     }
 
-    async fn open(&mut self) -> Result<(Arc<Link>, UnboundedReceiver<LinkEvent>), EngineError> {
+    async fn open(&mut self) -> Result<Arc<Link>, EngineError> {
         let (events, ear) = unbounded_channel();
         let fetch_files = self.shared.media.fetches_all();
         let inbox = Receiver::new(self.shared.store.clone(), self.session.id, self.generation, self.seat.clone(), fetch_files);
@@ -194,21 +209,22 @@ impl<'a> Driver<'a> {
             events,
         };
         let link = Arc::new(self.shared.engine.open(account).await?);
+        self.events = Some(ear);
         crate::metrics::link_opened();
         if let Some(phone) = self.pair_by_code.clone().filter(|_| !self.session.linked) {
             self.ask_pair_code(&link, phone);
         }
-        Ok((link, ear))
+        Ok(link)
     }
 
     /// The loop, as long as the link lives.
-    async fn serve(&mut self, link: &Arc<Link>, mut events: UnboundedReceiver<LinkEvent>) -> Turn {
+    async fn serve(&mut self, link: &Arc<Link>) -> Turn {
         loop {
             self.seat.beat();
             let timer = self.next_timer();
             let flow = tokio::select! {
-                event = events.recv() => match event {
-                    Some(event) => self.on_events(link, event, &mut events).await,
+                event = next(&mut self.events) => match event {
+                    Some(event) => self.on_events(link, event).await,
                     None => Err(Turn::Ended(LinkEnd::Lost { reason: "the link ended without a word".into() })),
                 },
                 command = self.commands.recv() => self.on_command(link, command.unwrap_or(Command::Stop)).await,
@@ -274,11 +290,14 @@ impl<'a> Driver<'a> {
         let until = Instant::now() + wait + wait.mul_f64(f64::from(self.now().jitter) / 512.0);
         loop {
             self.pump();
-            let timer = self.save_again.map_or(until, |again| again.min(until));
+            // What a link told that could not be kept is written before another one tells more.
+            let open_at = self.refused_since.is_none().then_some(until);
+            let timer = [open_at, self.save_again, self.store_rests, self.news_wait].into_iter().flatten().min();
             tokio::select! {
-                () = sleep_until(timer) => {
-                    self.save().await?;
-                    if Instant::now() >= until { return Ok(()); }
+                () = sleep_till(timer) => {
+                    let now = Instant::now();
+                    self.wake(now).await?;
+                    if open_at.is_some_and(|at| at <= now) { return Ok(()); }
                 }
                 command = self.commands.recv() => {
                     if self.on_command_while_down(command.unwrap_or(Command::Stop)).await? { return Ok(()); }
@@ -312,16 +331,19 @@ impl<'a> Driver<'a> {
         if self.due.is_some_and(|due| due <= now.instant) {
             (self.due, self.hungry) = (None, true);
         }
-        if self.store_rests.is_some_and(|until| until <= now.instant) {
-            self.store_rests = None;
-        }
-        if self.save_again.is_some_and(|again| again <= now.instant) {
-            self.save().await?;
-        }
+        self.wake(now.instant).await?;
         if self.leaving.as_ref().is_some_and(|leaving| leaving.until <= now.instant) {
             return self.log_out(link).await;
         }
         if self.health <= now.instant { self.check_health(link, now).await } else { Ok(()) }
+    }
+
+    /// Turns to the store again where that is due.
+    async fn wake(&mut self, now: Instant) -> Result<(), Exit> {
+        if self.store_rests.is_some_and(|until| until <= now) {
+            self.store_rests = None;
+        }
+        if self.save_again.is_some_and(|again| again <= now) { self.save().await } else { Ok(()) }
     }
 
     /// The present moment.
@@ -329,6 +351,35 @@ impl<'a> Driver<'a> {
         let mut random = [0_u8; 1];
         self.shared.clock.fill(&mut random);
         Now { at: self.shared.clock.now(), instant: Instant::now(), jitter: random[0] }
+    }
+}
+
+impl Drop for Driver<'_> {
+    /// However a driver ends, and be it by a panic or in the middle of what it does: what WhatsApp told it is not lost.
+    fn drop(&mut self) {
+        self.seat.untold().keep(self.flights.leave());
+        // A link that was only let go of still hears for a moment.
+        let rest = self.events.take().filter(|rest| !(rest.is_closed() && rest.is_empty()));
+        if rest.is_none() && self.seat.untold().is_empty() {
+            return;
+        }
+        // Without a runtime the process is ending.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(tell_the_rest(self.shared.store.clone(), self.seat.clone(), self.session.id, rest));
+        }
+    }
+}
+
+/// The next event of a link; `None` when it has ended.
+async fn next(events: &mut Option<UnboundedReceiver<LinkEvent>>) -> Option<LinkEvent> {
+    events.as_mut()?.recv().await
+}
+
+/// Waits until a moment; for ever when there is none.
+async fn sleep_till(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

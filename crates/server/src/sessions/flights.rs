@@ -8,6 +8,7 @@ use sanasend_model::retry::{AttemptError, Verdict, expired, judge};
 use sanasend_model::{Jid, MessageId, MessageStatus, Timestamp};
 use sanasend_store::{Claimed, News, Peer};
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -44,6 +45,8 @@ pub struct Flights {
     by_wa: HashMap<String, Flight>,
     /// When an answer is overdue, in order of time: every wait is equally long.
     overdue: VecDeque<(Instant, String, i32)>,
+    /// What is being told to the store, and may have to be told again.
+    telling: Arc<Vec<News>>,
     news: Vec<News>,
     /// Whether `news` holds more than reports of writing and receipts, which can wait for what follows.
     urgent: bool,
@@ -52,8 +55,8 @@ pub struct Flights {
 impl Flights {
     /// Nothing in the air; at most `limit` messages at once, each answered within `ack_timeout`.
     pub fn new(limit: usize, ack_timeout: Duration) -> Self {
-        let news = Vec::new();
-        Self { limit, ack_timeout, by_wa: HashMap::new(), overdue: VecDeque::new(), news, urgent: false }
+        let (telling, news) = (Arc::default(), Vec::new());
+        Self { limit, ack_timeout, by_wa: HashMap::new(), overdue: VecDeque::new(), telling, news, urgent: false }
     }
 
     /// How many more may be taken from the outbox.
@@ -217,17 +220,39 @@ impl Flights {
         self.push(News::Retry { message_id, at: now.at, due_at: None, reason });
     }
 
-    /// What is to be told to the store; empty afterwards.
-    pub fn take_news(&mut self) -> Vec<News> {
+    /// What is to be told to the store now. [`Flights::told`] or [`Flights::put_back`] has to follow; until then it is held
+    /// here as well.
+    pub fn tell(&mut self) -> Arc<Vec<News>> {
         self.urgent = false;
-        std::mem::take(&mut self.news)
+        self.telling = Arc::new(std::mem::take(&mut self.news));
+        self.telling.clone()
     }
 
-    /// Takes news back that the store could not take, in front of what came since.
-    pub fn put_back(&mut self, mut news: Vec<News>) {
-        news.append(&mut self.news);
-        self.news = news;
-        self.urgent = true;
+    /// The store took it.
+    pub fn told(&mut self) {
+        self.telling = Arc::default();
+    }
+
+    /// The store could not take it: it goes in front of what came since. Answers what that is.
+    pub fn put_back(&mut self) -> Arc<Vec<News>> {
+        let untold = std::mem::take(&mut self.telling);
+        self.take_over(untold.to_vec());
+        untold
+    }
+
+    /// News of a driver before this one, in front of all others.
+    pub fn take_over(&mut self, mut news: Vec<News>) {
+        if !news.is_empty() {
+            news.append(&mut self.news);
+            self.news = news;
+            self.urgent = true;
+        }
+    }
+
+    /// All that the store is not known to have taken; nothing is left.
+    pub fn leave(&mut self) -> Vec<News> {
+        self.put_back();
+        std::mem::take(&mut self.news)
     }
 
     /// Whether there is any news, and whether it should not wait.

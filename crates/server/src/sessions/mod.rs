@@ -3,7 +3,7 @@
 //! [`Sessions`] is the registry: who runs, what each shows, and the bell of each outbox. `driver` is the task that
 //! holds a link; `supervise` starts it again when it breaks down; `start` brings the accounts back after a restart.
 //! Between them and the HTTP API stands a `Seat` per session, which outlives drivers, so that watchers and the
-//! truth survive a rebuild.
+//! truth survive a rebuild, and so does what WhatsApp told and the store has not taken yet (`untold`).
 
 mod book;
 pub mod bridge;
@@ -22,6 +22,7 @@ mod shared;
 mod start;
 mod supervise;
 mod typing;
+mod untold;
 
 pub use lease::LEASE;
 pub use leave::Left;

@@ -1,6 +1,8 @@
-//! What of a session outlives its driver: the truth shown to people, the bell, the time of the last sign of life.
+//! What of a session outlives its driver: the truth shown to people, the bell, the time of the last sign of life, and what
+//! WhatsApp told that is not written yet.
 
 use super::live::Live;
+use super::untold::Untold;
 use sanasend_model::{Clock, SessionStatus, Timestamp};
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,6 +17,7 @@ pub struct Seat {
     bell: Notify,
     last_active: AtomicI64,
     beat: Mutex<Instant>,
+    untold: Untold,
     clock: Arc<dyn Clock>,
 }
 
@@ -32,6 +35,7 @@ impl Seat {
             bell: Notify::new(),
             last_active: AtomicI64::new(last_active.map_or(i64::MIN, |at| at.0)),
             beat: Mutex::new(Instant::now()),
+            untold: Untold::default(),
             clock,
         }
     }
@@ -83,6 +87,11 @@ impl Seat {
     /// Waits for the next ring.
     pub async fn rung(&self) {
         self.bell.notified().await;
+    }
+
+    /// What WhatsApp told, and a driver that ended could not write.
+    pub(super) fn untold(&self) -> &Untold {
+        &self.untold
     }
 
     /// The driver went through its loop: it hears.

@@ -149,6 +149,7 @@ impl Driver<'_> {
     pub(super) async fn log_out(&mut self, link: &Arc<Link>) -> Flow {
         let told = if self.connected { link.log_out().await.unwrap_or(false) } else { false };
         link.close().await;
+        self.hear_the_rest();
         let Some(leaving) = self.leaving.take() else { return Err(Turn::Exit(Exit::Done)) };
         let told = told || !self.session.linked;
         Err(Turn::Exit(self.unlink(told, leaving.done).await))

@@ -1,13 +1,12 @@
 //! What each event of a link means for the account.
 
-use super::{Driver, Exit, Flow, Link, LinkEvent, Turn};
+use super::{Driver, Exit, Flow, Link, LinkEvent, Now, Turn};
 use crate::sessions::live::{Code, Live};
 use sanasend_model::session::Warning;
 use sanasend_model::{Jid, PhoneNumber, SessionStatus, Timestamp};
 use sanasend_store::SessionPatch;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc::UnboundedReceiver;
 
 /// How far WhatsApp's time may be from ours for both to mean the same moment.
 const JUST_NOW: Duration = Duration::from_secs(3);
@@ -15,31 +14,53 @@ const JUST_NOW: Duration = Duration::from_secs(3);
 impl Driver<'_> {
     /// One event and everything that is queued behind it: acknowledgements come in bunches, and go to the store
     /// as one.
-    pub(super) async fn on_events(&mut self, link: &Arc<Link>, first: LinkEvent, queue: &mut UnboundedReceiver<LinkEvent>) -> Flow {
+    pub(super) async fn on_events(&mut self, link: &Arc<Link>, first: LinkEvent) -> Flow {
         self.on_event(link, first).await?;
-        while let Ok(event) = queue.try_recv() {
+        while let Some(event) = self.waiting_event() {
             self.on_event(link, event).await?;
         }
         Ok(())
     }
 
-    async fn on_event(&mut self, link: &Arc<Link>, event: LinkEvent) -> Flow {
+    /// What a link told before it ended is news like all other, whatever ended it.
+    pub(super) fn hear_the_rest(&mut self) {
         let now = self.now();
+        while let Some(event) = self.waiting_event() {
+            self.on_news(event, now);
+        }
+    }
+
+    /// What was told and nobody has looked at yet.
+    fn waiting_event(&mut self) -> Option<LinkEvent> {
+        self.events.as_mut()?.try_recv().ok()
+    }
+
+    /// Takes up what WhatsApp says of messages; gives everything else back.
+    fn on_news(&mut self, event: LinkEvent, now: Now) -> Option<LinkEvent> {
         match event {
             LinkEvent::Ack { wa_message_id, at, error: None } => {
                 self.flights.acked(wa_message_id, exact(at, now.at), now);
                 self.hungry = true;
-                self.sign_of_life().await?;
             }
             LinkEvent::Ack { wa_message_id, error: Some(code), .. } => {
                 self.flights.nacked(&wa_message_id, code, now);
                 self.hungry = true;
-                self.sign_of_life().await?;
             }
             LinkEvent::Receipt { wa_message_ids, chat, by, status, at } => {
                 self.hungry |= self.flights.receipt(wa_message_ids, chat, by, status, now, exact(at, now.at));
-                self.sign_of_life().await?;
             }
+            other => return Some(other),
+        }
+        None
+    }
+
+    async fn on_event(&mut self, link: &Arc<Link>, event: LinkEvent) -> Flow {
+        let now = self.now();
+        let Some(event) = self.on_news(event, now) else {
+            self.sign_of_life().await?;
+            return Ok(());
+        };
+        match event {
             LinkEvent::RetryAsked { wa_message_ids, .. } => {
                 tracing::info!(session = %self.session.id, count = wa_message_ids.len(), "a device could not read a message; it is sent again");
             }

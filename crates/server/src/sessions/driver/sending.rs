@@ -27,13 +27,14 @@ use tracing::Instrument as _;
 const NEWS_WAIT: Duration = Duration::from_millis(5);
 /// How long the store is left alone after it was down.
 const STORE_REST: Duration = Duration::from_millis(250);
+/// How long a driver that ends offers its last news to a store that is down; afterwards its seat keeps them.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// WhatsApp's code for its limit on messages to people who never wrote to the account.
 const REACHOUT: &str = "463";
 
 /// What a visit to the store brought.
 pub(super) struct Round {
-    news: Vec<News>,
     applied: Result<Vec<Change>, StoreError>,
     /// How many were asked for, and what came; `None` when nothing was asked for.
     claimed: Option<(usize, Result<Vec<Claimed>, StoreError>)>,
@@ -77,13 +78,12 @@ impl Driver<'_> {
 
     /// One visit to the store.
     fn visit(&mut self, want: usize) -> impl Future<Output = Round> + Send + use<> {
-        let news = self.flights.take_news();
+        let news = self.flights.tell();
         let busy = if want > 0 { self.flights.busy_chats() } else { Vec::new() };
         let (store, session, generation) = (self.shared.store.clone(), self.session.id, self.generation);
         let now = self.shared.clock.now();
         async move {
-            let apply =
-                async { if news.is_empty() { Ok(Vec::new()) } else { inbox::apply(&store, session, generation, news.clone()).await } };
+            let apply = async { if news.is_empty() { Ok(Vec::new()) } else { inbox::apply(&store, session, generation, &news).await } };
             let claim = async {
                 if want == 0 {
                     None
@@ -95,14 +95,14 @@ impl Driver<'_> {
             let (applied, claimed) = futures::future::join(apply, claim).await;
             let nothing = claimed.as_ref().is_some_and(|(_, rows)| rows.as_ref().is_ok_and(Vec::is_empty));
             let next_due = if nothing { store.next_due(session, &busy).await.ok().flatten() } else { None };
-            Round { news, applied, claimed, next_due }
+            Round { applied, claimed, next_due }
         }
     }
 
     /// Takes up what a round brought.
     pub(super) fn on_round(&mut self, link: &Arc<Link>, round: Round) -> Flow {
         let now = self.now();
-        let untold = self.on_applied(round.applied, round.news)?;
+        let untold = self.on_applied(round.applied)?;
         let Some((want, claimed)) = round.claimed else { return Ok(()) };
         let claimed = match claimed {
             Ok(claimed) => claimed,
@@ -123,19 +123,13 @@ impl Driver<'_> {
             .into_iter()
             .filter(|claimed| !ids.contains(&claimed.message.id) && !wa_ids.contains(&claimed.message.wa_message_id.as_str()))
             .collect();
-        if !untold.is_empty() {
-            self.flights.put_back(untold);
-        }
         self.dispatch(link, fresh, now);
         Ok(())
     }
 
     /// The same while no link is open: news are told, nothing is sent.
     pub(super) fn on_round_while_down(&mut self, round: Round) -> Result<(), Exit> {
-        let untold = self.on_applied(round.applied, round.news)?;
-        if !untold.is_empty() {
-            self.flights.put_back(untold);
-        }
+        self.on_applied(round.applied)?;
         let now = self.now();
         if let Some((_, claimed)) = round.claimed {
             self.hungry = true;
@@ -144,14 +138,19 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// Gives back the news that the store did not take.
-    fn on_applied(&mut self, applied: Result<Vec<Change>, StoreError>, news: Vec<News>) -> Result<Vec<News>, Exit> {
+    /// Answers the news that the store did not take: they are told again with the next round, whatever else became of this one.
+    fn on_applied(&mut self, applied: Result<Vec<Change>, StoreError>) -> Result<Arc<Vec<News>>, Exit> {
         match applied {
-            Ok(_) => Ok(Vec::new()),
+            Ok(_) => {
+                self.flights.told();
+                self.refused_since = None;
+                Ok(Arc::default())
+            }
             Err(StoreError::Fenced) => Err(Exit::Fenced),
             Err(error) => {
                 self.store_is_down(&error);
-                Ok(news)
+                self.refused_since.get_or_insert_with(Instant::now);
+                Ok(self.flights.put_back())
             }
         }
     }
@@ -295,17 +294,21 @@ impl Driver<'_> {
     /// The last news go to the store before the driver ends, so that a message that was acknowledged is not sent
     /// again after the next start.
     pub(super) async fn settle_the_rest(&mut self) {
-        if let Some(round) = self.round.take() {
-            let round = round.await;
+        let until = Instant::now() + SETTLE;
+        loop {
+            let round = match self.round.take() {
+                Some(round) => round.await,
+                None if self.flights.has_news().0 => self.visit(0).await,
+                None => return,
+            };
             if self.on_round_while_down(round).is_err() {
                 return;
             }
-        }
-        let (any, _) = self.flights.has_news();
-        if any {
-            let round = self.visit(0).await;
-            if let Err(error) = round.applied {
-                tracing::warn!(session = %self.session.id, %error, "last news of the account were not written");
+            if self.refused_since.is_some() {
+                if Instant::now() >= until {
+                    return tracing::warn!(session = %self.session.id, "last news of the account are not written yet");
+                }
+                tokio::time::sleep(STORE_REST).await;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The truth, told twice: at once to who watches, and to the row as soon as the store takes it.
 
-use super::{DEAD_FOR, Driver, Exit, HEALTH_EVERY, Link, Now, Turn};
+use super::{DEAD_FOR, Driver, Exit, HEALTH_EVERY, Link, Now, REFUSED_FOR, Turn};
 use sanasend_model::session::{LinkEnd, Warning};
 use sanasend_model::{Failure, SessionStatus, Timestamp};
 use sanasend_store::{SessionPatch, StoreError};
@@ -62,6 +62,8 @@ impl Driver<'_> {
     pub(super) async fn erase(&mut self, reason: &str) -> Result<(), Exit> {
         let now = self.now();
         self.flights.ground(now);
+        // What WhatsApp has taken is known to be sent before the rest fails.
+        self.settle_the_rest().await;
         self.seat.show(|live| {
             live.linked = false;
             live.limited_until = None;
@@ -118,9 +120,15 @@ impl Driver<'_> {
         (SessionStatus::Connected, reason)
     }
 
-    /// Looks whether a link that says it is connected is alive, and whether a limit is over.
+    /// Looks whether what the link tells can be kept, whether a link that says it is connected is alive, and whether a limit is
+    /// over.
     pub(super) async fn check_health(&mut self, link: &Arc<Link>, now: Now) -> Result<(), Turn> {
         self.health = now.instant + HEALTH_EVERY;
+        if self.refused_since.is_some_and(|since| now.instant.duration_since(since) >= REFUSED_FOR) {
+            tracing::warn!(session = %self.session.id, "the database takes no news; closing the link, so that WhatsApp keeps what it has to tell");
+            link.close().await;
+            return Err(Turn::Ended(LinkEnd::Lost { reason: "the database takes no news".into() }));
+        }
         if !self.connected {
             return Ok(());
         }

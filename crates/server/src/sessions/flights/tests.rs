@@ -50,6 +50,13 @@ fn flights() -> Flights {
     Flights::new(2, Duration::from_secs(20))
 }
 
+/// Tells the news to a store that takes them.
+fn tell(flights: &mut Flights) -> Vec<News> {
+    let news = flights.tell().to_vec();
+    flights.told();
+    news
+}
+
 fn flying() -> Flights {
     let mut flights = flights();
     assert!(flights.take_off(&claimed(1, "1@s.whatsapp.net"), now(0)));
@@ -79,7 +86,7 @@ fn an_acknowledgement_tells_of_the_writing_first_even_when_it_overtakes_it() {
     let mut flights = flying();
     flights.acked("WA1".into(), Timestamp(5), now(6));
     flights.written("WA1", 1, now(7));
-    let news = flights.take_news();
+    let news = tell(&mut flights);
     assert_eq!(
         news,
         [News::Written { message_id: id(1), at: Timestamp(6) }, News::Acked { wa_message_id: "WA1".into(), at: Timestamp(5) }]
@@ -93,7 +100,7 @@ fn a_report_of_writing_can_wait_and_an_acknowledgement_can_not() {
     assert_eq!(flights.has_news(), (true, false));
     flights.acked("WA1".into(), Timestamp(2), now(2));
     assert_eq!(flights.has_news(), (true, true));
-    flights.take_news();
+    tell(&mut flights);
     assert_eq!(flights.has_news(), (false, false));
 }
 
@@ -120,7 +127,7 @@ fn every_way_to_land_has_its_news() {
     ] {
         let mut flights = flying();
         flights.refused("WA1", 1, &error, now(0));
-        let news = flights.take_news().pop().expect("news");
+        let news = tell(&mut flights).pop().expect("news");
         let told = match news {
             News::Retry { due_at, .. } => (due_at, None),
             News::Failed { failure, .. } => (None, Some(failure)),
@@ -135,11 +142,11 @@ fn every_way_to_land_has_its_news() {
 fn silence_is_judged_when_the_time_is_over_and_not_before() {
     let mut flights = flying();
     flights.written("WA1", 1, now(10));
-    flights.take_news();
+    tell(&mut flights);
     assert_eq!(flights.give_up_waiting(now(19_999)), 0);
     assert_eq!(flights.next_overdue(), Some(now(20_000).instant));
     assert_eq!(flights.give_up_waiting(now(20_000)), 1);
-    assert!(matches!(flights.take_news().as_slice(), [News::Retry { due_at: Some(_), .. }]));
+    assert!(matches!(tell(&mut flights).as_slice(), [News::Retry { due_at: Some(_), .. }]));
     assert_eq!(flights.next_overdue(), None);
 }
 
@@ -148,13 +155,13 @@ fn a_broken_line_lands_what_was_written_and_leaves_what_is_still_being_written()
     let mut flights = flying();
     flights.take_off(&claimed(2, "2@s.whatsapp.net"), now(0));
     flights.written("WA1", 1, now(1));
-    flights.take_news();
+    tell(&mut flights);
     flights.line_broke(now(2));
-    assert!(matches!(flights.take_news().as_slice(), [News::Retry { message_id, .. }] if *message_id == id(1)));
+    assert!(matches!(tell(&mut flights).as_slice(), [News::Retry { message_id, .. }] if *message_id == id(1)));
     assert_eq!(flights.busy_chats().len(), 1);
     flights.ground(now(3));
     assert!(flights.is_empty());
-    assert!(matches!(flights.take_news().as_slice(), [News::Retry { message_id, due_at: None, .. }] if *message_id == id(2)));
+    assert!(matches!(tell(&mut flights).as_slice(), [News::Retry { message_id, due_at: None, .. }] if *message_id == id(2)));
 }
 
 #[test]
@@ -170,7 +177,7 @@ fn a_receipt_that_overtakes_the_acknowledgement_tells_of_it_and_the_late_one_doe
         News::Receipt { .. } => "receipt",
         _ => "other",
     };
-    assert_eq!(flights.take_news().iter().map(kind).collect::<Vec<_>>(), ["written", "acked", "receipt", "acked"]);
+    assert_eq!(tell(&mut flights).iter().map(kind).collect::<Vec<_>>(), ["written", "acked", "receipt", "acked"]);
     // One of a message that is not in the air holds nobody up: it may wait for others.
     assert!(!flights.receipt(vec!["WA1".into()], chat, None, MessageStatus::Read, now(5), Timestamp(5)));
     assert_eq!(flights.has_news(), (true, false));
@@ -180,23 +187,41 @@ fn a_receipt_that_overtakes_the_acknowledgement_tells_of_it_and_the_late_one_doe
 fn past_its_deadline_nothing_takes_off() {
     let mut flights = flights();
     assert!(!flights.take_off(&claimed(1, "1@s.whatsapp.net"), now(100_000)));
-    assert!(matches!(flights.take_news().as_slice(), [News::Failed { failure: Failure::Expired, .. }]));
+    assert!(matches!(tell(&mut flights).as_slice(), [News::Failed { failure: Failure::Expired, .. }]));
     let again = Claimed { written_before: true, ..claimed(1, "1@s.whatsapp.net") };
     assert!(!flights.take_off(&again, now(100_000)));
-    assert!(matches!(flights.take_news().as_slice(), [News::Failed { failure: Failure::OutcomeUnknown, .. }]));
+    assert!(matches!(tell(&mut flights).as_slice(), [News::Failed { failure: Failure::OutcomeUnknown, .. }]));
 }
 
 #[test]
 fn news_that_the_store_did_not_take_go_first_the_next_time() {
     let mut flights = flying();
     flights.acked("WA1".into(), Timestamp(1), now(1));
-    let untold = flights.take_news();
+    flights.tell();
     flights.acked("WA2".into(), Timestamp(2), now(2));
-    flights.put_back(untold);
-    let news = flights.take_news();
+    let untold = flights.put_back();
+    assert_eq!(landed(&untold), (Vec::new(), vec!["WA1"]), "what is still to be told is not sent again");
+    assert_eq!(flights.has_news(), (true, true));
+    let news = tell(&mut flights);
     assert!(matches!(news.last(), Some(News::Acked { wa_message_id, .. }) if wa_message_id == "WA2"), "{news:?}");
     let (ids, wa_ids) = landed(&news);
     assert_eq!((ids.len(), wa_ids), (0, vec!["WA1", "WA2"]));
+}
+
+#[test]
+fn news_are_held_until_the_store_is_known_to_have_taken_them() {
+    let mut flights = flights();
+    flights.acked("WA1".into(), Timestamp(1), now(1));
+    flights.tell();
+    flights.acked("WA2".into(), Timestamp(2), now(2));
+    assert_eq!(landed(&flights.leave()).1, ["WA1", "WA2"], "nobody answered for the first");
+    flights.acked("WA3".into(), Timestamp(3), now(3));
+    flights.tell();
+    flights.told();
+    assert!(flights.leave().is_empty());
+    flights.acked("WA5".into(), Timestamp(5), now(5));
+    flights.take_over(vec![News::Acked { wa_message_id: "WA4".into(), at: Timestamp(4) }]);
+    assert_eq!(landed(&tell(&mut flights)).1, ["WA4", "WA5"], "what the driver before left goes first");
 }
 
 #[test]

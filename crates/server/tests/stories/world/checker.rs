@@ -67,6 +67,13 @@ impl Transcript {
         seen
     }
 
+    /// Ids of messages of which the account's companion acknowledged a receipt: the network does not tell that again.
+    pub fn receipts_acknowledged(&self) -> Vec<String> {
+        let told = self.0.iter().filter(|record| record.direction == Direction::In && record.tag == "ack");
+        let told = told.filter(|record| record.node["attrs"]["class"] == "receipt");
+        told.filter_map(|record| record.node["attrs"]["id"].as_str().map(str::to_owned)).collect()
+    }
+
     /// Ids of messages that the account's companion told the network it has (`ack` or `receipt`).
     pub fn acknowledged(&self) -> Vec<String> {
         let told = self.0.iter().filter(|record| record.direction == Direction::In);

@@ -75,6 +75,13 @@ impl Process {
         self.customer.get().expect("made before").clone()
     }
 
+    /// From now on every write of a file fails, as on a full disk. It has to ignore the signal that comes with that.
+    pub async fn fill_disk(&self) {
+        let pid = self.child.id().expect("running").to_string();
+        let status = Command::new("prlimit").args(["--pid", &pid, "--fsize=1:"]).status().await.expect("prlimit");
+        assert!(status.success());
+    }
+
     /// Lets it write files of any size again.
     pub async fn lift_file_limit(&self) {
         let pid = self.child.id().expect("running").to_string();
