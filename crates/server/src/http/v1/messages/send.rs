@@ -29,6 +29,10 @@ const MOST_WAIT: Duration = Duration::from_mins(1);
 /// How far ahead a message can be scheduled.
 const FARTHEST: Duration = Duration::from_hours(366 * 24);
 const DAY_MS: i64 = 24 * 3600 * 1000;
+/// Most characters of an `Idempotency-Key`.
+pub(crate) const LONGEST_KEY: usize = 255;
+/// What an `Idempotency-Key` looks like: printable ASCII, not blank. Blanks around it are no part of a header's value.
+pub(crate) const KEY_PATTERN: &str = "^[!-~][\\t -~]*$";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// A text to send.
@@ -365,7 +369,7 @@ fn rest_of_day(app: &App) -> Duration {
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let mut sent = headers.get_all("idempotency-key").iter();
     let Some(value) = sent.next() else { return Ok(None) };
-    let text = value.to_str().ok().map(str::trim).filter(|text| (1..=255).contains(&text.len()));
+    let text = value.to_str().ok().map(str::trim).filter(|text| (1..=LONGEST_KEY).contains(&text.len()));
     match (text, sent.next()) {
         (Some(text), None) => Ok(Some(text.to_owned())),
         _ => Err(ApiError::field("Idempotency-Key", "must be one header of 1 to 255 printable ASCII characters")),
