@@ -75,7 +75,7 @@ mod tests {
     fn which(number: u64) -> Which {
         let mut sha256 = [0; 32];
         sha256[..8].copy_from_slice(&number.to_be_bytes());
-        Which::of(SessionId(Uuid::nil()), &Media::new(MediaKind::Image, "image/png".into(), 1, sha256))
+        Which::of(SessionId(Uuid::nil()), &Media::new(MediaKind::Image, "image/png", 1, sha256))
     }
 
     #[test]

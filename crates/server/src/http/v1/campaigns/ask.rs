@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, header};
 use sanasend_model::{FieldErrors, Media, MediaKind};
 use sanasend_store::{ContactFilter, NewMedia};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// A recipient with its values.
