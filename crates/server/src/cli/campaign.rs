@@ -36,7 +36,7 @@ pub struct CampaignArgs {
 pub enum CampaignCommand {
     /// Make a campaign of a CSV file, start it, and follow it to its end; the exit code is 1 when it stops by itself. Ended
     /// with Ctrl-C, the campaign goes on.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// List the campaigns.
     List {
         /// Print JSON.
@@ -126,7 +126,7 @@ pub struct RunArgs {
 pub async fn run(args: CampaignArgs) -> anyhow::Result<ExitCode> {
     let client = Client::new(args.server)?;
     match args.command {
-        CampaignCommand::Run(args) => start(client, args).await,
+        CampaignCommand::Run(args) => start(client, *args).await,
         CampaignCommand::List { json } => list(&client, json).await.map(|()| ExitCode::SUCCESS),
         CampaignCommand::Follow { id } => follow(&client, &id.to_string(), false).await,
         CampaignCommand::Start { id } => act(&client, id, "start").await,

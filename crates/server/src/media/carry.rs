@@ -9,7 +9,7 @@ use super::Files;
 use super::uploads::{BELIEVED, Handed, REUSED, Which};
 use sanasend_engine::{Link, OutgoingMedia, Uploaded};
 use sanasend_model::retry::AttemptError;
-use sanasend_model::{FileId, Jid, Media};
+use sanasend_model::{FileId, Jid, Media, MessageId};
 use sanasend_store::{Message, StoreError};
 use std::time::Duration;
 
@@ -27,17 +27,19 @@ impl Files {
         let known = part.uploaded.as_deref().and_then(Uploaded::from_bytes).filter(|uploaded| uploaded.at().plus(FRESH) > now);
         let uploaded = match known {
             Some(uploaded) => uploaded,
-            None => {
-                let uploaded = self.shared(link, &message, &media, part.file).await?;
-                if let Err(error) = self.inner.store.note_upload(message.id, uploaded.to_bytes()).await {
-                    // Only another upload is at stake.
-                    tracing::warn!(message = %message.id, %error, "where the file was handed over could not be remembered");
-                }
-                uploaded
-            }
+            None => self.noted(message.id, self.shared(link, &message, &media, part.file).await?).await,
         };
         let Message { wa_message_id, quoted, .. } = message;
         link.send_media(OutgoingMedia { wa_message_id, to, media, thumbnail: part.thumbnail, uploaded, quoted }).await
+    }
+
+    /// Remembers with the message where its file is, for its next try.
+    async fn noted(&self, message: MessageId, uploaded: Uploaded) -> Uploaded {
+        if let Err(error) = self.inner.store.note_upload(message, uploaded.to_bytes()).await {
+            // Only another upload is at stake.
+            tracing::warn!(%message, %error, "where the file was handed over could not be remembered");
+        }
+        uploaded
     }
 
     /// The file as it lies at the media host for all messages of the account that carry it; handed over where it does not.
