@@ -18,9 +18,11 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use whatsapp_rust::ErrorChainExt;
 use whatsapp_rust::download::{DownloadParams, DownloadWriter, MediaDownloadError, MediaDownloader, MediaType};
 use whatsapp_rust::features::{MediaRetryResult, MediaReuploadRequest};
+use whatsapp_rust::http::HttpRequest;
 use whatsapp_rust::wacore::upload::{EncryptedMediaInfo, UploadSource, encrypt_media_streaming};
 use whatsapp_rust::waproto::buffa::MessageField;
 use whatsapp_rust::waproto::whatsapp::Message;
@@ -28,6 +30,10 @@ use whatsapp_rust::waproto::whatsapp::message::{AudioMessage, DocumentMessage, I
 
 /// Buffers on the way between two files.
 const BUFFER: usize = 64 * 1024;
+/// How long a media host may take to say whether it has a file.
+const LOOK_LIMIT: Duration = Duration::from_secs(10);
+/// What it answers for a file that it will not give out any more.
+const GONE: [u16; 4] = [401, 403, 404, 410];
 
 /// A file at WhatsApp's media host, ready to be sent to anybody. Opens the file: keep it sealed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +139,19 @@ impl Link {
             key_made_at: done.media_key_timestamp,
             sidecar: done.streaming_sidecar,
         })
+    }
+
+    /// Whether WhatsApp's media host still has a file that was handed over. In doubt it has: only its own word counts.
+    pub async fn has_uploaded(&self, uploaded: &Uploaded) -> bool {
+        let Some(client) = self.alive() else { return true };
+        let http = Arc::clone(&client.http_client);
+        // One byte; what a host sends beyond that is not read.
+        let request = HttpRequest::get(uploaded.url.clone()).with_header("Range", "bytes=0-0");
+        let asked = tokio::task::spawn_blocking(move || http.execute_streaming(request).map(|answer| answer.status_code));
+        match tokio::time::timeout(LOOK_LIMIT, asked).await {
+            Ok(Ok(Ok(status))) => !GONE.contains(&status),
+            _ => true,
+        }
     }
 
     /// Encrypts a message with an uploaded file and writes it to the socket, like [`Link::send_text`].

@@ -103,6 +103,18 @@ impl MediaKind {
         Ok(Some(text))
     }
 
+    /// As what a file of this MIME type is sent when nobody says: as what WhatsApp shows of it, in doubt as a document, which
+    /// takes everything.
+    #[must_use]
+    pub fn of_mime(mime: &str) -> Self {
+        match essence(mime) {
+            "image/jpeg" | "image/png" | "image/webp" => Self::Image,
+            "video/mp4" => Self::Video,
+            mime if mime.starts_with("audio/") => Self::Audio,
+            _ => Self::Document,
+        }
+    }
+
     /// Whether a file of this MIME type (without parameters, lower case) can be sent as this kind.
     #[must_use]
     pub fn takes(self, mime: &str) -> bool {
@@ -323,6 +335,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use rstest::rstest;
+
+    #[test]
+    fn only_what_whatsapp_shows_is_sent_as_a_picture() {
+        let kinds = ["image/png", "image/svg+xml", "audio/ogg; codecs=opus", "video/mp4", ""].map(MediaKind::of_mime);
+        assert_eq!(kinds.map(MediaKind::as_str), ["image", "document", "audio", "video", "document"]);
+    }
 
     #[rstest]
     #[case("invoice.pdf", Some("invoice.pdf"))]

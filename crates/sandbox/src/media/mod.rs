@@ -23,6 +23,7 @@ use request::{Request, Target};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Cursor, Read};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use ticket::Tickets;
 use upload::Partials;
@@ -49,6 +50,8 @@ struct Inner {
     tickets: Tickets,
     partials: Partials,
     faults: MediaFaults,
+    /// Files that were taken in since the start.
+    taken: AtomicU64,
     /// `host:port`, known once the ports are open.
     address: OnceLock<String>,
 }
@@ -88,8 +91,8 @@ impl MediaHost {
     pub(crate) fn open(state: State, folder: &Path, clock: Clock) -> Result<MediaHost, Error> {
         let shelf = Shelf::open(folder, BOUNDS, clock)?;
         let tickets = Tickets::open(&state, clock)?;
-        let inner =
-            Inner { state, clock, shelf, tickets, partials: Partials::default(), faults: MediaFaults::default(), address: OnceLock::new() };
+        let (partials, faults, taken) = (Partials::default(), MediaFaults::default(), AtomicU64::new(0));
+        let inner = Inner { state, clock, shelf, tickets, partials, faults, taken, address: OnceLock::new() };
         let evicted = inner.shelf.sweep();
         inner.forget(&evicted);
         Ok(MediaHost(Arc::new(inner)))
@@ -142,6 +145,11 @@ impl MediaHost {
     pub(crate) fn set_address(&self, address: String) {
         // A second call would mean that ports moved, which they do not.
         let _ = self.0.address.set(address);
+    }
+
+    /// How many files clients and phones have left since the start.
+    pub(crate) fn taken(&self) -> u64 {
+        self.0.taken.load(Ordering::Relaxed)
     }
 
     /// Makes the next `count` requests of an account go wrong.

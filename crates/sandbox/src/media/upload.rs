@@ -10,6 +10,7 @@ use crate::state::Room;
 use parking_lot::Mutex;
 use serde_json::json;
 use std::io::{self, Read, Write};
+use std::sync::atomic::Ordering;
 
 /// Unfinished uploads that are kept; the oldest goes first.
 const PARTIALS: usize = 32;
@@ -117,6 +118,7 @@ impl Inner {
         batch.put_raw(Room::Media, &hash_key(&sha256), placed.name.as_bytes());
         batch.commit().map_err(io::Error::other)?;
         self.forget(&placed.evicted);
+        self.taken.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(kind, size = placed.size, "media taken in");
         Ok(told(200, &self.where_it_is(kind, &placed.name)))
     }

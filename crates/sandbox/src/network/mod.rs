@@ -62,6 +62,8 @@ pub struct Counts {
     pub connections: usize,
     /// Stanzas that wait for a device or for its acknowledgement.
     pub queued: usize,
+    /// Files that clients and phones have left at the media hosts since the start.
+    pub uploads: u64,
 }
 
 /// The pretend server. Cheap to clone.
@@ -295,7 +297,8 @@ impl Network {
     #[must_use]
     pub fn counts(&self) -> Counts {
         let accounts = self.0.accounts.all();
-        let mut counts = Counts { accounts: accounts.len(), connections: self.0.connections.load(Ordering::Relaxed), ..Counts::default() };
+        let (connections, uploads) = (self.0.connections.load(Ordering::Relaxed), self.0.media.taken());
+        let mut counts = Counts { accounts: accounts.len(), connections, uploads, ..Counts::default() };
         for account in accounts {
             let inner = account.lock();
             counts.devices += inner.devices.len();

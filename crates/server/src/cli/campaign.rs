@@ -2,6 +2,7 @@
 
 use super::client::{Client, ServerArgs};
 use super::out;
+use super::send::kind_of;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -35,7 +36,7 @@ pub struct CampaignArgs {
 pub enum CampaignCommand {
     /// Make a campaign of a CSV file, start it, and follow it to its end; the exit code is 1 when it stops by itself. Ended
     /// with Ctrl-C, the campaign goes on.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// List the campaigns.
     List {
         /// Print JSON.
@@ -75,12 +76,20 @@ pub struct RunArgs {
     /// The CSV file; its first line names the columns: `phone`, and one for each variable.
     #[arg(value_name = "FILE.csv")]
     pub file: PathBuf,
-    /// The text, with its variables: `Hi {{name|there}}`. `@PATH` reads it from a file.
-    #[arg(long, value_name = "TEXT", required_unless_present = "template")]
+    /// The text, with its variables: `Hi {{name|there}}`. `@PATH` reads it from a file. With `--media` it is the caption, and may
+    /// be left out.
+    #[arg(long, value_name = "TEXT", required_unless_present_any = ["template", "media"])]
     pub text: Option<String>,
     /// A saved template instead of a text.
-    #[arg(long, value_name = "NAME", conflicts_with = "text")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["text", "media"])]
     pub template: Option<String>,
+    /// A file that everybody gets.
+    #[arg(long, value_name = "FILE")]
+    pub media: Option<PathBuf>,
+    /// What the file is to the recipient: image, video, audio, voice_note, document, sticker, video_note. By its ending when
+    /// not given.
+    #[arg(long = "type", value_name = "TYPE", requires = "media")]
+    pub media_type: Option<String>,
     /// What to call the campaign.
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -93,6 +102,9 @@ pub struct RunArgs {
     /// `default`, `none` (sandbox accounts only), or JSON like `{"per_day": 100}`.
     #[arg(long, value_name = "PACING")]
     pub pacing: Option<String>,
+    /// Whether it waits where it is night; left out: as you have set your quiet hours. `--quiet-hours=false` sends at night too.
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub quiet_hours: Option<bool>,
     /// Only say who would be skipped and when it would end.
     #[arg(long)]
     pub dry_run: bool,
@@ -114,7 +126,7 @@ pub struct RunArgs {
 pub async fn run(args: CampaignArgs) -> anyhow::Result<ExitCode> {
     let client = Client::new(args.server)?;
     match args.command {
-        CampaignCommand::Run(args) => start(client, args).await,
+        CampaignCommand::Run(args) => start(client, *args).await,
         CampaignCommand::List { json } => list(&client, json).await.map(|()| ExitCode::SUCCESS),
         CampaignCommand::Follow { id } => follow(&client, &id.to_string(), false).await,
         CampaignCommand::Start { id } => act(&client, id, "start").await,
@@ -146,7 +158,7 @@ async fn start(client: Client, args: RunArgs) -> anyhow::Result<ExitCode> {
         tell_dry_run(&told, args.json)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let spinner = out::spinner("uploading the recipients");
+    let spinner = out::spinner("uploading");
     let made = client.upload("/campaigns/", &[], form.text("start", "true")).await;
     spinner.finish_and_clear();
     let made = made?;
@@ -159,7 +171,7 @@ async fn start(client: Client, args: RunArgs) -> anyhow::Result<ExitCode> {
     follow(&client, &id, args.json).await
 }
 
-/// The form of a campaign; the file is streamed from the disk.
+/// The form of a campaign; the files are streamed from the disk.
 async fn form(args: &RunArgs) -> anyhow::Result<Form> {
     let mut form = Form::new();
     if let Some(text) = &args.text {
@@ -176,6 +188,14 @@ async fn form(args: &RunArgs) -> anyhow::Result<Form> {
         if let Some(value) = value {
             form = form.text(name, value.clone());
         }
+    }
+    if let Some(quiet_hours) = args.quiet_hours {
+        form = form.text("quiet_hours", quiet_hours.to_string());
+    }
+    if let Some(media) = &args.media {
+        // Before the file, so that one that is too large is refused at once.
+        form = form.text("media_type", args.media_type.clone().unwrap_or_else(|| kind_of(media).to_owned()));
+        form = form.file("media_file", media).await.with_context(|| format!("can't read {}", media.display()))?;
     }
     form.file("file", &args.file).await.with_context(|| format!("can't read {}", args.file.display()))
 }

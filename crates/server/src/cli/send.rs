@@ -89,7 +89,7 @@ async fn form(args: &SendArgs, file: &Path, caption: Option<String>) -> anyhow::
 }
 
 /// What a file most probably is to its recipient. In doubt a document, which takes everything.
-fn kind_of(file: &Path) -> &'static str {
+pub(super) fn kind_of(file: &Path) -> &'static str {
     let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
     match ending.as_str() {
         "jpg" | "jpeg" | "png" | "webp" => "image",

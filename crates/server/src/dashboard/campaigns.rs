@@ -12,8 +12,9 @@ use super::render::{Page, page, with_status};
 use super::visitor::{Shell, Visitor};
 use crate::app::App;
 use crate::http::v1::campaigns::change::{change, delete_campaign, try_out};
+use crate::http::v1::campaigns::form::{Fields, asked_by, read_fields};
 use crate::http::v1::campaigns::view::{CampaignRecipientView, CampaignReport, CampaignView, DryRun};
-use crate::http::v1::campaigns::{ask, make, read};
+use crate::http::v1::campaigns::{make, read};
 use crate::http::{ApiError, Caller, ErrorCode, Path, csv};
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -38,6 +39,8 @@ const STATES: &[(&str, &str)] = &[
 ];
 /// What recipients can be narrowed to.
 const RECIPIENTS: &[(&str, &str)] = &[("", "All"), ("planned", "Planned"), ("accepted", "Accepted"), ("skipped", "Skipped")];
+/// Whether one waits where it is night.
+const NIGHTS: &[(&str, &str)] = &[("", "As set in Quiet hours"), ("true", "Wait where it is night"), ("false", "Send at night too")];
 const PACES: &[(&str, &str)] = &[("default", "As this server is set"), ("none", "None (sandbox accounts only)")];
 const FUNNEL: [Series; 1] = [Series { name: "Recipients", tone: "good" }];
 
@@ -122,6 +125,22 @@ struct CampaignPage {
     pager: Pager,
 }
 
+impl CampaignPage {
+    /// The size of its file.
+    fn size(&self) -> String {
+        self.view.media.as_ref().map_or_else(String::new, |media| grouped(i64::try_from(media.size).unwrap_or(i64::MAX)))
+    }
+
+    /// What it does where it is night.
+    fn nights(&self) -> &'static str {
+        match self.view.quiet_hours {
+            Some(true) => "it waits where it is night",
+            Some(false) => "it sends at night too",
+            None => "as its owner has set them",
+        }
+    }
+}
+
 /// The state as a word with a colour.
 fn badge(state: CampaignState) -> Badge {
     match state {
@@ -180,23 +199,40 @@ pub async fn ask_new(State(app): State<Arc<App>>, visitor: Visitor) -> Page {
     page(&new_page(&app, &visitor, (form, Once::new(&app))).await?)
 }
 
+/// What was entered, to be shown again.
+fn entered(fields: &Fields) -> Form {
+    let kept = |text: &Option<String>| text.clone().unwrap_or_default();
+    let pacing = fields.pacing.clone().unwrap_or_else(|| "default".to_owned());
+    Form::of([
+        ("name", kept(&fields.name)),
+        ("content", kept(&fields.content)),
+        ("sessions", kept(&fields.sessions)),
+        ("pacing", pacing),
+        ("media_type", kept(&fields.media_type)),
+        ("quiet_hours", kept(&fields.quiet_hours)),
+    ])
+}
+
+/// What is wrong with the file for everybody is said beside it.
+fn beside_the_file(refusal: ApiError) -> ApiError {
+    if !refusal.code.as_str().starts_with("MEDIA_") {
+        return refusal;
+    }
+    let said = refusal.message.clone();
+    refusal.with_field("media_file", said)
+}
+
 /// Makes one as a draft, and leads to it.
 pub async fn create(State(app): State<Arc<App>>, visitor: Visitor, once: Once, request: Request) -> Page {
-    let (made, entered) = match ask::read(&app, PATH, request).await {
-        Err(refusal) => (Err(refusal), Form::default()),
-        Ok(mut asked) => {
-            // Browsers send line ends as in letters of old.
-            asked.content = asked.content.map(|text| text.replace("\r\n", "\n"));
-            let pacing = asked.pacing.as_ref().and_then(|value| value.as_str()).unwrap_or("default").to_owned();
-            let kept = |text: &Option<String>| text.clone().unwrap_or_default();
-            let entered = Form::of([
-                ("name", kept(&asked.name)),
-                ("content", kept(&asked.content)),
-                ("sessions", asked.sessions.join(",")),
-                ("pacing", pacing),
-            ]);
-            (make::make(&app, &visitor.caller, asked, once.key()).await, entered)
-        }
+    let mut fields = Fields::default();
+    let read = read_fields(&app, request, &mut fields).await;
+    // Browsers send line ends as in letters of old, and a file without name and bytes where none was chosen.
+    fields.content = fields.content.take().map(|text| text.replace("\r\n", "\n"));
+    fields.media_file = fields.media_file.take().filter(|file| file.name.as_deref().is_some_and(|name| !name.is_empty()));
+    let entered = entered(&fields);
+    let made = match read.and_then(|()| asked_by(PATH, fields)) {
+        Ok(asked) => make::make(&app, &visitor.caller, asked, once.key()).await,
+        Err(refusal) => Err(refusal),
     };
     match made {
         Ok((campaign, _)) => {
@@ -206,7 +242,7 @@ pub async fn create(State(app): State<Arc<App>>, visitor: Visitor, once: Once, r
         // Sent twice while a long list is still taken in: the first goes on.
         Err(refusal) if refusal.code == ErrorCode::WrongState => Ok(visitor.done("/admin/campaigns/", &refusal.message)),
         Err(refusal) => {
-            let entered = once.refused(&app, entered, refusal)?;
+            let entered = once.refused(&app, entered, beside_the_file(refusal))?;
             with_status(entered.0.status(), &new_page(&app, &visitor, entered).await?)
         }
     }

@@ -96,7 +96,7 @@ impl Form {
     pub fn refused(mut self, refusal: ApiError) -> Result<Self, Trouble> {
         use ErrorCode::{AdminIpNotAllowed, InvalidCredentials, UserInactive};
         let status = refusal.code.status();
-        let curable = matches!(status.as_u16(), 400 | 409 | 410 | 422 | 429 | 503)
+        let curable = matches!(status.as_u16(), 400 | 409 | 410 | 413 | 422 | 429 | 503)
             || matches!(refusal.code, InvalidCredentials | UserInactive | AdminIpNotAllowed);
         if !curable {
             return Err(Trouble(refusal));

@@ -10,6 +10,7 @@ mod examples;
 use super::envelope::Refusal;
 use super::error::{ApiError, ErrorCode};
 use super::page;
+use super::v1::messages::asked::{KEY_PATTERN, LONGEST_KEY};
 use crate::app::App;
 use axum::Router;
 use axum::http::header;
@@ -146,6 +147,7 @@ fn complete_operation(operation: &mut Value) {
         operation["description"] = json!(format!("{said}\n\n{}", needs.join(" ")).trim_start());
     }
     bound_pages(operation);
+    bound_keys(operation);
     for (status, codes) in by_status(&codes_of(operation, is_public)) {
         operation["responses"][status.to_string()] = error_answer(&codes);
     }
@@ -162,6 +164,14 @@ fn bound_pages(operation: &mut Value) {
         };
         parameter["schema"]["minimum"] = json!(1);
         parameter["schema"]["maximum"] = json!(most);
+    }
+}
+
+/// The same for the header by which a request is sent once: its bounds are those that the code checks.
+fn bound_keys(operation: &mut Value) {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten();
+    for parameter in parameters.filter(|parameter| parameter["in"] == "header" && parameter["name"] == "Idempotency-Key") {
+        parameter["schema"] = json!({"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": KEY_PATTERN});
     }
 }
 

@@ -9,7 +9,7 @@ mod spans;
 #[cfg(test)]
 mod tests;
 
-pub use spans::{of_request, request_ended};
+pub use spans::{TRACE_PARENT, of_request, request_ended, trace_parent};
 
 use crate::cli::out;
 use crate::config::kinds::LogFormat;

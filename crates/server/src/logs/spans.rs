@@ -9,7 +9,7 @@ use crate::config::kinds::Profile;
 use crate::config::settings::Traces;
 use crate::egress;
 use anyhow::Context as _;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _, TraceId, TracerProvider as _};
 use opentelemetry::{Context, KeyValue};
@@ -30,8 +30,9 @@ use tracing_subscriber::filter::filter_fn;
 
 /// How long a collector may take to answer, and how long a stop waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The header by which a caller says which trace its request belongs to (W3C Trace Context).
-const TRACE_PARENT: &str = "traceparent";
+/// The header by which a caller says which trace its request belongs to, and by which we say it to receivers of webhooks (W3C
+/// Trace Context).
+pub const TRACE_PARENT: &str = "traceparent";
 
 /// The way to the collector, for its end.
 pub(super) struct Export(SdkTracerProvider);
@@ -102,6 +103,18 @@ pub fn of_request(method: &Method, route: impl Fn() -> Option<String>, headers: 
         let _ = span.set_parent(TraceContextPropagator::new().extract(&Carrier(headers)));
     }
     span
+}
+
+/// What [`TRACE_PARENT`] says to whoever is asked within this span; `None` where nobody collects spans.
+#[must_use]
+pub fn trace_parent(span: &Span) -> Option<HeaderValue> {
+    if span.is_disabled() {
+        return None;
+    }
+    let mut carried: HashMap<String, String> = HashMap::new();
+    // A span that is none of the collector's has no valid context, and nothing is written for it.
+    TraceContextPropagator::new().inject_context(&span.context(), &mut carried);
+    carried.get(TRACE_PARENT).and_then(|text| HeaderValue::from_str(text).ok())
 }
 
 /// Tells the span of a request how it ended.

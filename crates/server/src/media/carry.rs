@@ -2,9 +2,11 @@
 //!
 //! Called by an account's driver in a task of its own, so that a large file holds up nobody but its own chat. What was
 //! handed over once is remembered, and a next try of the same message, in this process or the next, sends it again without
-//! another upload, under the same WhatsApp id.
+//! another upload, under the same WhatsApp id. A file that goes to many, as those of campaigns do, is handed over once for
+//! all of an account's messages that carry it, and anew when it is a week old or WhatsApp does not have it any more.
 
 use super::Files;
+use super::uploads::{BELIEVED, Handed, REUSED, Which};
 use sanasend_engine::{Link, OutgoingMedia, Uploaded};
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{FileId, Jid, Media, MessageId};
@@ -25,13 +27,44 @@ impl Files {
         let known = part.uploaded.as_deref().and_then(Uploaded::from_bytes).filter(|uploaded| uploaded.at().plus(FRESH) > now);
         let uploaded = match known {
             Some(uploaded) => uploaded,
-            None => self.hand_over(link, message.id, &media, part.file).await?,
+            None => self.noted(message.id, self.shared(link, &message, &media, part.file).await?).await,
         };
         let Message { wa_message_id, quoted, .. } = message;
         link.send_media(OutgoingMedia { wa_message_id, to, media, thumbnail: part.thumbnail, uploaded, quoted }).await
     }
 
-    async fn hand_over(&self, link: &Link, message: MessageId, media: &Media, file: Option<FileId>) -> Result<Uploaded, AttemptError> {
+    /// Remembers with the message where its file is, for its next try.
+    async fn noted(&self, message: MessageId, uploaded: Uploaded) -> Uploaded {
+        if let Err(error) = self.inner.store.note_upload(message, uploaded.to_bytes()).await {
+            // Only another upload is at stake.
+            tracing::warn!(%message, %error, "where the file was handed over could not be remembered");
+        }
+        uploaded
+    }
+
+    /// The file as it lies at the media host for all messages of the account that carry it; handed over where it does not.
+    async fn shared(&self, link: &Link, message: &Message, media: &Media, file: Option<FileId>) -> Result<Uploaded, AttemptError> {
+        let place = self.inner.uploads.place(Which::of(message.session_id, media), self.inner.clock.now());
+        // Whoever comes second waits here, and finds it.
+        let mut handed = place.lock().await;
+        let now = self.inner.clock.now();
+        if let Some(known) = handed.as_mut().filter(|known| known.at.plus(REUSED) > now) {
+            if known.seen.plus(BELIEVED) > now {
+                return Ok(known.uploaded.clone());
+            }
+            if link.has_uploaded(&known.uploaded).await {
+                known.seen = now;
+                return Ok(known.uploaded.clone());
+            }
+            tracing::info!(session = %message.session_id, "a file is gone from WhatsApp's media host and is handed over anew");
+        }
+        *handed = None;
+        let uploaded = self.hand_over(link, media, file).await?;
+        *handed = Some(Handed { uploaded: uploaded.clone(), at: now, seen: now });
+        Ok(uploaded)
+    }
+
+    async fn hand_over(&self, link: &Link, media: &Media, file: Option<FileId>) -> Result<Uploaded, AttemptError> {
         let gone = || AttemptError::Media { reason: "The file of the message is not here any more.".into() };
         let file = file.ok_or_else(gone)?;
         let closed = |_| AttemptError::Offline;
@@ -39,12 +72,7 @@ impl Files {
         let copy = self.scratch();
         let local = self.inner.storage.files.local(file, copy.path().to_owned()).await.map_err(|error| waits(&error))?.ok_or_else(gone)?;
         let encrypted = self.scratch();
-        let uploaded = link.upload(media, local.path(), encrypted.path()).await?;
-        if let Err(error) = self.inner.store.note_upload(message, uploaded.to_bytes()).await {
-            // Only another upload is at stake.
-            tracing::warn!(%message, %error, "where the file was handed over could not be remembered");
-        }
-        Ok(uploaded)
+        link.upload(media, local.path(), encrypted.path()).await
     }
 }
 

@@ -15,6 +15,7 @@ pub mod picture;
 mod sound;
 pub mod stage;
 mod sweep;
+mod uploads;
 mod worker;
 
 pub use fetch::FetchRefused;
@@ -34,6 +35,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
+use uploads::Uploads;
 
 const MIB: u64 = 1024 * 1024;
 /// Pictures that are decoded at once: each may take a few hundred MiB for a moment.
@@ -64,6 +66,8 @@ struct Inner {
     /// Transfers to and from WhatsApp at once, all accounts together.
     transfers: Semaphore,
     pictures: Semaphore,
+    /// What lies at WhatsApp's media host already.
+    uploads: Uploads,
     /// Messages whose file is being fetched, so that nobody fetches it twice.
     fetching: Mutex<HashMap<MessageId, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -75,8 +79,8 @@ impl Files {
         tracing::info!(ffmpeg = ffmpeg.is_some(), scratch = %storage.scratch.display(), "files of messages are ready");
         let transfers = Semaphore::new(settings.transfers_at_once);
         let pictures = Semaphore::new(PICTURES_AT_ONCE);
-        let fetching = Mutex::default();
-        Self { inner: Arc::new(Inner { store, storage, engine, clock, settings, ffmpeg, transfers, pictures, fetching }) }
+        let (uploads, fetching) = (Uploads::default(), Mutex::default());
+        Self { inner: Arc::new(Inner { store, storage, engine, clock, settings, ffmpeg, transfers, pictures, uploads, fetching }) }
     }
 
     /// Largest file of a kind that is taken, in bytes.

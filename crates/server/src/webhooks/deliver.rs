@@ -4,6 +4,7 @@ use super::body::body;
 use super::sign::sign;
 use super::{Inner, Webhooks};
 use crate::egress::{EgressError, Posted};
+use crate::logs;
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE};
 use sanasend_model::webhook::{DeliveryState, KEEPS_ORDER, Verdict, judge, next_wait};
@@ -12,7 +13,7 @@ use sanasend_store::{AttemptOutcome, AttemptReport, Delivering, Event, JobOutcom
 use serde_json::{Map, Value};
 use std::time::Duration;
 use tokio::time::Instant;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 /// Bytes of an answer's body that are kept for its owner to see.
 const KEPT_BODY: usize = 2048;
@@ -132,14 +133,19 @@ impl Inner {
     async fn post(&self, url: &str, secrets: &[WebhookSecret], event: &Event) -> Tried {
         let body = Bytes::from(body(event).to_string());
         let (at, id) = (self.clock.now(), event.id.to_string());
-        let headers = headers(&id, at, &sign(secrets, &id, at.as_secs(), &body));
+        let mut headers = headers(&id, at, &sign(secrets, &id, at.as_secs(), &body));
+        let url = self.egress.check(url);
+        let span = match &url {
+            Ok(_) => tracing::debug_span!("post_webhook", otel.kind = "client", event = %event.id),
+            Err(_) => Span::none(),
+        };
+        if let Some(parent) = logs::trace_parent(&span) {
+            headers.insert(logs::TRACE_PARENT, parent);
+        }
         let request_headers = shown(&headers);
         let began = Instant::now();
-        let answer = match self.egress.check(url) {
-            Ok(url) => {
-                let span = tracing::debug_span!("post_webhook", otel.kind = "client", event = %event.id);
-                self.egress.post(url, headers, body, self.options.timeout, KEPT_BODY).instrument(span).await
-            }
+        let answer = match url {
+            Ok(url) => self.egress.post(url, headers, body, self.options.timeout, KEPT_BODY).instrument(span).await,
             Err(refusal) => Err(EgressError::Refused(refusal)),
         };
         let latency_ms = i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX);

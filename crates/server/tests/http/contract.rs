@@ -1,5 +1,6 @@
 //! What holds for every endpoint: slashes, envelopes, headers, credentials, and the documents made from the code.
 
+use crate::account::Account;
 use crate::world::{As, Reply, World};
 use reqwest::Method;
 use sanasend::http::{ErrorCode, errors_page, openapi_document};
@@ -54,6 +55,39 @@ async fn nothing_but_the_public_is_told_without_credentials() {
             let reply = ask(who).await;
             assert_eq!((reply.status, reply.body["error_code"].as_str()), (401, Some(code)), "{name}: {}", reply.text);
         }
+    }
+}
+
+#[test]
+fn the_header_that_sends_once_has_the_bounds_of_the_code() {
+    let mut found = 0;
+    for (_, path, operation) in operations() {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        for key in parameters.filter(|parameter| parameter["name"] == "Idempotency-Key") {
+            found += 1;
+            let bounds = json!({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~][\\t -~]*$"});
+            assert_eq!((&key["schema"], &key["required"]), (&bounds, &json!(false)), "{path}");
+        }
+    }
+    assert!(found >= 10, "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_within_the_bounds_is_taken_and_others_are_refused() {
+    let account = Account::linked().await;
+    let send = async |key: Vec<u8>| {
+        let request = As::Key(&account.key).sign(account.world.request(Method::POST, "/api/v1/messages/send-text/"));
+        let request = request.header("idempotency-key", key).json(&json!({"recipient": "+12025550123", "content": "Hi"}));
+        Reply::read(request.send().await.expect("an answer")).await
+    };
+    for sound in [b"a".to_vec(), b"!\ta ~".to_vec(), vec![b'x'; 255]] {
+        send(sound).await.is(202, "");
+    }
+    for wrong in [b"".to_vec(), vec![b'x'; 256], b"caf\xc3\xa9".to_vec()] {
+        let refused = send(wrong).await;
+        refused.is(400, "VALIDATION_ERROR").names(&["Idempotency-Key"]);
+        let told = json!(["must be one header of 1 to 255 printable ASCII characters"]);
+        assert_eq!(refused.body["errors"]["Idempotency-Key"], told);
     }
 }
 

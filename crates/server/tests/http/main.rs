@@ -10,6 +10,7 @@ mod analytics;
 mod api_keys;
 mod audit;
 mod auth;
+mod campaign_files;
 mod campaign_manners;
 mod campaigns;
 mod contacts;

@@ -99,8 +99,13 @@ async fn a_collector_sees_the_way_of_a_message_within_the_callers_trace() {
     assert_eq!((&step.trace_id, &step.parent_span_id), (&accepted.trace_id, &accepted.span_id), "a step of the request");
     let written = watcher.span("write_message").await;
     assert_eq!(attribute(&written, "message"), attribute(&step, "message"), "the way goes on under the message's id");
-    watcher.span("run_job").await;
-    watcher.span("post_webhook").await;
+    let posted = watcher.span("post_webhook").await;
+    let heard = |got: &[Got]| got.iter().find(|got| got.path == "/hook").map(|got| got.headers["traceparent"].clone());
+    let parent = format!("00-{}-{}-01", hex::encode(&posted.trace_id), hex::encode(&posted.span_id));
+    assert_eq!(watcher.with(heard).expect("a delivery"), parent, "the receiver's work belongs to the span of the delivery");
+    let run =
+        eventually("the delivery's job", async || watcher.spans().into_iter().find(|span| span.span_id == posted.parent_span_id)).await;
+    assert_eq!((run.name.as_str(), &run.trace_id), ("run_job", &posted.trace_id));
     assert!(split.stop().await);
     watcher.with(|got| {
         let told = got.iter().filter(|got| got.path == "/otlp/v1/traces");

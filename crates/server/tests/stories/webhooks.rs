@@ -44,6 +44,7 @@ async fn a_shop_is_told_of_its_messages() {
     assert_eq!(text_of(&received.body["data"]["message"]), "Hello back");
     told.push(received);
     assert!(told.iter().all(|heard| heard.is_signed_by(&secret)));
+    assert!(told.iter().all(|heard| !heard.headers.contains_key("traceparent")), "nobody collects spans here");
     let cursors: Vec<i64> = told.iter().filter_map(|heard| heard.body["cursor"].as_i64()).collect();
     assert!(cursors.len() == 4 && cursors.is_sorted(), "{cursors:?}");
     let log = shop.events().await;

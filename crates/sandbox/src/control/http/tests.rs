@@ -53,6 +53,19 @@ impl Api {
 }
 
 #[tokio::test]
+async fn the_state_counts_what_is_left_at_the_media_hosts() {
+    let api = Api::new();
+    for phone in ["+12025550176", "+12025550177"] {
+        api.post("/admin/phones", &json!({ "phone": phone }).to_string()).await;
+    }
+    assert_eq!(api.get("/admin/state").await.1["uploads"], 0);
+    for count in 1..=2 {
+        let (status, sent) = api.post("/admin/phones/+12025550176/send-media?to=%2B12025550177&kind=document", "bread").await;
+        assert_eq!((status, api.get("/admin/state").await.1["uploads"].as_u64()), (200, Some(count)), "{sent}");
+    }
+}
+
+#[tokio::test]
 async fn a_message_can_be_sent_and_waited_for() {
     let api = Api::new();
     let (status, ana) = api.post("/admin/phones", r#"{"push_name": "Ana"}"#).await;

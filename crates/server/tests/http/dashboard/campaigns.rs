@@ -5,6 +5,9 @@ use crate::account::Account;
 use crate::world::{World, eventually};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
+use sanasend_sandbox::MessageKind;
+use std::io::Cursor;
+use std::time::Duration;
 
 async fn upload(browser: &Browser<'_>, content: &str, csv: &str) -> super::browser::Shown {
     let form = Form::new().text("name", "Spring <b>").text("content", content.to_owned()).text("pacing", "default");
@@ -43,6 +46,63 @@ async fn a_file_becomes_a_draft_that_is_started_and_watched() {
     browser.open(&format!("{path}delete/")).await.is(200).says(&["Delete the campaign"]);
     browser.send(&format!("{path}delete/"), &[]).await.leads_to("/admin/campaigns/");
     browser.open(&path).await.is(404);
+}
+
+/// Sends the whole form as browsers do: a file that was not chosen is a part without name and bytes.
+async fn fill(browser: &Browser<'_>, csv: &str, fields: [&str; 3], file: Option<(&str, &str, Vec<u8>)>) -> super::browser::Shown {
+    let [content, quiet_hours, media_type] = fields;
+    let (name, mime, bytes) = file.unwrap_or(("", "application/octet-stream", Vec::new()));
+    let form = Form::new().text("name", "Menu").text("sessions", "default").text("content", content.to_owned());
+    let form = form.text("quiet_hours", quiet_hours.to_owned()).text("pacing", "none");
+    let form = form.part("file", Part::text(csv.to_owned()).file_name("people.csv")).text("media_type", media_type.to_owned());
+    let form = form.part("media_file", Part::bytes(bytes).file_name(name.to_owned()).mime_str(mime).expect("a type"));
+    let request = browser.world.request(Method::POST, "/admin/campaigns/new/").header("sec-fetch-site", "same-origin");
+    browser.ask(request.multipart(form)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_for_everybody_and_quiet_hours_are_entered_refused_beside_their_fields_and_shown() {
+    let account = Account::linked().await;
+    let browser = Browser::of(&account.world, "anna").await;
+    let page = browser.open("/admin/campaigns/new/").await.is(200);
+    page.says(&["File for everybody", "Send the file as", "As set in Quiet hours", "Send at night too"]);
+    let friend = account.friend().await;
+    let csv = format!("phone,name\n{friend},Ann\n");
+    let mut picture = Cursor::new(Vec::new());
+    image::DynamicImage::new_rgb8(64, 48).write_to(&mut picture, image::ImageFormat::Png).expect("encoded");
+    let picture = picture.into_inner();
+    let png = || Some(("menu.png", "image/png", picture.clone()));
+    let kept = ["Hi {{name}}", "value=\"false\" selected", "value=\"none\" selected", "value=\"Menu\""];
+    let refusals = [
+        ("", Some(("menu.png", "image/png", b"no picture".to_vec())), 400, "media_file-error"),
+        ("sticker", Some(("much.webp", "image/webp", vec![0; (1 << 20) + 1])), 413, "media_file-error"),
+        ("image", Some(("menu.png", "image/png", Vec::new())), 400, "media_file-error"),
+        ("image", None, 400, "media_type-error"),
+        ("painting", png(), 400, "media_type-error"),
+        ("audio", png(), 400, "content-error"),
+    ];
+    for (media_type, file, status, beside) in refusals {
+        let page = fill(&browser, &csv, ["Hi {{name}}", "false", media_type], file).await.is(status);
+        page.says(&[&format!("id=\"{beside}\""), "Please look at the marked fields."]).says(&kept);
+    }
+    fill(&browser, &csv, ["Hi", "perhaps", ""], None).await.is(400).says(&["id=\"quiet_hours-error\""]);
+    browser.open("/admin/campaigns/").await.is(200).says(&["No campaign yet"]);
+
+    let made = fill(&browser, &csv, ["Hi {{name}}", "false", ""], png()).await;
+    let path = made.header("location").to_owned();
+    assert!(made.status == 303 && path.starts_with("/admin/campaigns/"), "{made:?}");
+    let draft = browser.open(&path).await.is(200);
+    draft.says(&["menu.png", "image/png", "bytes, sent as image", "it sends at night too", "Hi {{name}}"]);
+    browser.send(&format!("{path}start/"), &[]).await.leads_to(&path);
+    let shown = account.shown(&friend, "Hi Ann").await;
+    assert_eq!(shown.kind, MessageKind::Image);
+    assert_eq!(account.control().media_bytes(&friend, &shown.id, Duration::from_secs(30)).await.expect("opened"), picture);
+
+    // Beside a file the text may be left empty, and a campaign without a file is as ever.
+    let made = fill(&browser, &csv, ["", "true", "document"], png()).await;
+    browser.open(made.header("location")).await.is(200).says(&["sent as document", "it waits where it is night"]);
+    let made = fill(&browser, &csv, ["Hi", "", ""], None).await;
+    browser.open(made.header("location")).await.is(200).says(&["as its owner has set them"]).hides(&["bytes, sent as"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

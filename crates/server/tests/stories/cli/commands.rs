@@ -1,6 +1,6 @@
 //! Commands on a data folder, beside a running server and without one.
 
-use super::server::{Server, answer, complaint, folder, run, sanasend};
+use super::server::{Server, answer, complaint, folder, link_shop, run, sanasend};
 
 #[test]
 fn a_folder_is_prepared_without_a_server() {
@@ -60,7 +60,7 @@ fn a_key_made_beside_a_running_server_works_there_and_links_and_sends() {
     let folder = folder();
     let mut server = Server::start(folder.path(), &["--sandbox", "--json"]);
     let ready = server.ready();
-    let (url, phones) = (ready["api"].as_str().expect("url"), ready["sandbox"]["admin"].as_str().expect("url"));
+    let url = ready["api"].as_str().expect("url");
     let made = run(folder.path(), &["api-key", "create", "demo"]);
     assert!(made.status.success());
     assert!(String::from_utf8_lossy(&made.stderr).contains("has this folder open"));
@@ -73,18 +73,7 @@ fn a_key_made_beside_a_running_server_works_there_and_links_and_sends() {
     let unlinked = ask(&["send", "+12025550123", "hello"]);
     assert!(!unlinked.status.success());
 
-    let mut linking = Server::spawn(
-        sanasend(folder.path())
-            .args(["session", "link", "shop", "--phone", "+12025550150"])
-            .env("SANASEND_URL", url)
-            .env("SANASEND_API_KEY", &key),
-    );
-    let line = linking.line();
-    let code = line.trim().rsplit(' ').next().expect("a code").to_owned();
-    curl(&["-d", "{\"phone\":\"+12025550150\"}", &format!("{phones}/admin/phones")]);
-    curl(&["-d", &format!("{{\"code\":\"{code}\"}}"), &format!("{phones}/admin/phones/+12025550150/pair-code")]);
-    assert!(linking.line().contains("Connected: +12025550150"), "{line}");
-
+    link_shop(folder.path(), &ready, &key);
     let sent = ask(&["send", "+12025550123", "hello", "--wait", "20"]);
     let said = String::from_utf8_lossy(&sent.stdout).into_owned();
     assert!(
@@ -95,12 +84,6 @@ fn a_key_made_beside_a_running_server_works_there_and_links_and_sends() {
     let off = ask(&["session", "disconnect", "shop", "--keep"]);
     assert!(String::from_utf8_lossy(&off.stdout).contains("disconnected"), "{}", String::from_utf8_lossy(&off.stderr));
     assert!(complaint(folder.path(), &["user", "delete", "demo", "--yes"]).contains("use its API"));
-}
-
-fn curl(arguments: &[&str]) {
-    let output =
-        std::process::Command::new("curl").args(["-sSf", "-H", "Content-Type: application/json"]).args(arguments).output().expect("curl");
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

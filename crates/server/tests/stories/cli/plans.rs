@@ -1,6 +1,6 @@
-//! Templates, schedules and seal keys by command.
+//! Templates, schedules, campaigns and seal keys by command.
 
-use super::server::{Server, answer, complaint, folder, sanasend};
+use super::server::{Server, answer, complaint, curl, folder, link_shop, sanasend};
 use std::path::Path;
 use std::process::Output;
 
@@ -64,6 +64,45 @@ fn schedules_are_listed_and_quiet_hours_set() {
     let set = schedule(&["quiet-hours", "--from", "22:00", "--to", "07:00"]);
     assert!(said(&set).contains("from 22:00 to 07:00"), "{set:?}");
     assert!(said(&schedule(&["quiet-hours", "--off"])).starts_with("Off (else from 22:00"));
+}
+
+#[test]
+fn a_campaign_takes_a_file_for_everybody_and_says_whether_it_waits_for_the_morning() {
+    let folder = folder();
+    let mut server = Server::start(folder.path(), &["--sandbox", "--json"]);
+    let ready = server.ready();
+    let url = ready["api"].as_str().expect("url");
+    let key = answer(folder.path(), &["api-key", "create", "demo"]).trim().to_owned();
+    link_shop(folder.path(), &ready, &key);
+    curl(&["-d", "{\"phone\":\"+12025550151\"}", &format!("{}/admin/phones", ready["sandbox"]["admin"].as_str().expect("url"))]);
+    let (people, menu) = (folder.path().join("people.csv"), folder.path().join("menu.png"));
+    std::fs::write(&people, "phone,name\n+12025550151,Ann\n").expect("written");
+    image::DynamicImage::new_rgb8(64, 48).save(&menu).expect("written");
+    let (people, menu) = (people.to_str().expect("text"), menu.to_str().expect("text"));
+    let campaign = |flags: &[&str]| ask(folder.path(), url, &key, &[&["campaign", "run", people, "--pacing", "none"], flags].concat());
+    let misspelt: [&[&str]; 4] =
+        [&[], &["--media", menu, "--template", "x"], &["--text", "x", "--type", "image"], &["--text", "x", "--quiet-hours=maybe"]];
+    for wrong in misspelt {
+        assert_eq!(campaign(wrong).status.code(), Some(2), "{wrong:?}");
+    }
+    for (wrong, why) in [
+        (["--media", "/nowhere/menu.png", "--type", "image"], "can't read /nowhere/menu.png"),
+        (["--media", menu, "--type", "painting"], "media_type: must be one of: image"),
+        (["--media", people, "--type", "image"], "MEDIA_TYPE_NOT_ALLOWED"),
+    ] {
+        let refused = campaign(&wrong);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(1) && said.contains(why), "{wrong:?}: {said}");
+    }
+    assert_eq!(said(&ask(folder.path(), url, &key, &["campaign", "list", "--json"])).trim(), "[]", "nothing was made");
+    let tried = campaign(&["--media", menu, "--dry-run"]);
+    assert!(said(&tried).starts_with("1 recipients, 1 would get a message"), "{tried:?}");
+    let done = campaign(&["--media", menu, "--text", "Hi {{name}}", "--quiet-hours=false", "--json"]);
+    assert!(done.status.success(), "{done:?}");
+    let report: serde_json::Value = serde_json::from_str(&said(&done)).expect("JSON");
+    assert_eq!((&report["state"], &report["quiet_hours"]), (&"finished".into(), &false.into()), "{report}");
+    assert_eq!((&report["media"]["media_type"], &report["media"]["filename"]), (&"image".into(), &"menu.png".into()), "{report}");
+    assert_eq!((&report["content"], &report["accepted"]), (&"Hi {{name}}".into(), &1.into()), "{report}");
 }
 
 #[test]

@@ -43,6 +43,25 @@ pub fn complaint(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Asks the sandbox's control API.
+pub fn curl(arguments: &[&str]) {
+    let output = Command::new("curl").args(["-sSf", "-H", "Content-Type: application/json"]).args(arguments).output().expect("curl");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Links the account `shop` to a new virtual phone by the code that the command shows; `ready` is the server's own line.
+pub fn link_shop(folder: &Path, ready: &Value, key: &str) {
+    let (url, phones) = (ready["api"].as_str().expect("url"), ready["sandbox"]["admin"].as_str().expect("url"));
+    let mut command = sanasend(folder);
+    command.args(["session", "link", "shop", "--phone", "+12025550150"]).env("SANASEND_URL", url).env("SANASEND_API_KEY", key);
+    let mut linking = Server::spawn(&mut command);
+    let line = linking.line();
+    let code = line.trim().rsplit(' ').next().expect("a code").to_owned();
+    curl(&["-d", "{\"phone\":\"+12025550150\"}", &format!("{phones}/admin/phones")]);
+    curl(&["-d", &format!("{{\"code\":\"{code}\"}}"), &format!("{phones}/admin/phones/+12025550150/pair-code")]);
+    assert!(linking.line().contains("Connected: +12025550150"), "{line}");
+}
+
 /// A running server; killed when dropped.
 pub struct Server {
     child: Child,

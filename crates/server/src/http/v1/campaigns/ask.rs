@@ -1,21 +1,21 @@
 //! What callers write to make a campaign, as JSON or as a form with a file, read into one shape.
 
+use super::form::{Fields, asked_by, read_fields};
 use crate::app::App;
 use crate::campaigns::plan::Listed;
 use crate::http::v1::messages::accept::fingerprint;
+use crate::http::v1::messages::send_media::Uploaded;
+use crate::http::v1::templates::change::{check_kind, check_media, keep, keep_uploaded};
 use crate::http::v1::templates::view::WantedMedia;
-use crate::http::{ApiError, ErrorCode, JsonBytes};
-use crate::media::{StageError, Staged};
-use axum::extract::multipart::{Field, MultipartError};
-use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::{HeaderMap, StatusCode, header};
-use sanasend_store::ContactFilter;
+use crate::http::{ApiError, Caller, JsonBytes};
+use crate::media::Staged;
+use axum::extract::Request;
+use axum::http::{HeaderMap, header};
+use sanasend_model::{FieldErrors, Media, MediaKind};
+use sanasend_store::{ContactFilter, NewMedia};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
-
-/// Most bytes of a field that is no file.
-const MAX_FIELD: usize = 256 * 1024;
 
 /// A recipient with its values.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -114,8 +114,15 @@ pub(crate) struct CampaignForm {
     pub(crate) content: Option<String>,
     /// Instead of a text: name or id of a saved template.
     pub(crate) template: Option<String>,
-    /// A file that everybody gets: an object as in the JSON body, at most 256 KiB of JSON; with `media_url` it may be larger.
+    /// A file that everybody gets: an object as in the JSON body, at most 256 KiB of JSON. Larger ones as `media_file`.
     pub(crate) media: Option<String>,
+    /// Instead: the file itself. Its own name is what recipients save it under.
+    #[schema(value_type = Option<String>, format = Binary)]
+    pub(crate) media_file: Option<Vec<u8>>,
+    /// As what `media_file` is sent: `image`, `video`, `audio`, `voice_note`, `document`, `sticker` or `video_note`. Left out: as
+    /// its content type says.
+    #[schema(example = "image")]
+    pub(crate) media_type: Option<String>,
     /// How numbers and dates are written; with a template, which of its languages.
     pub(crate) language: Option<String>,
     /// A CSV file in UTF-8. Its first line names the columns: `recipient` or `phone`, and one for each variable.
@@ -150,12 +157,42 @@ pub(crate) enum Source {
     },
 }
 
+/// A file that everybody gets, wherever it comes from.
+pub(crate) enum AskedMedia {
+    /// The request says where it is, or holds it as base64.
+    Wanted(WantedMedia),
+    /// It came with the form, to be sent as this type; `None`: as its content type says.
+    Uploaded(Uploaded, Option<String>),
+}
+
+impl AskedMedia {
+    /// As what it is sent; what can be said against it without looking at it is said.
+    pub(crate) fn kind(&self, errors: &mut FieldErrors) -> Option<MediaKind> {
+        match self {
+            Self::Wanted(media) => check_media(media, errors),
+            Self::Uploaded(_, Some(text)) => check_kind("media_type", text, errors),
+            Self::Uploaded(file, None) => Some(MediaKind::of_mime(file.declared.as_deref().unwrap_or_default())),
+        }
+    }
+
+    /// Fetches or decodes it where it is not here, and keeps it.
+    ///
+    /// # Errors
+    /// Why it can't be sent as this kind.
+    pub(crate) async fn keep(self, app: &App, caller: &Caller, kind: MediaKind) -> Result<(Media, NewMedia), ApiError> {
+        match self {
+            Self::Wanted(media) => keep(app, caller, media, kind).await,
+            Self::Uploaded(file, _) => keep_uploaded(app, caller, file, None, kind).await,
+        }
+    }
+}
+
 /// What was asked, however it came.
 pub(crate) struct Asked {
     pub(crate) name: Option<String>,
     pub(crate) content: Option<String>,
     pub(crate) template: Option<String>,
-    pub(crate) media: Option<WantedMedia>,
+    pub(crate) media: Option<AskedMedia>,
     pub(crate) language: Option<String>,
     pub(crate) sessions: Vec<String>,
     pub(crate) pacing: Option<Value>,
@@ -172,7 +209,9 @@ pub(crate) struct Asked {
 /// When it is no such request.
 pub(crate) async fn read(app: &App, path: &str, request: Request) -> Result<Asked, ApiError> {
     if is_form(request.headers()) {
-        return form(app, path, request).await;
+        let mut fields = Fields::default();
+        read_fields(app, request, &mut fields).await?;
+        return asked_by(path, fields);
     }
     let limit = usize::try_from(app.config.media.json_limit_mib << 20).unwrap_or(usize::MAX);
     let JsonBytes { value, bytes } = JsonBytes::<WantedCampaign>::within(request, limit).await?;
@@ -187,7 +226,7 @@ pub(crate) async fn read(app: &App, path: &str, request: Request) -> Result<Aske
         name: value.name,
         content: value.content,
         template: value.template,
-        media: value.media,
+        media: value.media.map(AskedMedia::Wanted),
         language: value.language,
         sessions: value.sessions.unwrap_or_default(),
         pacing: value.pacing,
@@ -209,140 +248,4 @@ fn checked(recipients: Vec<WantedRecipient>) -> Result<Vec<Listed>, ApiError> {
 fn is_form(headers: &HeaderMap) -> bool {
     let essence = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     essence.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
-}
-
-#[derive(Default)]
-struct Fields {
-    name: Option<String>,
-    content: Option<String>,
-    template: Option<String>,
-    media: Option<String>,
-    language: Option<String>,
-    column: Option<String>,
-    sessions: Option<String>,
-    pacing: Option<String>,
-    quiet_hours: Option<String>,
-    start: Option<String>,
-    file: Option<Staged>,
-}
-
-impl Fields {
-    fn place(&mut self, name: &str) -> Option<&mut Option<String>> {
-        Some(match name {
-            "name" => &mut self.name,
-            "content" => &mut self.content,
-            "template" => &mut self.template,
-            "media" => &mut self.media,
-            "language" => &mut self.language,
-            "column" => &mut self.column,
-            "sessions" => &mut self.sessions,
-            "pacing" => &mut self.pacing,
-            "quiet_hours" => &mut self.quiet_hours,
-            "start" => &mut self.start,
-            _ => return None,
-        })
-    }
-}
-
-async fn form(app: &App, path: &str, request: Request) -> Result<Asked, ApiError> {
-    let form = Multipart::from_request(request, &()).await;
-    let mut form = form.map_err(|_| ApiError::because(ErrorCode::BadRequest, "The form has no boundary."))?;
-    let mut fields = Fields::default();
-    while let Some(field) = form.next_field().await.map_err(|error| broken(&error))? {
-        let name = field.name().unwrap_or_default().to_owned();
-        if name == "file" {
-            once(&name, &mut fields.file, upload(app, field).await?)?;
-            continue;
-        }
-        let Some(place) = fields.place(&name) else {
-            let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-            return Err(ApiError::new(ErrorCode::UnknownField).with_field(shown, "is not a field of this request"));
-        };
-        once(&name, place, text(&name, field).await?)?;
-    }
-    asked(path, fields)
-}
-
-fn asked(path: &str, fields: Fields) -> Result<Asked, ApiError> {
-    let Fields { name, content, template, media, language, column, sessions, pacing, quiet_hours, start, file } = fields;
-    let staged = file.ok_or_else(|| ApiError::field("file", "is required: a CSV file with the recipients"))?;
-    let summary = json!([
-        &name,
-        &content,
-        &template,
-        &media,
-        &language,
-        &column,
-        &sessions,
-        &pacing,
-        &quiet_hours,
-        &start,
-        hex::encode(staged.sha256)
-    ]);
-    let start = switch("start", start.as_deref())?.unwrap_or(false);
-    let quiet_hours = switch("quiet_hours", quiet_hours.as_deref())?;
-    let pacing = pacing.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text.trim().to_owned())));
-    let sessions = sessions.unwrap_or_default();
-    let sessions = sessions.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect();
-    let fingerprint = fingerprint(path, summary.to_string().as_bytes(), None);
-    let filled = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
-    let (template, language) = (filled(template), filled(language));
-    let media = filled(media).map(|text| serde_json::from_str(&text)).transpose();
-    let media = media.map_err(|_| {
-        ApiError::field("media", "must be JSON: an object with `media_type`, `media_url` or `media_base64`, and `filename`")
-    })?;
-    let source = Source::File { staged, column };
-    Ok(Asked { name, content, template, media, language, sessions, pacing, quiet_hours, start, source, fingerprint })
-}
-
-/// A switch of a form; `None` when it is left out.
-fn switch(field: &str, text: Option<&str>) -> Result<Option<bool>, ApiError> {
-    match text.map(str::trim) {
-        None | Some("") => Ok(None),
-        Some("true") => Ok(Some(true)),
-        Some("false") => Ok(Some(false)),
-        Some(_) => Err(ApiError::field(field, "must be true or false")),
-    }
-}
-
-fn once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), ApiError> {
-    if place.is_some() {
-        return Err(ApiError::field(name, "is given more than once"));
-    }
-    *place = Some(value);
-    Ok(())
-}
-
-/// Streams the file to disk.
-async fn upload(app: &App, mut field: Field<'_>) -> Result<Staged, ApiError> {
-    let limit = app.campaigns.settings().largest_file;
-    let not_staged = |error: StageError| match error {
-        StageError::TooLarge { limit } => {
-            ApiError::because(ErrorCode::PayloadTooLarge, format!("The file is larger than {} MiB.", limit >> 20))
-        }
-        StageError::Disk(error) => ApiError::unavailable(error),
-    };
-    let mut staging = app.media.stage(limit).await.map_err(not_staged)?;
-    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
-        staging.write(&chunk).await.map_err(not_staged)?;
-    }
-    staging.finish().await.map_err(not_staged)
-}
-
-async fn text(name: &str, mut field: Field<'_>) -> Result<String, ApiError> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
-        if bytes.len() + chunk.len() > MAX_FIELD {
-            return Err(ApiError::field(name, format!("must have at most {MAX_FIELD} bytes")));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    String::from_utf8(bytes).map_err(|_| ApiError::field(name, "must be UTF-8"))
-}
-
-fn broken(error: &MultipartError) -> ApiError {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return ErrorCode::PayloadTooLarge.into();
-    }
-    ApiError::because(ErrorCode::BadRequest, "The form is broken, or broke off.")
 }

@@ -11,7 +11,6 @@ use crate::campaigns::{campaign_hours, table};
 use crate::http::v1::messages::asked::{SentKey, idempotency_key};
 use crate::http::v1::messages::choose::choose_linked;
 use crate::http::v1::templates;
-use crate::http::v1::templates::change::{check_media, keep};
 use crate::http::{Answer, ApiError, Caller, ErrorCode, Query, Success};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue};
@@ -56,7 +55,7 @@ struct Sound {
 /// Create a campaign
 ///
 /// One message for each of many people, with values of their own. As JSON with a list, or as a form with a CSV file of up to
-/// 100,000 lines. It waits as a draft unless `start` is true. With `?dry_run=true` nothing is made, and the answer says who
+/// 100,000 lines, and in `media_file` what everybody gets. It waits as a draft unless `start` is true. With `?dry_run=true` nothing is made, and the answer says who
 /// would be skipped and why, and when it would end. With an `Idempotency-Key` the same request makes one campaign.
 #[utoipa::path(post, path = "/campaigns/", tag = "campaigns",
     params(MakeQuery, SentKey),
@@ -121,7 +120,7 @@ async fn check(app: &App, caller: &Caller, asked: &mut Asked) -> Result<Sound, A
         errors.push(Invalid::new("name", format!("must have at most {LONGEST_NAME} characters")));
     }
     let media = asked.media.take();
-    let kind = media.as_ref().and_then(|media| check_media(media, &mut errors));
+    let kind = media.as_ref().and_then(|media| media.kind(&mut errors));
     let text = asked.content.as_deref().filter(|text| !text.trim().is_empty());
     let says_something = text.is_some() || media.is_some();
     match (says_something, &asked.template) {
@@ -143,7 +142,7 @@ async fn check(app: &App, caller: &Caller, asked: &mut Asked) -> Result<Sound, A
     let (content, form, media) = match (written.zip(form), &asked.template) {
         (Some((content, form)), _) => {
             let kept = match media.zip(kind) {
-                Some((media, kind)) => Some(keep(app, caller, media, kind).await?),
+                Some((media, kind)) => Some(media.keep(app, caller, kind).await?),
                 None => None,
             };
             (content, form.with_file(kept.clone()), kept)

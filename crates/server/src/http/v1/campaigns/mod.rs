@@ -2,6 +2,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod change;
+pub(crate) mod form;
 pub(crate) mod make;
 pub(crate) mod read;
 pub(crate) mod view;

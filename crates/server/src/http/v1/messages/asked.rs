@@ -22,6 +22,8 @@ use utoipa::{IntoParams, IntoResponses};
 const MAX_METADATA: usize = 16 * 1024;
 /// Most characters of an `Idempotency-Key`.
 pub(crate) const LONGEST_KEY: usize = 255;
+/// What an `Idempotency-Key` looks like: printable ASCII, not blank. Blanks around it are no part of a header's value.
+pub(crate) const KEY_PATTERN: &str = "^[!-~][\\t -~]*$";
 /// How far ahead a message can be scheduled.
 const FARTHEST: Duration = Duration::from_hours(366 * 24);
 

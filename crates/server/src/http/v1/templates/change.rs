@@ -186,10 +186,15 @@ pub(crate) fn check_media(media: &WantedMedia, errors: &mut FieldErrors) -> Opti
     if media.media_url.is_some() == media.media_base64.is_some() {
         errors.push(Invalid::new("media", "needs one of `media_url` and `media_base64`"));
     }
-    let kind = media.media_type.parse::<MediaKind>();
+    check_kind("media.media_type", &media.media_type, errors)
+}
+
+/// As what a file is sent, as it was written in `field`.
+pub(crate) fn check_kind(field: &str, text: &str, errors: &mut FieldErrors) -> Option<MediaKind> {
+    let kind = text.parse::<MediaKind>();
     if kind.is_err() {
         let all: Vec<&str> = MediaKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        errors.push(Invalid::new("media.media_type", format!("must be one of: {}", all.join(", "))));
+        errors.push(Invalid::new(field, format!("must be one of: {}", all.join(", "))));
     }
     kind.ok()
 }
@@ -209,7 +214,18 @@ pub(crate) fn check_content(content: &str, kind: Option<MediaKind>, has_media: b
 pub(crate) async fn keep(app: &App, caller: &Caller, media: WantedMedia, kind: MediaKind) -> Result<(Media, NewMedia), ApiError> {
     let wished = media.filename.as_deref().and_then(file_name);
     let asked = Asked { media_url: media.media_url, media_base64: media.media_base64, ..Asked::default() };
-    let Uploaded { staged, name, declared } = source::file(app, asked, kind).await?;
+    keep_uploaded(app, caller, source::file(app, asked, kind).await?, wished, kind).await
+}
+
+/// The same for a file that lies here already; `wished` is the name for saving it, where another than its own is wanted.
+pub(crate) async fn keep_uploaded(
+    app: &App,
+    caller: &Caller,
+    file: Uploaded,
+    wished: Option<String>,
+    kind: MediaKind,
+) -> Result<(Media, NewMedia), ApiError> {
+    let Uploaded { staged, name, declared } = file;
     let filename = wished.or_else(|| name.as_deref().and_then(file_name));
     let wish = Wish { user: caller.id(), kind, caption: None, filename, declared };
     let kept = app.media.keep(staged, wish).await.map_err(not_kept)?;

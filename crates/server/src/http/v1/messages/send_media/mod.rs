@@ -267,7 +267,7 @@ impl Asked {
 }
 
 /// A file that did not come in.
-fn not_staged(error: StageError) -> ApiError {
+pub(crate) fn not_staged(error: StageError) -> ApiError {
     match error {
         StageError::TooLarge { limit } => too_large(limit),
         StageError::Disk(error) => ApiError::unavailable(format!("a file can't be written: {error}")),
