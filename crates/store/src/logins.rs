@@ -82,9 +82,11 @@ async fn insert_token(tx: &mut Tx, digest: [u8; 32], login: LoginId, expires_at:
     insert.execute(&mut tx.conn).await.map(drop).map_err(refused)
 }
 
-async fn revoke(tx: &mut Tx, id: LoginId) -> Result<(), StoreError> {
+/// Whether there was one to end.
+async fn revoke(tx: &mut Tx, id: LoginId) -> Result<bool, StoreError> {
     let update = query("UPDATE logins SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL");
-    update.bind(tx.clock.now().0).bind(id.0).execute(&mut tx.conn).await.map(drop).map_err(refused)
+    let done = update.bind(tx.clock.now().0).bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
+    Ok(done.rows_affected() > 0)
 }
 
 async fn rotate(tx: &mut Tx, old: [u8; 32], new: [u8; 32], now: Timestamp, expires_at: Timestamp) -> Result<Rotation, StoreError> {
@@ -141,8 +143,8 @@ impl Store {
         self.write(move |tx| Box::pin(rotate(tx, old_digest, new_digest, now, expires_at))).await
     }
 
-    /// Ends a login; ending it again changes nothing.
-    pub async fn revoke_login(&self, id: LoginId) -> Result<(), StoreError> {
+    /// Ends a login; `false` when it had ended before, or there is none.
+    pub async fn revoke_login(&self, id: LoginId) -> Result<bool, StoreError> {
         self.write(move |tx| Box::pin(revoke(tx, id))).await
     }
 

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
+use tokio::sync::watch;
 
 /// How long a checked key is believed without asking the database.
 const BELIEVED_FOR: Duration = Duration::from_secs(1);
@@ -72,6 +73,8 @@ pub struct Keys {
     checked: moka::sync::Cache<[u8; 32], Arc<Checked>>,
     /// Moves on with every change of a user or key; what was read under an older one is not believed.
     generation: AtomicU64,
+    /// The same for those who wait for a change.
+    changes: watch::Sender<u64>,
     touched: Mutex<HashMap<ApiKeyId, Timestamp>>,
     others: OnceLock<Remote>,
 }
@@ -87,7 +90,15 @@ impl Keys {
     #[must_use]
     pub fn new(secret: Secret, clock: Arc<dyn Clock>) -> Self {
         let checked = moka::sync::Cache::new(REMEMBERED);
-        Self { secret, clock, checked, generation: AtomicU64::new(0), touched: Mutex::default(), others: OnceLock::new() }
+        Self {
+            secret,
+            clock,
+            checked,
+            generation: AtomicU64::new(0),
+            changes: watch::Sender::new(0),
+            touched: Mutex::default(),
+            others: OnceLock::new(),
+        }
     }
 
     /// A new key; nothing is stored.
@@ -132,8 +143,8 @@ impl Keys {
         let _ = self.others.set(others);
     }
 
-    /// Must be called after every change of a user or key, before the change is answered: from then on nothing
-    /// that was read before it is believed here, and soon nowhere.
+    /// Must be called after every change of a user or key and after every end of a login, before it is answered: from
+    /// then on nothing that was read before it is believed here, and soon nowhere. Open streams ask again at once.
     pub fn forget(&self) {
         self.forget_here();
         if let Some(others) = self.others.get() {
@@ -145,6 +156,12 @@ impl Keys {
     pub fn forget_here(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         self.checked.invalidate_all();
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// A number that moves on with every change of a user, key or login.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// When a key was last used, which may be later than what its row says.
@@ -198,7 +215,9 @@ impl Keys {
     }
 }
 
-fn refusal(key: &ApiKey, user: &User, address: IpAddr, now: Timestamp) -> Option<KeyRefusal> {
+/// Why a key of a user that comes from `address` is refused now; `None` when it is good.
+#[must_use]
+pub fn refusal(key: &ApiKey, user: &User, address: IpAddr, now: Timestamp) -> Option<KeyRefusal> {
     let replaced = key.replaced_by.is_some() && key.grace_until.is_none_or(|until| until <= now);
     if !key.is_active || key.revoked_at.is_some() || replaced {
         return Some(KeyRefusal::Revoked);

@@ -133,7 +133,10 @@ async fn link(client: &Client, name: &str, phone: Option<String>) -> anyhow::Res
             }
             "disconnected" | "failed" | "logged_out" => bail!("it was not linked: {}", text(&session, "reason")),
             "passkey_required" => {
-                bail!("WhatsApp asks for a passkey; see the guide for the two calls that this takes: {}", text(&session, "reason"))
+                bail!(
+                    "WhatsApp asks for a passkey; see docs/api.md, \"When WhatsApp asks for a passkey\", for the two calls that this takes: {}",
+                    text(&session, "reason")
+                )
             }
             _ => {}
         }

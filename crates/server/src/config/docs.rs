@@ -18,7 +18,8 @@ command line; the later wins. Without any of them it starts with the defaults be
 - Unknown settings and bad values stop the start; all of them are named at once, each with the place it came from.
 - `sanasend config` shows the settings in force and where each came from, with secrets hidden; `sanasend config --check` only
   says whether they are sound.
-- `SANASEND_URL` and `SANASEND_API_KEY` are no settings: they tell the commands `session` and `send` which server to ask.
+- `SANASEND_URL` and `SANASEND_API_KEY` are no settings: they tell the commands that ask a running server (`session`, `send`,
+  `webhook`, `contacts`, `template`, `schedule`, `campaign`) which one, and with which key.
 
 This page is written by `sanasend config --docs`; do not edit it.
 ";

@@ -38,11 +38,11 @@ struct ListPage {
 /// Shows the list: to admins all, to others what they did themselves.
 pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
     let filter = AuditFilter {
-        actor: asked_or_own(&visitor, &asked),
+        actor: asked_or_own(&visitor, &asked)?,
         action: asked.some("action"),
         target: asked.some("target"),
-        from: day(asked.text("from")),
-        to: day_after(asked.text("to")),
+        from: asked.read_by("from", day)?,
+        to: asked.read_by("to", day_after)?,
     };
     let listed = app.store.list_audit(&filter, asked.page()).await?;
     let names = app.store.usernames(listed.results.iter().filter_map(|record| record.actor)).await?;

@@ -155,8 +155,8 @@ fn badge(state: CampaignState) -> Badge {
 /// Shows the list.
 pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
     let search = Some(asked.text("search").trim().to_owned()).filter(|text| !text.is_empty());
-    let state = asked.text("state").parse::<CampaignState>().ok();
-    let filter = CampaignFilter { user_id: asked_or_own(&visitor, &asked), state, search };
+    let state = asked.read::<CampaignState>("state")?;
+    let filter = CampaignFilter { user_id: asked_or_own(&visitor, &asked)?, state, search };
     let listed = app.store.list_campaigns(&filter, asked.page()).await?;
     let owners = names(&app, &visitor, listed.results.iter().map(|campaign| campaign.user_id)).await?;
     let pager = asked.pager(&listed);

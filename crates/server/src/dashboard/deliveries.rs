@@ -61,7 +61,7 @@ fn badge(state: DeliveryState) -> Badge {
 /// Shows an endpoint.
 pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<WebhookId>, asked: Asked) -> Page {
     let view = find(&app, &visitor, id).await?;
-    let filter = DeliveryFilter { state: asked.read("state"), ..DeliveryFilter::default() };
+    let filter = DeliveryFilter { state: asked.read("state")?, ..DeliveryFilter::default() };
     let listed = app.store.list_deliveries(id, &filter, asked.page()).await?;
     let owner = names(&app, &visitor, std::iter::once(view.user)).await?.remove(&view.user);
     let pager = asked.pager(&listed);

@@ -97,6 +97,7 @@ fn count(number: u64) -> String {
 
 /// Shows everything.
 pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
+    asked.one_of("state", STATES)?;
     let state = STATES.iter().position(|(name, _)| !name.is_empty() && asked.has("state", name)).and_then(|at| JobState::ALL.get(at - 1));
     let filter = JobFilter { kind: asked.some("kind"), state: state.copied(), search: asked.some("search"), ..JobFilter::default() };
     let listed = app.store.list_jobs(&filter, asked.page()).await?;

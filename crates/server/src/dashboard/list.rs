@@ -1,8 +1,10 @@
 //! Lists: what the address asks for, headings to sort by, and the way through the pages.
 //!
-//! An address is never refused: what can't be read counts as not asked. Links keep everything else that was asked.
+//! A filter that can't be read is refused: left out it would show more than was asked for. An order or a page that can't be
+//! read is the first one. Links keep everything else that was asked.
 
 use crate::app::App;
+use crate::http::ApiError;
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::FromRequestParts;
@@ -57,9 +59,34 @@ impl Asked {
         Some(self.text(name)).filter(|text| !text.is_empty()).map(str::to_owned)
     }
 
-    /// The value of a parameter in another type; `None` when it can't be read.
-    pub fn read<T: FromStr>(&self, name: &str) -> Option<T> {
-        self.text(name).parse().ok()
+    /// The value of a parameter in another type; `None` when nothing was entered.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` on the parameter when it can't be read.
+    pub fn read<T: FromStr>(&self, name: &str) -> Result<Option<T>, ApiError> {
+        self.read_by(name, |text| text.parse().ok())
+    }
+
+    /// The same by a rule of its own.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` on the parameter when it can't be read.
+    pub fn read_by<T>(&self, name: &str, rule: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, ApiError> {
+        let text = self.text(name);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        rule(text).map(Some).ok_or_else(|| ApiError::field(name, "can't be read: correct it or leave it out"))
+    }
+
+    /// The value of a parameter that is one of some; empty when nothing was entered.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` on the parameter when it is none of them.
+    pub fn one_of(&self, name: &str, options: &[(&str, &str)]) -> Result<&str, ApiError> {
+        let text = self.text(name);
+        let is_known = text.is_empty() || options.iter().any(|(option, _)| *option == text);
+        if is_known { Ok(text) } else { Err(ApiError::field(name, "can't be read: correct it or leave it out")) }
     }
 
     /// Whether a parameter has this value.
@@ -69,7 +96,7 @@ impl Asked {
 
     /// The page of the list.
     pub fn page(&self) -> Page {
-        Page { page: self.read("page").filter(|page| (1..=LAST_PAGE).contains(page)).unwrap_or(1), page_size: PAGE_SIZE }
+        Page { page: self.text("page").parse().ok().filter(|page| (1..=LAST_PAGE).contains(page)).unwrap_or(1), page_size: PAGE_SIZE }
     }
 
     /// The page of a list that grows for ever: one that is counted. What is behind those is reached by a cursor.
@@ -107,6 +134,11 @@ impl Asked {
         Heading { label, href: self.with("ordering", &next), sorted: sorted.unwrap_or_default() }
     }
 
+    /// Where nothing is shown because the filter was refused.
+    pub fn no_pages(&self) -> Pager {
+        self.pages(Page { page: 1, page_size: PAGE_SIZE }, 0, 0)
+    }
+
     /// The way through the pages of a list that is counted exactly.
     pub fn pager<T>(&self, listed: &Listed<T>) -> Pager {
         self.pages(self.page(), listed.count, listed.results.len())
@@ -128,7 +160,7 @@ impl Asked {
         P: Future<Output = Result<(LongList<T>, Option<C>), StoreError>>,
         S: Future<Output = Result<(Vec<T>, Option<C>), StoreError>>,
     {
-        let after = self.read("after");
+        let after = self.text("after").parse().ok();
         if after.is_none() && is_counted {
             let (listed, next) = paged(self.long_page()).await?;
             let pager = self.long_pager((listed.count, listed.is_exact), listed.results.len(), next);
@@ -233,6 +265,18 @@ mod tests {
         assert_eq!(asked.with("status", "active"), "/admin/users/?search=a%26b&ordering=-username&status=active");
         assert_eq!(asked.with("page", "4"), "/admin/users/?search=a%26b&ordering=-username&page=4");
         assert!(asked.is_filtered() && !Asked::of("/", "page=2&ordering=x&search=+").is_filtered());
+    }
+
+    #[test]
+    fn a_filter_is_read_or_refused_and_never_dropped() {
+        let asked = Asked::of("/", "status=200&user=typo&state=+&kind=big");
+        assert_eq!(asked.read::<u16>("status").ok(), Some(Some(200)));
+        assert_eq!((asked.read::<u16>("state").ok(), asked.read::<u16>("other").ok()), (Some(None), Some(None)));
+        let refused = asked.read::<u16>("user").expect_err("no number");
+        assert!(refused.errors.0.contains_key("user"), "{refused:?}");
+        let options = [("", "Any"), ("small", "Small")];
+        assert_eq!(asked.one_of("state", &options).ok(), Some(""));
+        assert!(asked.one_of("kind", &options).expect_err("none of them").errors.0.contains_key("kind"));
     }
 
     #[test]

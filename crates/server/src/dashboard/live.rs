@@ -6,7 +6,7 @@
 use super::visitor::Visitor;
 use crate::app::App;
 use crate::http::ApiError;
-use crate::http::v1::streams::{HEARTBEAT, Slot, may_go_on};
+use crate::http::v1::streams::{HEARTBEAT, Permit, Slot};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
@@ -15,7 +15,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 /// How often a part is looked at.
 const LOOKED_AT: Duration = Duration::from_secs(2);
@@ -27,10 +26,9 @@ pub type Make = Box<dyn FnMut() -> BoxFuture<'static, Option<String>> + Send>;
 
 struct Follower {
     app: Arc<App>,
-    visitor: Visitor,
+    permit: Permit,
     make: Make,
     told: Option<String>,
-    checked: Instant,
     /// Changes with every event; `None` for parts that no event tells of.
     written: Option<watch::Receiver<i64>>,
     _slot: Slot,
@@ -55,16 +53,17 @@ pub fn follow_events(app: Arc<App>, visitor: Visitor, make: Make) -> Result<Resp
 
 fn begin(app: Arc<App>, visitor: Visitor, make: Make, written: Option<watch::Receiver<i64>>) -> Result<Response, ApiError> {
     let slot = app.streams.open(visitor.caller.id(), app.config.limits.streams_per_user)?;
-    let follower = Follower { app, visitor, make, told: None, checked: Instant::now(), written, _slot: slot };
+    let permit = Permit::new(app.clone(), visitor.caller);
+    let follower = Follower { app, permit, make, told: None, written, _slot: slot };
     Ok(Sse::new(events(follower)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
 }
 
 impl Follower {
     /// Waits until the part is to be looked at again.
-    async fn due(&mut self) {
+    async fn due(written: &mut Option<watch::Receiver<i64>>) {
         tokio::time::sleep(RESTED).await;
         let rest = LOOKED_AT.saturating_sub(RESTED);
-        match &mut self.written {
+        match written {
             Some(written) => drop(tokio::time::timeout(rest, written.changed()).await),
             None => tokio::time::sleep(rest).await,
         }
@@ -75,15 +74,13 @@ impl Follower {
         loop {
             if self.told.is_some() {
                 tokio::select! {
-                    () = self.due() => {}
+                    () = Self::due(&mut self.written) => {}
+                    () = self.permit.due() => {}
                     () = stop.cancelled() => return None,
                 }
             }
-            if self.checked.elapsed() >= HEARTBEAT {
-                self.checked = Instant::now();
-                if !may_go_on(&self.app, &self.visitor.caller).await {
-                    return None;
-                }
+            if !self.permit.holds().await {
+                return None;
             }
             let made = (self.make)().await?;
             if self.told.as_ref() != Some(&made) {

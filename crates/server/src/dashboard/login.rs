@@ -84,8 +84,9 @@ pub async fn begin(app: &App, user: &User, look: &Look, ip: IpAddr, asked: &Head
 pub async fn leave(State(app): State<Arc<App>>, look: Look, caller: Option<Extension<Caller>>) -> Page {
     if let Some(Extension(caller)) = caller
         && let Some(login) = caller.login
+        && app.store.revoke_login(login).await?
     {
-        app.store.revoke_login(login).await?;
+        app.auth.keys.forget();
         audit::note(&app, &caller, "login.ended", format!("login {login}"), json!({"by": "dashboard"})).await;
     }
     let mut response = look.leave("/admin/login/", false, "You are logged out.");

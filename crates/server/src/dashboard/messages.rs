@@ -228,13 +228,13 @@ pub async fn newest_of(app: &App, user: UserId) -> Result<Vec<Line>, StoreError>
 /// Shows the list.
 pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
     let filter = MessageFilter {
-        user_id: asked_or_own(&visitor, &asked),
-        session_id: asked.read("session"),
-        status: asked.read("status"),
+        user_id: asked_or_own(&visitor, &asked)?,
+        session_id: asked.read("session")?,
+        status: asked.read("status")?,
         kind: asked.some("type"),
-        direction: asked.read("direction"),
-        from: day(asked.text("from")),
-        to: day_after(asked.text("to")),
+        direction: asked.read("direction")?,
+        from: asked.read_by("from", day)?,
+        to: asked.read_by("to", day_after)?,
         search: asked.some("search"),
         ..MessageFilter::default()
     };

@@ -3,6 +3,7 @@
 //! What is one's own is done as oneself. An admin acts for the owner of everything else: the owner's limits and rules hold,
 //! and the audit log names the admin. For others it does not exist.
 
+use super::list::Asked;
 use super::visitor::Visitor;
 use crate::app::App;
 use crate::http::{ApiError, Caller};
@@ -27,8 +28,27 @@ pub fn only_own(visitor: &Visitor) -> Option<UserId> {
 }
 
 /// The user that a list is limited to: oneself, or for admins the one in the address, if any.
-pub fn asked_or_own(visitor: &Visitor, asked: &super::list::Asked) -> Option<UserId> {
-    only_own(visitor).or_else(|| asked.read("user"))
+///
+/// # Errors
+/// `VALIDATION_ERROR` when the address names a user that can't be read: everybody's things are not what was asked for.
+pub fn asked_or_own(visitor: &Visitor, asked: &Asked) -> Result<Option<UserId>, ApiError> {
+    match only_own(visitor) {
+        Some(own) => Ok(Some(own)),
+        None => asked.read("user"),
+    }
+}
+
+/// The same where each user's things lie apart: oneself, or for admins the one in the address.
+///
+/// # Errors
+/// As [`asked_or_own`].
+pub fn one_asked_or_own(visitor: &Visitor, asked: &Asked) -> Result<UserId, ApiError> {
+    Ok(asked_or_own(visitor, asked)?.unwrap_or_else(|| visitor.caller.id()))
+}
+
+/// An address of things that lie apart: it names the user where they are another's.
+pub fn address_of(visitor: &Visitor, path: &str, owner: UserId) -> String {
+    if owner == visitor.caller.id() { path.to_owned() } else { format!("{path}?user={owner}") }
 }
 
 /// The names of the owners of things, shown to admins.

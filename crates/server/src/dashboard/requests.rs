@@ -5,7 +5,7 @@ use super::list::{Asked, PAGE_SIZE, Pager, with_next};
 use super::messages::{day, day_after};
 use super::owner::{asked_or_own, names};
 use super::parts::{Badge, Empty, When};
-use super::render::{Page, page};
+use super::render::{Page, with_status};
 use super::visitor::{Shell, Visitor};
 use crate::app::App;
 use askama::Template;
@@ -50,19 +50,29 @@ fn badge(status: u16) -> Badge {
 
 /// Shows the list.
 pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
+    let kept = ["search", "status", "method", "ip", "from", "to"].map(|name| (name, asked.text(name).to_owned()));
+    let mut filters = Form::of(kept);
+    let ip = asked.read("ip");
+    if ip.is_err() {
+        filters.refuse("ip", "must be an IP address, like 203.0.113.7");
+    }
     let filter = ApiLogFilter {
-        user_id: asked_or_own(&visitor, &asked),
-        status_class: asked.read("status"),
+        user_id: asked_or_own(&visitor, &asked)?,
+        status_class: asked.read("status")?,
         method: asked.some("method"),
-        ip: asked.read("ip"),
-        from: day(asked.text("from")),
-        to: day_after(asked.text("to")),
+        ip: ip.ok().flatten(),
+        from: asked.read_by("from", day)?,
+        to: asked.read_by("to", day_after)?,
         search: asked.some("search"),
         ..ApiLogFilter::default()
     };
     let paged = |page| app.store.list_requests(&filter, page).map_ok(with_next);
     let following = |after| app.store.glance_at_requests(&filter, after, PAGE_SIZE);
-    let (found, pager) = asked.long_list(filter.search.is_none() && filter.method.is_none(), paged, following).await?;
+    let (found, pager) = if filters.is_sound() {
+        asked.long_list(filter.search.is_none() && filter.method.is_none(), paged, following).await?
+    } else {
+        (Vec::new(), asked.no_pages())
+    };
     let owners = names(&app, &visitor, found.iter().filter_map(|row| row.user_id)).await?;
     let lines = found.into_iter().map(|row| Line {
         owner: row.user_id.and_then(|id| owners.get(&id).cloned()),
@@ -77,13 +87,13 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
         ("No requests yet", "Requests to the API are listed here a moment after they were answered.")
     };
     let empty = Empty { title, text, href: "/api/docs/".into(), action: "To the API's documentation" };
-    let kept = ["search", "status", "method", "ip", "from", "to"].map(|name| (name, asked.text(name).to_owned()));
-    page(&ListPage {
+    let shown = ListPage {
         shell: visitor.shell("API log", "requests"),
-        filters: Form::of(kept),
+        filters,
         is_admin: visitor.is_admin(),
         lines: lines.collect(),
         pager,
         empty,
-    })
+    };
+    with_status(shown.filters.status(), &shown)
 }

@@ -52,7 +52,7 @@ struct QuietPage {
 
 /// Shows the list, the next first.
 pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
-    let listed = app.store.list_scheduled(asked_or_own(&visitor, &asked), None, asked.page()).await?;
+    let listed = app.store.list_scheduled(asked_or_own(&visitor, &asked)?, None, asked.page()).await?;
     let owners = names(&app, &visitor, listed.results.iter().map(|message| message.user_id)).await?;
     let pager = asked.pager(&listed);
     let lines = listed.results.into_iter().map(|message| Line {

@@ -111,8 +111,8 @@ impl Part {
 /// Shows the list.
 pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
     let filter = SessionFilter {
-        user_id: asked_or_own(&visitor, &asked),
-        status: asked.read("status"),
+        user_id: asked_or_own(&visitor, &asked)?,
+        status: asked.read("status")?,
         search: asked.some("search"),
         ordering: asked.ordering(),
     };

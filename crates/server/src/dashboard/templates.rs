@@ -102,9 +102,9 @@ struct OnePage {
 
 /// Shows the list.
 pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
-    let archived = asked.text("shelf") == "archived";
+    let archived = asked.one_of("shelf", SHELVES)? == "archived";
     let filter = TemplateFilter {
-        user_id: asked_or_own(&visitor, &asked),
+        user_id: asked_or_own(&visitor, &asked)?,
         is_archived: Some(archived),
         language: None,
         search: asked.some("search"),

@@ -30,7 +30,9 @@ struct TroublePage<'a> {
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let Self(error) = self;
-        let mut response = show(error.code.status(), &error.message);
+        let fields = error.errors.0.iter().map(|(field, refusals)| format!("{field} {}.", refusals.join("; ")));
+        let fields = fields.collect::<Vec<_>>().join(" ");
+        let mut response = show(error.code.status(), if fields.is_empty() { &error.message } else { &fields });
         if let Some(wait) = error.retry_after {
             let seconds = wait.as_millis().div_ceil(1000).max(1);
             if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {

@@ -85,7 +85,7 @@ pub fn state(view: &WebhookView) -> Badge {
 
 /// Shows the list.
 pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
-    let listed = app.store.list_webhooks(asked_or_own(&visitor, &asked), asked.page()).await?;
+    let listed = app.store.list_webhooks(asked_or_own(&visitor, &asked)?, asked.page()).await?;
     let owners = names(&app, &visitor, listed.results.iter().map(|webhook| webhook.user_id)).await?;
     let pager = asked.pager(&listed);
     let lines = listed.results.into_iter().map(|webhook| {

@@ -86,7 +86,7 @@ impl Files {
             self.inner.engine.download(session.network, media, remote, file).await
         };
         let fetched = match download(remote).await {
-            Err(FetchError::Gone) => match sessions.ask_for_file_again(message, remote.to_vec()).await {
+            Err(FetchError::Gone) => match sessions.ask_for_file_again(&session, message, remote.to_vec()).await {
                 Ok(remote) => download(&remote).await,
                 Err(error) => Err(error),
             },

@@ -91,7 +91,7 @@ fn by_ending(ending: &str) -> Option<(&'static str, &'static str)> {
 /// Types that a browser would run; they are never believed without proof, and never shown in a browser.
 #[must_use]
 pub fn is_active(mime: &str) -> bool {
-    let mime = essence(mime);
+    let mime = essence(mime).to_ascii_lowercase();
     mime.contains("html") || mime.contains("xml") && !mime.contains("openxml") || mime.contains("svg") || mime.contains("javascript")
 }
 
@@ -231,6 +231,8 @@ mod tests {
         assert!(
             is_active("text/html; charset=utf-8")
                 && is_active("image/svg+xml")
+                && is_active("Text/HTML")
+                && is_active("image/SVG+xml; q=1")
                 && !is_active("application/vnd.openxmlformats-officedocument.x")
         );
     }

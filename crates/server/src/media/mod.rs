@@ -130,6 +130,14 @@ impl Files {
         self.inner.storage.files.is_bucket()
     }
 
+    /// How many bytes a stored file really has; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When the storage is down.
+    pub async fn size(&self, id: FileId) -> Result<Option<u64>, StoreError> {
+        self.inner.storage.files.size(id).await
+    }
+
     /// Bytes of a stored file; `None` when it is not there.
     ///
     /// # Errors

@@ -8,9 +8,9 @@ use super::leave::Left;
 use super::live::{Code, Live};
 use super::registry::{Begin, Sessions};
 use super::typing::read_typing;
-use sanasend_engine::Found;
+use sanasend_engine::{FetchError, Found};
 use sanasend_model::retry::AttemptError;
-use sanasend_model::{Jid, PhoneNumber, Timestamp};
+use sanasend_model::{Jid, MessageId, PhoneNumber, Timestamp};
 use sanasend_store::{NodeCall, Session, StoreError};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
@@ -129,6 +129,38 @@ impl Sessions {
         }
     }
 
+    /// The way to the file is not told: the other node reads it where it lies.
+    pub(super) async fn ask_for_file_elsewhere(&self, node: Uuid, row: &Session, message: MessageId) -> Result<Vec<u8>, FetchError> {
+        let asked = json!({"do": "ask_for_file", "message": message});
+        let answer = self.call(node, row, asked).await.map_err(|error| FetchError::Unreachable(error.to_string()))?;
+        let said = &answer["result"];
+        if let Some(Ok(remote)) = said["remote"].as_str().map(hex::decode) {
+            return Ok(remote);
+        }
+        Err(match said["failed"].as_str() {
+            Some("gone") => FetchError::Gone,
+            Some("corrupt") => FetchError::Corrupt,
+            why => FetchError::Unreachable(why.unwrap_or("the node that runs the account can't ask for it").to_owned()),
+        })
+    }
+
+    async fn ask_for_file_as_asked(&self, row: &Session, asked: &Value) -> Result<Value, StoreError> {
+        let store = &self.shared().store;
+        let Some(id) = asked["message"].as_str().and_then(|id| id.parse::<MessageId>().ok()) else { return Ok(Value::Null) };
+        let message = store.message(None, id).await?.filter(|message| message.session_id == row.id);
+        let remote = store.media_part(id).await?.and_then(|part| part.remote);
+        let found = match message.zip(remote) {
+            Some((message, remote)) => self.ask_for_file_here(&message, remote).await,
+            None => Err(FetchError::Gone),
+        };
+        Ok(match found {
+            Ok(remote) => json!({"remote": hex::encode(remote)}),
+            Err(FetchError::Gone) => json!({"failed": "gone"}),
+            Err(FetchError::Corrupt) => json!({"failed": "corrupt"}),
+            Err(FetchError::Unreachable(why)) => json!({"failed": why}),
+        })
+    }
+
     /// Tells another node something; `None` when it did not take it.
     pub(super) async fn told(&self, node: Uuid, row: &Session, what: Value) -> Option<()> {
         let answer = self.call(node, row, what).await.ok()?;
@@ -210,6 +242,7 @@ impl Sessions {
             Some("passkey") => json!(self.passkey_here(row.id, call.asked["credential"].clone()).await.is_ok()),
             Some("passkey_confirmed") => json!(self.passkey_confirmed_here(row.id).await.is_ok()),
             Some("look_up") => self.look_up_as_asked(&row, &call.asked).await,
+            Some("ask_for_file") => self.ask_for_file_as_asked(&row, &call.asked).await?,
             Some("mark_read") => json!(self.mark_read_as_asked(&row, &call.asked).await),
             Some("show_typing") => json!(self.show_typing_as_asked(&row, &call.asked).await),
             _ => Value::Null,

@@ -301,11 +301,19 @@ impl Sessions {
         self.ask(id, |done| Command::LookUp { phones, done }).await.unwrap_or(Err(AttemptError::Offline))
     }
 
-    /// Asks the sender's phone for a file that WhatsApp's media host does not have any more; answers the new way to it.
+    /// Asks the sender's phone for a file that WhatsApp's media host does not have any more, through the account wherever it
+    /// runs; answers the new way to it.
     ///
     /// # Errors
     /// `Gone` when the phone does not have it either, `Unreachable` when nobody answers.
-    pub async fn ask_for_file_again(&self, message: &Message, remote: Vec<u8>) -> Result<Vec<u8>, FetchError> {
+    pub async fn ask_for_file_again(&self, row: &Session, message: &Message, remote: Vec<u8>) -> Result<Vec<u8>, FetchError> {
+        match self.node_of(row).await {
+            Ok(Some(node)) => self.ask_for_file_elsewhere(node, row, message.id).await,
+            _ => self.ask_for_file_here(message, remote).await,
+        }
+    }
+
+    pub(super) async fn ask_for_file_here(&self, message: &Message, remote: Vec<u8>) -> Result<Vec<u8>, FetchError> {
         let boxed = Box::new(message.clone());
         let answer = self.ask(message.session_id, |done| Command::AskForFile { message: boxed, remote, done }).await;
         answer.unwrap_or_else(|| Err(FetchError::Unreachable("the account is not connected".into())))

@@ -1,10 +1,15 @@
 //! A user of the product with an account in the sandbox, and a friend with a phone.
 
 use crate::world::{As, PATIENCE, Reply, World, becomes, eventually};
+use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use reqwest::Method;
 use sanasend::config::Config;
 use sanasend_sandbox::{Control, ShownMessage};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// A user with a key, and its account.
 pub struct Account {
@@ -122,7 +127,11 @@ pub struct Stream {
 
 impl Stream {
     pub async fn open(account: &Account, path: &str, headers: &[(&str, &str)]) -> Self {
-        let mut request = As::Key(&account.key).sign(account.world.request(Method::GET, &format!("/api/v1{path}")));
+        Self::open_as(&account.world, As::Key(&account.key), path, headers).await
+    }
+
+    pub async fn open_as(world: &World, who: As<'_>, path: &str, headers: &[(&str, &str)]) -> Self {
+        let mut request = who.sign(world.request(Method::GET, &format!("/api/v1{path}")));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -157,5 +166,49 @@ impl Stream {
                 return data;
             }
         }
+    }
+}
+
+/// A WebSocket of the product.
+pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    pub async fn open(world: &World, who: As<'_>, path: &str) -> Self {
+        let signed = who.sign(world.request(Method::GET, &format!("/api/v1{path}"))).build().expect("a request");
+        let url = signed.url().as_str().replacen("http", "ws", 1);
+        let mut request = url.into_client_request().expect("a request");
+        request.headers_mut().extend(signed.headers().clone());
+        let (socket, _) = tokio_tungstenite::connect_async(request).await.expect("a WebSocket");
+        Self(socket)
+    }
+
+    /// The next text; `None` when the server has said goodbye. Anything else is no clean end.
+    pub async fn next(&mut self) -> Option<Value> {
+        loop {
+            let heard = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("a message in time");
+            match heard.expect("a goodbye first").expect("a frame") {
+                Frame::Text(text) => return Some(serde_json::from_str(&text).expect("JSON")),
+                Frame::Close(_) => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// Talks without a pause until a text comes for which `wanted` holds.
+    pub async fn talk_until(&mut self, wanted: impl Fn(&Value) -> bool) {
+        let talk = async {
+            loop {
+                self.0.send(Frame::Text("and?".into())).await.expect("it listens");
+                while let Some(heard) = self.0.next().now_or_never() {
+                    if let Frame::Text(text) = heard.expect("open").expect("a frame")
+                        && wanted(&serde_json::from_str(&text).expect("JSON"))
+                    {
+                        return;
+                    }
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, talk).await.expect("told in time");
     }
 }

@@ -1,6 +1,6 @@
 //! The audit log as admins read it.
 
-use crate::world::{ADMIN, As, World, text};
+use crate::world::{ADMIN, As, PASSWORD, World, text};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -186,4 +186,21 @@ async fn what_a_first_start_makes_is_noted_once() {
     assert_eq!(made[4].1, json!({"by": "first start", "username": ADMIN, "is_admin": true}));
     let key = world.node.first_run.demo.clone().map(|shown| shown.secret);
     assert_eq!(key, Some(None), "a later start shows no key and makes none");
+}
+
+#[tokio::test]
+async fn what_has_ended_is_not_noted_again() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let (left, stolen) = (world.login(ADMIN, PASSWORD).await, world.login(ADMIN, PASSWORD).await);
+    world.post("/auth/refresh/", As::Nobody, json!({"refresh": stolen["refresh"]})).await.is(200, "");
+    for _ in 0..3 {
+        world.post("/auth/logout/", As::Nobody, json!({"refresh": left["refresh"]})).await.is(200, "");
+        let reused = world.post("/auth/refresh/", As::Nobody, json!({"refresh": stolen["refresh"]})).await;
+        assert_eq!(reused.status, 401, "{}", reused.text);
+    }
+    let noted = actions(&world, &admin).await;
+    for action in ["login.ended", "login.reuse_refused"] {
+        assert_eq!(noted.iter().filter(|noted| *noted == action).count(), 1, "{action} in {noted:?}");
+    }
 }

@@ -1,7 +1,13 @@
 //! `/events/`: the log by cursor, by long poll, and live.
 
-use crate::account::{Account, Stream};
+use crate::account::{Account, Socket, Stream};
+use crate::world::As;
+use reqwest::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Within this a stream has ended; looks by the clock come later than that.
+const AT_ONCE: Duration = Duration::from_secs(8);
 
 /// Kinds of the events of one message, in order.
 fn kinds(events: &[Value], message: &Value) -> Vec<String> {
@@ -102,4 +108,64 @@ async fn a_stop_of_the_server_ends_streams_cleanly() {
     account.world.node.app.shutdown.cancel();
     // What the stop itself changes may still be told; `next` fails on anything but a clean end.
     while stream.next().await.is_some() {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_end_at_once_for_who_may_not_read_any_more_however_busy_the_server_is() {
+    let account = Account::linked().await;
+    let friend = account.friend().await;
+    let world = &account.world;
+    let admin = world.admin().await;
+    for way in ["revoked", "rotated", "deactivated", "leaving", "resetting"] {
+        let (user, token) = world.user(&admin, way).await;
+        let (key, secret) = world.key(&token, Value::Null).await;
+        let by_login = ["leaving", "resetting"].contains(&way);
+        let who = if by_login { As::Token(&token) } else { As::Key(&secret) };
+        let begun = world.post("/sessions/init/", who, json!({})).await;
+        assert_eq!(begun.body["success"], json!(true), "{}", begun.text);
+        let mut events = Stream::open_as(world, who, "/events/stream/?after=0", &[]).await;
+        let mut by_socket = Socket::open(world, who, "/events/ws/?after=0").await;
+        let mut states = Stream::open_as(world, who, "/sessions/events/", &[]).await;
+        let mut states_by_socket = Socket::open(world, who, "/sessions/events/ws/").await;
+        for is_open in [events.next().await.is_some(), states.next().await.is_some()] {
+            assert!(is_open, "{way}");
+        }
+        for is_open in [by_socket.next().await.is_some(), states_by_socket.next().await.is_some()] {
+            assert!(is_open, "{way}");
+        }
+        let (method, path, by, body) = match way {
+            "revoked" => (Method::DELETE, format!("/api-keys/{key}/"), &token, Value::Null),
+            "rotated" => (Method::POST, format!("/api-keys/{key}/rotate/"), &token, json!({"grace_hours": 0})),
+            "deactivated" => (Method::POST, format!("/users/{user}/deactivate/"), &admin, Value::Null),
+            "leaving" => (Method::POST, "/auth/logout/".to_owned(), &token, Value::Null),
+            _ => (Method::POST, format!("/users/{user}/reset-password/"), &admin, json!({"password": "another fine phrase"})),
+        };
+        let done = world.call(method, &path, As::Token(by), body).await;
+        assert_eq!(done.body["success"], json!(true), "{}", done.text);
+        account.send(&friend, way).await;
+        let ends = async {
+            while events.next().await.is_some() {}
+            while states.next().await.is_some() {}
+            while by_socket.next().await.is_some() {}
+            while states_by_socket.next().await.is_some() {}
+        };
+        tokio::time::timeout(AT_ONCE, ends).await.unwrap_or_else(|_| panic!("{way}: the streams go on"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_poll_ends_with_its_key() {
+    let account = Account::linked().await;
+    let world = &account.world;
+    let admin = world.admin().await;
+    let (_, token) = world.user(&admin, "bert").await;
+    let (key, secret) = world.key(&token, Value::Null).await;
+    let poll = async { tokio::time::timeout(AT_ONCE, world.get("/events/?after=0&wait=30", As::Key(&secret))).await.expect("at once") };
+    // The poll is there first, or it is refused: either way it does not wait.
+    let revoke = async {
+        let gone = format!("/api-keys/{key}/");
+        world.call(Method::DELETE, &gone, As::Token(&token), Value::Null).await.is(200, "");
+    };
+    let (polled, ()) = tokio::join!(poll, revoke);
+    assert!(polled.status == 401 || polled.body["data"]["results"] == json!([]), "{}", polled.text);
 }

@@ -77,6 +77,17 @@ async fn a_picture_is_taken_in_and_answered_as_it_was() {
     assert_eq!(answer.bytes().await.expect("a part"), "PNG");
     let beyond = Reply::read(media_of(&account, &message["id"], "", Some("bytes=99999-")).await).await;
     beyond.is(416, "RANGE_NOT_SATISFIABLE");
+    // What a sender claims of the size decides nothing.
+    for claim in
+        ["UPDATE messages SET media = json_set(media, '$.size', 0)", "UPDATE messages SET media = json_set(media, '$.size', 999999)"]
+    {
+        account.world.tamper(claim).await;
+        let part = media_of(&account, &message["id"], "", Some("bytes=1-")).await;
+        assert_eq!(part.status(), 206);
+        assert_eq!(part.headers()["content-range"], format!("bytes 1-{}/{}", bytes.len() - 1, bytes.len()));
+        assert_eq!(part.bytes().await.expect("a part"), bytes[1..]);
+        Reply::read(media_of(&account, &message["id"], "", Some("bytes=99999-")).await).await.is(416, "RANGE_NOT_SATISFIABLE");
+    }
 
     let small = media_of(&account, &message["id"], "?thumbnail=1", None).await;
     assert_eq!(small.headers()["content-type"], "image/jpeg");

@@ -251,7 +251,8 @@ async fn typing_is_shown_live_and_never_kept() {
     account.post("/sessions/typing/", typing("recording")).await.is(200, "");
     account.post("/sessions/typing/", typing("paused")).await.is(200, "");
     account.post("/sessions/typing/", typing("thinking")).await.is(400, "VALIDATION_ERROR").names(&["state"]);
-    account.post("/sessions/typing/", json!({"recipient": "+13035550999", "state": "paused"})).await.is(400, "RECIPIENT_INVALID");
+    account.post("/sessions/typing/", json!({"recipient": "+13035550999", "state": "paused"})).await.is(400, "NOT_ON_WHATSAPP");
+    account.post("/sessions/typing/", json!({"recipient": "nobody", "state": "paused"})).await.is(400, "RECIPIENT_INVALID");
     account.post("/sessions/disconnect/", json!({"logout": false})).await.is(200, "");
     account.post("/sessions/typing/", typing("composing")).await.is(409, "WRONG_STATE");
 }

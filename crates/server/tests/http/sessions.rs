@@ -1,7 +1,7 @@
 //! `/sessions/`: linking, looking, following, leaving.
 
-use crate::account::{Account, Stream};
-use crate::world::World;
+use crate::account::{Account, Socket, Stream};
+use crate::world::{As, World};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,6 +61,17 @@ async fn a_follower_sees_the_present_state_and_every_change_until_the_end() {
     account.delete(&format!("/sessions/{id}/")).await.is(200, "");
     account.get(&format!("/sessions/{id}/")).await.is(404, "NOT_FOUND");
     while stream.next().await.is_some() {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_talks_all_the_time_misses_no_state() {
+    let mut account = Account::new().await;
+    account.post("/sessions/init/", json!({})).await.is(201, "");
+    let mut socket = Socket::open(&account.world, As::Key(&account.key), "/sessions/events/ws/").await;
+    tokio::join!(socket.talk_until(|session| session["status"] == "connected"), account.link());
+    let go = account.post("/sessions/disconnect/", json!({"logout": false}));
+    let (_, left) = tokio::join!(socket.talk_until(|session| session["status"] == "disconnected"), go);
+    left.is(200, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

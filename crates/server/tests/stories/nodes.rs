@@ -2,6 +2,7 @@
 
 use crate::world::{Answer, Database, Shop, Split, Transcript, eventually, qr_text, shown_once_in_order};
 use reqwest::Method;
+use sanasend_sandbox::{Fault, MessageKind, NewMedia};
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -57,6 +58,24 @@ async fn either_node_links_shows_and_logs_out() {
     assert_eq!(left.expect(200)["unlinked_at_whatsapp"], true);
     here.status_becomes("logged_out").await;
     there.status_becomes("logged_out").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_whatsapp_dropped_is_asked_for_on_either_node() {
+    let split = Split::linked_on(Database::postgres().await).await;
+    let friend = split.friend("Friend").await;
+    let (_other, there) = split.another_node().await;
+    there.status_becomes("connected").await;
+    let bytes = b"%PDF-1.7\nnot much of a report".to_vec();
+    let report = NewMedia { kind: MessageKind::Document, mime: Some("application/pdf".into()), ..NewMedia::default() };
+    friend.control().send_media(&friend.number, &split.number, report, bytes.clone()).await.expect("sent");
+    let message = eventually("the file's message", || async {
+        there.incoming().await.into_iter().find(|message| message["message_type"] == "document")
+    })
+    .await;
+    split.control().fault(&friend.number, Fault::MediaGone(410)).expect("planted");
+    let path = format!("/messages/{}/media/", message["id"].as_str().expect("an id"));
+    assert_eq!(there.api.bytes(&path).await, bytes, "the phone handed it over again, through the node that runs the account");
 }
 
 #[tokio::test(flavor = "multi_thread")]

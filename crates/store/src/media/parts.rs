@@ -8,7 +8,7 @@ use crate::rows::Place;
 use crate::seal::address;
 use crate::writer::Tx;
 use crate::{Store, StoreError};
-use sanasend_model::{FileId, MediaState, MessageId, Timestamp};
+use sanasend_model::{FileId, Media, MediaState, MessageId, Timestamp};
 use uuid::Uuid;
 
 const INSERT: &str = "INSERT INTO message_media (message_id, created_at, file_id, thumbnail, remote) VALUES (?, ?, ?, ?, ?)";
@@ -73,7 +73,7 @@ impl Store {
         .await
     }
 
-    /// The file of a message that came in is here. `Conflict` on `file` when its row is gone again.
+    /// The file of a message that came in is here; from now on the message tells its real size. `Conflict` on `file` when its row is gone again.
     pub async fn media_fetched(&self, id: MessageId, file: FileId, thumbnail: Option<Vec<u8>>) -> Result<(), StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
@@ -83,6 +83,7 @@ impl Store {
                 if update.execute(&mut tx.conn).await.map_err(refused)?.rows_affected() == 0 {
                     return Err(StoreError::Conflict { what: "file" });
                 }
+                correct_size(tx, id, file).await?;
                 set_state(tx, id, MediaState::Stored).await
             })
         })
@@ -93,6 +94,23 @@ impl Store {
     pub async fn set_media_state(&self, id: MessageId, state: MediaState) -> Result<(), StoreError> {
         self.write(move |tx| Box::pin(async move { set_state(tx, id, state).await })).await
     }
+}
+
+/// Until its file is here a message tells the size that its sender claims.
+async fn correct_size(tx: &mut Tx, id: MessageId, file: FileId) -> Result<(), StoreError> {
+    let sql = "SELECT media, (SELECT size FROM files WHERE files.id = ?) FROM messages WHERE id = ?";
+    let row = query_as::<_, (Option<String>, Option<i64>)>(sql).bind(file.0).bind(id.0).fetch_optional(&mut tx.conn);
+    let Some((Some(told), Some(size))) = row.await.map_err(refused)? else { return Ok(()) };
+    let place = Place { table: "messages", row: &id };
+    let mut media: Media = serde_json::from_str(&told).map_err(|_| place.corrupt("media"))?;
+    let size = u64::try_from(size).unwrap_or_default();
+    if media.size == size {
+        return Ok(());
+    }
+    media.size = size;
+    let told = serde_json::to_string(&media).map_err(|_| place.corrupt("media"))?;
+    let update = query("UPDATE messages SET media = ? WHERE id = ?").bind(told).bind(id.0);
+    update.execute(&mut tx.conn).await.map(drop).map_err(refused)
 }
 
 async fn set_state(tx: &mut Tx, id: MessageId, state: MediaState) -> Result<(), StoreError> {

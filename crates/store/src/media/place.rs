@@ -187,9 +187,14 @@ impl FileStore {
 
     /// Whether a file is there.
     pub async fn has(&self, id: FileId) -> Result<bool, StoreError> {
+        Ok(self.size(id).await?.is_some())
+    }
+
+    /// How many bytes a file has; `None` when it is not there.
+    pub async fn size(&self, id: FileId) -> Result<Option<u64>, StoreError> {
         match self.objects.head(&self.name(id)).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Ok(found) => Ok(Some(found.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(trouble(&error)),
         }
     }
@@ -306,6 +311,7 @@ mod tests {
             store.put(id(end), &staged).await.expect("put");
             assert!(!staged.exists(), "nothing stays behind");
             assert_eq!(read(&store, id(end), None).await, whole[..size], "{size} bytes");
+            assert_eq!(store.size(id(end)).await.expect("asked"), Some(size as u64));
             let local = store.local(id(end), folder.join("scratch")).await.expect("asked").expect("there");
             assert_eq!(fs::read(local.path()).expect("read"), whole[..size]);
         }

@@ -94,9 +94,12 @@ pub async fn a_file_that_came_in_is_remote_until_it_is_fetched<B: Backend>(w: Wo
     let told = &event.data["message"];
     assert_eq!((told["message_type"].as_str(), told["caption"].as_str()), (Some("image"), Some("look")));
     assert_eq!((told["media"]["state"].as_str(), told["media"]["size"].as_u64()), (Some("remote"), Some(7)));
-    let file = file(&w, account, [5; 32]).await;
+    let file = w.store.add_file(FileId::new(&*w.clock), account.user, [5; 32], 9).await.expect("added");
     w.store.media_fetched(ids[0], file, Some(vec![2])).await.expect("fetched");
     assert_eq!(state_of(&w, ids[0]).await, MediaState::Stored);
+    let told = w.store.message(None, ids[0]).await.expect("read").expect("there").content;
+    let expected = Media { size: 9, state: MediaState::Stored, ..picture([5; 32]) };
+    assert_eq!(told, Content::Media(Box::new(expected)), "its real size, not the claimed one, and nothing else");
     let part = w.store.media_part(ids[0]).await.expect("read").expect("a part");
     assert_eq!((part.file, part.thumbnail), (Some(file), Some(vec![1])), "the sender's own thumbnail stays");
     let nowhere = w.store.media_fetched(ids[0], FileId::new(&*w.clock), None).await;

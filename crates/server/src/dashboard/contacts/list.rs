@@ -4,15 +4,15 @@ use super::{known_as, presence, standing};
 use crate::app::App;
 use crate::dashboard::form::Form;
 use crate::dashboard::list::{Asked, Heading, PAGE_SIZE, Pager};
-use crate::dashboard::owner::asked_or_own;
+use crate::dashboard::owner::{acting_for, address_of, one_asked_or_own};
 use crate::dashboard::parts::{Badge, Empty, When};
 use crate::dashboard::render::{Page, page};
 use crate::dashboard::visitor::{Shell, Visitor};
-use crate::http::Query;
 use crate::http::v1::contacts::check;
 use crate::http::v1::contacts::export::export_contacts;
 use crate::http::v1::contacts::read::ListContacts;
 use crate::http::v1::contacts::view::ContactView;
+use crate::http::{ApiError, Query};
 use askama::Template;
 use axum::extract::State;
 use sanasend_model::contact;
@@ -53,17 +53,19 @@ struct ListPage {
     pager: Pager,
     empty: Empty,
     export: String,
+    /// Where WhatsApp is asked about them.
+    check: String,
     left: u64,
 }
 
-/// What the address asks for; what can't be read counts as not asked.
-fn filter(asked: &Asked) -> ContactFilter {
-    ContactFilter {
-        tag: asked.some("tag").and_then(|tag| contact::label("tag", &tag).ok()),
-        group: asked.some("group").and_then(|group| contact::label("group", &group).ok()),
-        consent: asked.read("consent"),
-        opted_out: asked.read("opted_out"),
-        on_whatsapp: match asked.text("on_whatsapp") {
+/// What the address asks for.
+fn filter(asked: &Asked) -> Result<ContactFilter, ApiError> {
+    Ok(ContactFilter {
+        tag: asked.some("tag").map(|tag| contact::label("tag", &tag)).transpose()?,
+        group: asked.some("group").map(|group| contact::label("group", &group)).transpose()?,
+        consent: asked.read("consent")?,
+        opted_out: asked.read("opted_out")?,
+        on_whatsapp: match asked.one_of("on_whatsapp", PRESENCES)? {
             "yes" => Some(Some(true)),
             "no" => Some(Some(false)),
             "unknown" => Some(None),
@@ -71,17 +73,17 @@ fn filter(asked: &Asked) -> ContactFilter {
         },
         search: asked.some("search"),
         ordering: asked.ordering(),
-    }
+    })
 }
 
 /// Shows the list.
 pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
     // Each user's lie apart: an admin sees their own, or those of the user in the address.
-    let user = asked_or_own(&visitor, &asked).unwrap_or_else(|| visitor.caller.id());
+    let user = one_asked_or_own(&visitor, &asked)?;
     let is_own = user == visitor.caller.id();
     let owner =
         if is_own { None } else { app.store.usernames([user].into_iter()).await?.remove(&user).map(|name| (user.to_string(), name)) };
-    let chosen = filter(&asked);
+    let chosen = filter(&asked)?;
     let (store, chosen) = (&app.store, &chosen);
     let following = async move |after: Option<ContactCursor>| store.list_contacts_after(user, chosen, after.as_ref(), PAGE_SIZE).await;
     let (found, pager) = asked.long_list(true, |page| store.list_contacts(user, chosen, page), following).await?;
@@ -121,6 +123,7 @@ pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
         pager,
         empty,
         export: format!("/admin/contacts/export/?{}", asked.query()),
+        check: address_of(&visitor, "/admin/contacts/check/", user),
         left: app.store.checks_left(user).await?,
     })
 }
@@ -132,21 +135,22 @@ pub async fn export(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked)
         tag: asked.some("tag"),
         group: asked.some("group"),
         consent: asked.some("consent"),
-        opted_out: asked.read("opted_out"),
+        opted_out: asked.read("opted_out")?,
         on_whatsapp: asked.some("on_whatsapp"),
         ordering: asked.some("ordering"),
-        user: asked.read("user"),
+        user: asked.read("user")?,
         ..ListContacts::default()
     };
     Ok(export_contacts(State(app), visitor.caller.clone(), Query(wanted)).await?)
 }
 
 /// Has WhatsApp asked about everybody.
-pub async fn check(State(app): State<Arc<App>>, visitor: Visitor) -> Page {
-    let added = check::begin(&app, &visitor.caller, None).await?;
+pub async fn check(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
+    let owner = one_asked_or_own(&visitor, &asked)?;
+    let added = check::begin(&app, &acting_for(&app, &visitor, owner).await?, None).await?;
     let text = match added {
         0 => "Everybody was asked about not long ago.".to_owned(),
         added => format!("WhatsApp is being asked about {added} contacts, {} a minute.", app.config.contacts.checks_per_minute),
     };
-    Ok(visitor.done("/admin/contacts/", &text))
+    Ok(visitor.done(&address_of(&visitor, "/admin/contacts/", owner), &text))
 }

@@ -4,9 +4,9 @@ use crate::app::App;
 use crate::dashboard::confirm::Confirm;
 use crate::dashboard::form::Form;
 use crate::dashboard::list::{Asked, PAGE_SIZE, Pager, with_next};
-use crate::dashboard::owner::asked_or_own;
+use crate::dashboard::owner::{acting_for, address_of, one_asked_or_own};
 use crate::dashboard::parts::{Badge, Empty, When};
-use crate::dashboard::render::{Page, page, with_status};
+use crate::dashboard::render::{Page, with_status};
 use crate::dashboard::trouble::Trouble;
 use crate::dashboard::visitor::{Shell, Visitor};
 use crate::http::v1::contacts::wish::cause;
@@ -15,15 +15,18 @@ use crate::http::{ApiError, Path};
 use askama::Template;
 use axum::extract::State;
 use futures::TryFutureExt;
-use sanasend_model::{OptOutId, OptOutSource, PhoneNumber};
+use sanasend_model::{OptOutId, OptOutSource, PhoneNumber, UserId};
 use sanasend_store::{OptOut, OptOutFilter};
 use std::sync::Arc;
 
+/// Where the list is.
+const HERE: &str = "/admin/opt-outs/";
 /// What `in_force` may be.
 pub const STANDINGS: &[(&str, &str)] = &[("", "All"), ("true", "In force"), ("false", "Ended")];
 
 struct Line {
-    id: String,
+    /// The address of the question whether it is to end.
+    end: String,
     person: String,
     state: Badge,
     source: &'static str,
@@ -37,6 +40,10 @@ struct Line {
 #[template(path = "opt_outs.html")]
 struct ListPage {
     shell: Shell,
+    /// Id and name of the user whose they are, where they are another's.
+    owner: Option<(String, String)>,
+    /// The address of the list.
+    here: String,
     filters: Form,
     form: Form,
     lines: Vec<Line>,
@@ -54,7 +61,7 @@ const fn told(source: OptOutSource) -> &'static str {
     }
 }
 
-fn line(opt_out: OptOut) -> Line {
+fn line(visitor: &Visitor, owner: UserId, opt_out: OptOut) -> Line {
     let person = &opt_out.person;
     let ids = [
         person.phone.as_ref().map(ToString::to_string),
@@ -62,7 +69,7 @@ fn line(opt_out: OptOut) -> Line {
         person.lid.as_ref().map(ToString::to_string),
     ];
     Line {
-        id: opt_out.id.to_string(),
+        end: address_of(visitor, &format!("{HERE}{}/end/", opt_out.id), owner),
         person: ids.into_iter().flatten().next().unwrap_or_default(),
         state: if opt_out.ended.is_none() { Badge::bad("in force") } else { Badge::plain("ended") },
         source: told(opt_out.source),
@@ -74,21 +81,27 @@ fn line(opt_out: OptOut) -> Line {
 }
 
 async fn page_of(app: &App, visitor: &Visitor, asked: &Asked, form: Form) -> Result<ListPage, Trouble> {
-    let phone = asked.some("phone").and_then(|text| PhoneNumber::parse(&text).ok());
-    let filter = OptOutFilter {
-        user_id: Some(asked_or_own(visitor, asked).unwrap_or_else(|| visitor.caller.id())),
-        in_force: asked.read("in_force"),
-        phone,
-    };
+    let user = one_asked_or_own(visitor, asked)?;
+    let is_own = user == visitor.caller.id();
+    let owner =
+        if is_own { None } else { app.store.usernames([user].into_iter()).await?.remove(&user).map(|name| (user.to_string(), name)) };
+    let mut filters = Form::of(["phone", "in_force"].map(|name| (name, asked.text(name).to_owned())));
+    let phone = asked.some("phone").map(|text| PhoneNumber::parse(&text)).transpose();
+    if let Err(refused) = &phone {
+        filters.refuse("phone", refused);
+    }
+    let filter = OptOutFilter { user_id: Some(user), in_force: asked.read("in_force")?, phone: phone.ok().flatten() };
     let paged = |page| app.store.list_opt_outs(&filter, page).map_ok(with_next);
     let following = |after| app.store.list_opt_outs_after(&filter, after, PAGE_SIZE);
-    let (found, pager) = asked.long_list(true, paged, following).await?;
+    let (found, pager) = if filters.is_sound() { asked.long_list(true, paged, following).await? } else { (Vec::new(), asked.no_pages()) };
     let text = "Whoever writes STOP to one of your accounts is listed here, and gets no more messages.";
     Ok(ListPage {
         shell: visitor.shell("Who wants no messages", "contacts"),
-        filters: Form::of(["phone", "in_force"].map(|name| (name, asked.text(name).to_owned()))),
+        owner,
+        here: address_of(visitor, HERE, user),
+        filters,
         form,
-        lines: found.into_iter().map(line).collect(),
+        lines: found.into_iter().map(|opt_out| line(visitor, user, opt_out)).collect(),
         pager,
         empty: Empty { title: "Nobody here", text, href: String::new(), action: "" },
     })
@@ -96,13 +109,16 @@ async fn page_of(app: &App, visitor: &Visitor, asked: &Asked, form: Form) -> Res
 
 /// Shows the list.
 pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
-    page(&page_of(&app, &visitor, &asked, Form::default()).await?)
+    let shown = page_of(&app, &visitor, &asked, Form::default()).await?;
+    with_status(shown.filters.status(), &shown)
 }
 
-/// Opts somebody out by hand.
+/// Opts somebody out by hand, of the user whose list it is.
 pub async fn create(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked, form: Form) -> Page {
-    match change::create(&app, &visitor.caller, form.text("phone"), form.text("note"), OptOutSource::Dashboard).await {
-        Ok(_) => Ok(visitor.done("/admin/opt-outs/", "Nothing is sent to this person any more.")),
+    let owner = one_asked_or_own(&visitor, &asked)?;
+    let caller = acting_for(&app, &visitor, owner).await?;
+    match change::create(&app, &caller, form.text("phone"), form.text("note"), OptOutSource::Dashboard).await {
+        Ok(_) => Ok(visitor.done(&address_of(&visitor, HERE, owner), "Nothing is sent to this person any more.")),
         Err(refusal) => {
             let form = form.refused(refusal)?;
             with_status(form.status(), &page_of(&app, &visitor, &asked, form).await?)
@@ -111,15 +127,17 @@ pub async fn create(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked,
 }
 
 /// Asks before an opt-out is ended.
-pub async fn ask_end(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<OptOutId>) -> Page {
-    let opt_out = app.store.find_opt_out(visitor.caller.id(), id).await?.ok_or_else(ApiError::not_found)?;
+pub async fn ask_end(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<OptOutId>, asked: Asked) -> Page {
+    let owner = one_asked_or_own(&visitor, &asked)?;
+    let opt_out = app.store.find_opt_out(owner, id).await?.ok_or_else(ApiError::not_found)?;
+    let line = line(&visitor, owner, opt_out);
     Confirm {
         shell: visitor.shell("Write to this person again?", "contacts"),
-        text: vec![format!("{} wanted no messages. Go on only if they told you that they want them again.", line(opt_out).person)],
-        action: format!("/admin/opt-outs/{id}/end/"),
+        text: vec![format!("{} wanted no messages. Go on only if they told you that they want them again.", line.person)],
+        action: line.end,
         button: "They want messages again",
         is_grave: false,
-        back: "/admin/opt-outs/".into(),
+        back: address_of(&visitor, HERE, owner),
         hidden: Vec::new(),
         fields: vec![Form::default().line("note", "How do you know?")],
     }
@@ -127,11 +145,13 @@ pub async fn ask_end(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Pa
 }
 
 /// Ends one.
-pub async fn end(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<OptOutId>, form: Form) -> Page {
+pub async fn end(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<OptOutId>, asked: Asked, form: Form) -> Page {
+    let owner = one_asked_or_own(&visitor, &asked)?;
+    let (caller, here) = (acting_for(&app, &visitor, owner).await?, address_of(&visitor, HERE, owner));
     let cause = cause(form.text("note"), OptOutSource::Dashboard).map_err(ApiError::from)?;
-    match change::end(&app, &visitor.caller, id, cause).await {
-        Ok(_) => Ok(visitor.done("/admin/opt-outs/", "This person may be written to again.")),
-        Err(refusal) if refusal.code.status().as_u16() == 409 => Ok(visitor.refused("/admin/opt-outs/", &refusal.message)),
+    match change::end(&app, &caller, id, cause).await {
+        Ok(_) => Ok(visitor.done(&here, "This person may be written to again.")),
+        Err(refusal) if refusal.code.status().as_u16() == 409 => Ok(visitor.refused(&here, &refusal.message)),
         Err(refusal) => Err(refusal.into()),
     }
 }

@@ -37,12 +37,12 @@ struct Row {
 pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
     let filter = UserFilter {
         search: asked.some("search"),
-        is_active: match asked.text("status") {
+        is_active: match asked.one_of("status", &[("active", ""), ("suspended", "")])? {
             "active" => Some(true),
             "suspended" => Some(false),
             _ => None,
         },
-        is_admin: match asked.text("role") {
+        is_admin: match asked.one_of("role", &[("admin", ""), ("user", "")])? {
             "admin" => Some(true),
             "user" => Some(false),
             _ => None,

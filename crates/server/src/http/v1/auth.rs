@@ -139,9 +139,11 @@ async fn refresh_login(
         Rotation::Rotated { user, .. } if user.is_active => Ok(Answer::ok("Refreshed.", LoggedIn::new(pair, &user))),
         Rotation::Rotated { .. } => {
             app.store.revoke_login(claims.sid).await?;
+            app.auth.keys.forget();
             Err(ErrorCode::UserInactive.into())
         }
         Rotation::Reused => {
+            app.auth.keys.forget();
             let target = format!("login {}", claims.sid);
             audit::note_as(&app, Some(claims.sub), exchange.address, "login.reuse_refused", target, json!({})).await;
             Err(ErrorCode::TokenReused.into())
@@ -173,8 +175,10 @@ async fn delete_login(
         },
         None => caller?.require_login()?,
     };
-    app.store.revoke_login(login).await?;
-    audit::note_as(&app, None, exchange.address, "login.ended", format!("login {login}"), json!({})).await;
+    if app.store.revoke_login(login).await? {
+        app.auth.keys.forget();
+        audit::note_as(&app, None, exchange.address, "login.ended", format!("login {login}"), json!({})).await;
+    }
     Ok(Answer::ok("Logged out.", Nothing {}))
 }
 
@@ -250,6 +254,7 @@ pub(crate) async fn replace_password(app: &App, caller: &Caller, current: String
         return Err(ErrorCode::InvalidToken.into());
     };
     app.store.revoke_logins_of(user.id).await?;
+    app.auth.keys.forget();
     audit::note(app, caller, "user.password_changed", format!("user {}", user.id), json!({})).await;
     Ok(user)
 }

@@ -131,3 +131,38 @@ async fn a_file_is_looked_at_and_then_imported_with_columns_as_chosen() {
     assert!(answer.html.contains("'+14155550101,<b>Anna,"), "{}", answer.html);
     browser.open("/admin/opt-outs/import/").await.is(200).says(&["bare numbers"]);
 }
+
+#[tokio::test]
+async fn an_admin_acts_in_the_list_that_is_shown() {
+    let (world, token) = start().await;
+    let me = world.get("/auth/me/", As::Token(&token)).await;
+    let id = text(&me.body["data"]["id"]);
+    let admin = Browser::admin(&world).await;
+    let here = format!("/admin/opt-outs/?user={id}");
+    admin.open(&here).await.is(200).says(&["anna", &format!("action=\"{here}\"")]);
+    admin.send(&here, &[("phone", ANNA), ("note", "by letter")]).await.leads_to(&here);
+    let in_force = async || {
+        let listed = world.get("/opt-outs/?in_force=true", As::Token(&token)).await;
+        listed.is(200, "").body["data"]["results"].as_array().expect("a list").clone()
+    };
+    let opt_out = in_force().await.pop().expect("the user's, not the admin's");
+    let end = format!("/admin/opt-outs/{}/end/?user={id}", text(&opt_out["id"]));
+    admin.open(&here).await.is(200).says(&[&end]);
+    admin.open(&end).await.is(200).says(&[ANNA, &end]);
+    admin.send(&end, &[("note", "they asked for it")]).await.leads_to(&here);
+    assert!(in_force().await.is_empty());
+
+    world.post("/contacts/", As::Token(&token), json!({"phone": ANNA, "name": "Anna"})).await.is(201, "");
+    let contacts = format!("/admin/contacts/?user={id}");
+    let check = format!("/admin/contacts/check/?user={id}");
+    admin.open(&contacts).await.is(200).says(&[&format!("action=\"{check}\"")]);
+    admin.send(&check, &[]).await.leads_to(&contacts);
+    let asked = world.post("/contacts/check/", As::Token(&token), json!({})).await;
+    assert_eq!((&asked.body["data"]["added"], &asked.body["data"]["left"]), (&json!(0), &json!(1)), "{}", asked.text);
+    // Others act on their own, whoever the address names.
+    let anna = Browser::of(&world, "anna").await;
+    let other =
+        format!("/admin/opt-outs/?user={}", text(&world.get("/auth/me/", As::Token(&world.admin().await)).await.body["data"]["id"]));
+    anna.send(&other, &[("phone", ANNA), ("note", "mine")]).await.leads_to("/admin/opt-outs/");
+    assert_eq!(in_force().await.len(), 1);
+}

@@ -3,7 +3,7 @@
 use super::Browser;
 use super::browser::Shown;
 use crate::account::Account;
-use crate::world::text;
+use crate::world::{World, text};
 
 /// More messages of the one account than are counted.
 const MANY: &str = "INSERT INTO messages (id, user_id, session_id, direction, chat, sender, peer_phone, message_type, body, status, \
@@ -62,4 +62,31 @@ async fn the_api_log_goes_on_where_a_search_does() {
     browser.open(&next(&far)).await.is(200).says(&["/path/1.", "This is the end."]);
     let found = browser.open("/admin/requests/?search=path").await.is(200).says(&["The newest 25 that fit"]);
     browser.open(&next(&found)).await.is(200).says(&["25 more that fit"]);
+}
+
+#[tokio::test]
+async fn a_filter_that_can_not_be_read_is_refused_and_shows_nothing() {
+    let world = World::start().await;
+    let browser = Browser::admin(&world).await;
+    let lists = ["messages", "sessions", "campaigns", "requests", "webhooks", "audit", "schedules", "templates", "contacts", "opt-outs"];
+    let table = [
+        ("messages", "status"),
+        ("messages", "session"),
+        ("messages", "from"),
+        ("requests", "status"),
+        ("contacts", "consent"),
+        ("contacts", "opted_out"),
+        ("contacts", "on_whatsapp"),
+        ("opt-outs", "in_force"),
+        ("users", "role"),
+        ("jobs", "state"),
+        ("templates", "shelf"),
+        ("campaigns", "state"),
+    ];
+    for (list, field) in lists.map(|list| (list, "user")).into_iter().chain(table) {
+        let page = browser.open(&format!("/admin/{list}/?{field}=typo")).await;
+        page.is(400).says(&[&format!("{field} can")]).hides(&["<table"]);
+    }
+    browser.open("/admin/requests/?ip=nonsense").await.is(400).says(&["must be an IP address"]).hides(&["<table"]);
+    browser.open("/admin/opt-outs/?phone=12").await.is(400).says(&["find-phone-error"]);
 }

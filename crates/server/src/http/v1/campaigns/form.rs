@@ -4,7 +4,7 @@
 
 use super::ask::{Asked, AskedMedia, Source};
 use crate::app::App;
-use crate::http::v1::messages::send::fingerprint;
+use crate::http::v1::messages::accept::fingerprint;
 use crate::http::v1::messages::send_media::{Uploaded, not_staged as not_taken};
 use crate::http::{ApiError, ErrorCode};
 use crate::media::{StageError, Staged, Staging};

@@ -5,15 +5,16 @@
 
 use super::view::EventView;
 use crate::app::App;
-use crate::http::v1::streams::{HEARTBEAT, Slot, may_go_on};
+use crate::http::v1::streams::{HEARTBEAT, Permit, Slot, tell};
 use crate::http::{ApiError, Caller, ErrorCode, Query};
 use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
+use sanasend_model::UserId;
 use sanasend_store::Event;
 use serde::Deserialize;
 use std::collections::VecDeque;
@@ -41,7 +42,8 @@ pub(super) struct FollowEvents {
 /// One user's place in the log.
 struct Follower {
     app: Arc<App>,
-    caller: Caller,
+    user: UserId,
+    permit: Permit,
     cursor: i64,
     /// Whether everything up to the last commit was told, so that committed events can be taken as they come.
     caught_up: bool,
@@ -83,7 +85,7 @@ pub(super) async fn follow_events_by_websocket(
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|_| ApiError::because(ErrorCode::BadRequest, "This path wants a WebSocket."))?;
     let follower = Follower::new(app, caller, &asked, &headers)?;
-    Ok(upgrade.max_message_size(1024).on_upgrade(move |socket| serve(socket, follower)))
+    Ok(upgrade.max_message_size(1024).on_upgrade(move |socket| tell(socket, texts(follower))))
 }
 
 impl Follower {
@@ -95,14 +97,19 @@ impl Follower {
         if cursor < 0 {
             return Err(ApiError::field("after", "must be a cursor of an event, or 0"));
         }
-        let slot = app.streams.open(caller.id(), app.config.limits.streams_per_user)?;
-        Ok(Self { app, caller, cursor, caught_up: false, ready: VecDeque::new(), committed, _slot: slot })
+        let user = caller.id();
+        let slot = app.streams.open(user, app.config.limits.streams_per_user)?;
+        let permit = Permit::new(app.clone(), caller);
+        Ok(Self { app, user, permit, cursor, caught_up: false, ready: VecDeque::new(), committed, _slot: slot })
     }
 
     /// The next event; `None` at the end. May be dropped and called again without losing anything.
     async fn next(&mut self) -> Option<Arc<Event>> {
         let stop = self.app.shutdown.clone();
         loop {
+            if !self.permit.holds().await {
+                return None;
+            }
             while let Some(event) = self.ready.pop_front() {
                 if event.seq > self.cursor {
                     self.cursor = event.seq;
@@ -117,7 +124,7 @@ impl Follower {
             }
             tokio::select! {
                 committed = self.committed.recv() => self.take(committed)?,
-                () = tokio::time::sleep(HEARTBEAT) => if !may_go_on(&self.app, &self.caller).await { return None },
+                () = self.permit.due() => {}
                 () = stop.cancelled() => return None,
             }
         }
@@ -126,7 +133,7 @@ impl Follower {
     /// Reads on from the cursor. What was committed before this look is in the log, so the waiting events are old.
     async fn read_log(&mut self) {
         while let Ok(_) | Err(TryRecvError::Lagged(_)) = self.committed.try_recv() {}
-        match self.app.store.events_after(self.caller.id(), self.cursor, BATCH).await {
+        match self.app.store.events_after(self.user, self.cursor, BATCH).await {
             Ok(events) => {
                 self.caught_up = (events.len() as u64) < BATCH;
                 self.ready.extend(events.into_iter().map(Arc::new));
@@ -140,7 +147,7 @@ impl Follower {
 
     fn take(&mut self, committed: Result<Arc<Event>, RecvError>) -> Option<()> {
         match committed {
-            Ok(event) if event.user_id == self.caller.id() => self.ready.push_back(event),
+            Ok(event) if event.user_id == self.user => self.ready.push_back(event),
             Ok(_) => {}
             Err(RecvError::Lagged(_)) => self.caught_up = false,
             Err(RecvError::Closed) => return None,
@@ -158,18 +165,10 @@ fn stream(follower: Follower) -> impl Stream<Item = Result<Sent, Infallible>> {
     })
 }
 
-async fn serve(mut socket: WebSocket, mut follower: Follower) {
-    loop {
-        tokio::select! {
-            event = follower.next() => {
-                let Some(event) = event else { break };
-                let Ok(text) = serde_json::to_string(&EventView::from(event.as_ref())) else { break };
-                if socket.send(Message::Text(text.into())).await.is_err() { return; }
-            }
-            heard = socket.recv() => if !matches!(heard, Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Text(_)))) { return },
-            () = tokio::time::sleep(HEARTBEAT) => if socket.send(Message::Ping(axum::body::Bytes::new())).await.is_err() { return },
-        }
-    }
-    let frame = CloseFrame { code: close_code::AWAY, reason: "the stream has ended".into() };
-    let _ = socket.send(Message::Close(Some(frame))).await;
+fn texts(follower: Follower) -> impl Stream<Item = String> {
+    futures::stream::unfold(follower, |mut follower| async move {
+        let event = follower.next().await?;
+        let text = serde_json::to_string(&EventView::from(event.as_ref())).ok()?;
+        Some((text, follower))
+    })
 }

@@ -4,9 +4,9 @@ mod follow;
 mod view;
 
 use crate::app::App;
+use crate::http::v1::streams::Permit;
 use crate::http::{Answer, ApiError, Caller, Query, Success};
 use axum::extract::State;
-use sanasend_model::UserId;
 use sanasend_store::{Event, StoreError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -67,7 +67,7 @@ struct EventPage {
     extensions(("x-scope" = json!("events:read"))))]
 async fn list_events(State(app): State<Arc<App>>, caller: Caller, Query(asked): Query<ListEvents>) -> Result<Answer<EventPage>, ApiError> {
     let (after, limit, wait) = check(&app, &asked)?;
-    let mut events = await_events(&app, caller.id(), after, limit + 1, wait).await?;
+    let mut events = await_events(&app, caller, after, limit + 1, wait).await?;
     let has_more = events.len() as u64 > limit;
     events.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next_cursor = events.last().map_or(after, |event| event.seq);
@@ -93,14 +93,23 @@ fn check(app: &App, asked: &ListEvents) -> Result<(i64, u64, Duration), ApiError
     Ok((after, limit, wait.min(longest)))
 }
 
-/// The events behind a cursor; when there are none, waits for the first.
-async fn await_events(app: &App, user: UserId, after: i64, limit: u64, wait: Duration) -> Result<Vec<Event>, StoreError> {
+/// The events behind a cursor; when there are none, waits for the first. Who may not read them any more is told nothing:
+/// the next request says why.
+async fn await_events(app: &Arc<App>, caller: Caller, after: i64, limit: u64, wait: Duration) -> Result<Vec<Event>, StoreError> {
+    let user = caller.id();
+    let mut permit = Permit::new(app.clone(), caller);
     let until = tokio::time::Instant::now() + wait;
     // Followed before the first look, so that nothing falls between.
     let mut written = app.store.changes();
     loop {
         let events = app.store.events_after(user, after, limit).await?;
-        if !events.is_empty() || wait.is_zero() {
+        if wait.is_zero() {
+            return Ok(events);
+        }
+        if !permit.holds().await {
+            return Ok(Vec::new());
+        }
+        if !events.is_empty() {
             return Ok(events);
         }
         let ours = async {
@@ -113,6 +122,7 @@ async fn await_events(app: &App, user: UserId, after: i64, limit: u64, wait: Dur
         };
         tokio::select! {
             () = ours => {}
+            () = permit.due() => {}
             () = tokio::time::sleep_until(until) => return Ok(events),
             () = app.shutdown.cancelled() => return Ok(events),
         }

@@ -66,11 +66,17 @@ async fn thumbnail(app: &App, id: MessageId) -> Result<Response, ApiError> {
 }
 
 async fn serve(app: &App, file: FileId, media: &Media, asked: &HeaderMap) -> Result<Response, ApiError> {
-    let range = asked.get(header::RANGE).map(|value| range_of(value, media.size));
-    let range = match range {
-        Some(Asked::Beyond) => return Err(beyond(media.size)),
-        Some(Asked::Part(range)) => Some(range),
-        Some(Asked::Nothing) | None => None,
+    let range = match asked.get(header::RANGE) {
+        None => None,
+        Some(value) => {
+            // What the message says of the size is the sender's claim.
+            let size = app.media.size(file).await?.ok_or(ErrorCode::MediaGone)?;
+            match range_of(value, size) {
+                Asked::Beyond => return Err(beyond(size)),
+                Asked::Part(range) => Some(range),
+                Asked::Nothing => None,
+            }
+        }
     };
     let opened = app.media.open(file, range.clone()).await?.ok_or(ErrorCode::MediaGone)?;
     let length = range.as_ref().map_or(opened.size, |range| range.end - range.start);

@@ -3,11 +3,11 @@
 use super::manage::{Which, find};
 use super::view::SessionView;
 use crate::app::App;
-use crate::http::v1::streams::{HEARTBEAT, Slot, may_go_on};
+use crate::http::v1::streams::{HEARTBEAT, Permit, Slot, tell};
 use crate::http::{ApiError, Caller, Query};
 use crate::sessions::Live;
 use axum::extract::State;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::WebSocketUpgrade;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
@@ -15,14 +15,15 @@ use sanasend_model::SessionId;
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 /// Everything that a stream of one session needs.
 struct Follower {
     pub(crate) app: Arc<App>,
-    pub(crate) caller: Caller,
+    pub(crate) permit: Permit,
     pub(crate) id: SessionId,
     pub(crate) live: watch::Receiver<Live>,
+    /// Whether there is a state to look at; it stays so until the look is through, which may be dropped halfway.
+    pub(crate) is_changed: bool,
     pub(crate) told: Option<SessionView>,
     pub(crate) _slot: Slot,
 }
@@ -53,37 +54,40 @@ pub(crate) async fn follow_session_by_websocket(
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|_| ApiError::because(crate::http::ErrorCode::BadRequest, "This path wants a WebSocket."))?;
     let follower = Follower::new(app, caller, &which).await?;
-    Ok(upgrade.max_message_size(1024).on_upgrade(move |socket| serve(socket, follower)))
+    Ok(upgrade.max_message_size(1024).on_upgrade(move |socket| tell(socket, texts(follower))))
 }
 
 impl Follower {
     async fn new(app: Arc<App>, caller: Caller, which: &Which) -> Result<Self, ApiError> {
         let row = find(&app, &caller, which).await?;
         let slot = app.streams.open(caller.id(), app.config.limits.streams_per_user)?;
-        let mut live = app.sessions.watch(&row);
-        live.mark_changed();
-        Ok(Self { id: row.id, app, caller, live, told: None, _slot: slot })
+        let live = app.sessions.watch(&row);
+        let permit = Permit::new(app.clone(), caller);
+        Ok(Self { id: row.id, app, permit, live, is_changed: true, told: None, _slot: slot })
     }
 
-    /// The next state that differs from what was told last; `None` at the end.
+    /// The next state that differs from what was told last; `None` at the end. May be dropped and called again without
+    /// losing anything.
     async fn next(&mut self) -> Option<SessionView> {
         let stop = self.app.shutdown.clone();
         loop {
-            let recheck = Instant::now() + HEARTBEAT;
+            if !self.permit.holds().await {
+                return None;
+            }
+            if self.is_changed {
+                let view = self.look().await?;
+                self.is_changed = false;
+                if self.told.as_ref() != Some(&view) {
+                    self.told = Some(view.clone());
+                    return Some(view);
+                }
+            }
             tokio::select! {
                 changed = self.live.changed() => {
                     changed.ok()?;
-                    let view = self.look().await?;
-                    if self.told.as_ref() != Some(&view) {
-                        self.told = Some(view.clone());
-                        return Some(view);
-                    }
+                    self.is_changed = true;
                 }
-                () = tokio::time::sleep_until(recheck) => {
-                    if !may_go_on(&self.app, &self.caller).await || self.row().await.is_none() {
-                        return None;
-                    }
-                }
+                () = self.permit.due() => if matches!(self.app.store.session(self.id).await, Ok(None)) { return None },
                 () = stop.cancelled() => return None,
             }
         }
@@ -114,18 +118,10 @@ fn events(follower: Follower) -> impl Stream<Item = Result<Event, Infallible>> {
     })
 }
 
-async fn serve(mut socket: WebSocket, mut follower: Follower) {
-    loop {
-        tokio::select! {
-            view = follower.next() => {
-                let Some(view) = view else { break };
-                let Ok(text) = serde_json::to_string(&view) else { break };
-                if socket.send(Message::Text(text.into())).await.is_err() { return; }
-            }
-            heard = socket.recv() => if !matches!(heard, Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Text(_)))) { return },
-            () = tokio::time::sleep(HEARTBEAT) => if socket.send(Message::Ping(axum::body::Bytes::new())).await.is_err() { return },
-        }
-    }
-    let frame = CloseFrame { code: close_code::AWAY, reason: "the stream has ended".into() };
-    let _ = socket.send(Message::Close(Some(frame))).await;
+fn texts(follower: Follower) -> impl Stream<Item = String> {
+    futures::stream::unfold(follower, |mut follower| async move {
+        let view = follower.next().await?;
+        let text = serde_json::to_string(&view).ok()?;
+        Some((text, follower))
+    })
 }

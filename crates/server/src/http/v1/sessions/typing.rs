@@ -45,7 +45,7 @@ pub(crate) struct TypingView {
 #[utoipa::path(post, path = "/sessions/typing/", tag = "sessions", request_body = ShowTyping,
     responses((status = 200, description = "It is shown.", body = Success<TypingView>)),
     extensions(("x-scope" = json!("messages:send")),
-        ("x-error-codes" = json!(["RECIPIENT_INVALID", "NOT_FOUND", "WRONG_STATE", "SESSION_NOT_LINKED", "SERVICE_UNAVAILABLE"]))))]
+        ("x-error-codes" = json!(["RECIPIENT_INVALID", "NOT_ON_WHATSAPP", "NOT_FOUND", "WRONG_STATE", "SESSION_NOT_LINKED", "SERVICE_UNAVAILABLE"]))))]
 pub(crate) async fn show_typing(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -68,7 +68,7 @@ pub(crate) async fn show_typing(
 fn refused(error: AttemptError) -> ApiError {
     match error {
         AttemptError::Offline => ApiError::because(ErrorCode::WrongState, "The account is not connected; nobody would see it."),
-        AttemptError::NotOnWhatsApp => ApiError::because(ErrorCode::RecipientInvalid, "The number is not on WhatsApp."),
+        AttemptError::NotOnWhatsApp => ErrorCode::NotOnWhatsApp.into(),
         other => ApiError::unavailable(format!("{other:?}")),
     }
 }

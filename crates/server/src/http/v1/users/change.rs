@@ -154,6 +154,7 @@ async fn change(app: &App, caller: &Caller, id: UserId, part: &PartOfUser) -> Re
     app.auth.keys.forget();
     if new_password || !user.is_active {
         app.store.revoke_logins_of(id).await?;
+        app.auth.keys.forget();
     }
     if before.is_active && !user.is_active {
         app.sessions.user_deactivated(id).await;
