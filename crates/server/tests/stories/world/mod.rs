@@ -22,11 +22,13 @@ pub use process::{Process, Split};
 pub use shop::{Shop, qr_text, text_of};
 pub use timed::Timed;
 
+use futures::FutureExt as _;
 use sanasend::clock::SystemClock;
 use sanasend::config::{self, Config, Profile};
 use sanasend::node::Node;
-use sanasend_model::Timestamp;
+use sanasend_model::{Content, Recipient, Timestamp};
 use sanasend_sandbox::Control;
+use sanasend_store::{NewMessage, Page, SessionFilter};
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
@@ -110,6 +112,35 @@ impl World {
     /// Stops the server in order.
     pub async fn stop(mut self) {
         self.node.take().expect("running").stop().await;
+    }
+
+    /// Hands in a text of the only account and gives up before it is on disk, as a caller does that hangs up.
+    pub async fn gives_up_on(&self, friend: &Friend, text: &str) {
+        let app = &self.node().app;
+        let sessions = app.store.list_sessions(&SessionFilter::default(), Page { page: 1, page_size: 1 }).await.expect("read");
+        let session = sessions.results.first().expect("an account");
+        let (created_at, expires_at) = app.outbox.times();
+        let (id, wa_message_id) = app.outbox.new_ids();
+        let message = NewMessage {
+            id,
+            user_id: session.user_id,
+            session_id: session.id,
+            recipient: Recipient::parse(&friend.number).expect("a recipient"),
+            content: Content::text(text).expect("a text"),
+            media: None,
+            wa_message_id,
+            reply_to: None,
+            quoted: None,
+            metadata: None,
+            created_at,
+            scheduled_at: None,
+            wait_reason: None,
+            expires_at,
+            day: created_at.day(),
+            daily_limit: 1000,
+            idempotency: None,
+        };
+        assert!(app.outbox.accept(message).now_or_never().is_none(), "the disk is waited for");
     }
 
     fn node(&self) -> &Node {
