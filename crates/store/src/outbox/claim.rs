@@ -239,7 +239,8 @@ impl Store {
         Ok(free.map(|(due_at, _)| Timestamp(due_at)))
     }
 
-    /// Makes messages due that wait for a connection; answers how many.
+    /// Makes messages due that wait for a connection; answers how many. Only the heads of chats: what is behind another one is
+    /// due when its turn comes, whatever it waited for.
     pub async fn wake_offline(&self, session_id: SessionId) -> Result<u64, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {

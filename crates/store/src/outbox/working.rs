@@ -269,7 +269,7 @@ impl WorkingSet {
         each(tx, &LEAVE, &self.left).await?;
         let headless: Vec<_> = self.headless.into_iter().collect();
         for piece in pieces(&headless) {
-            let mut update = query(RAISE.sql(piece.len()));
+            let mut update = query(RAISE.sql(piece.len())).bind(tx.clock.now().0);
             for (session, chat) in piece {
                 update = update.bind(session.0).bind(chat);
             }
@@ -288,8 +288,9 @@ static SAVE: Rows = Rows::new(
 static WRITTEN: Rows = Rows::new("UPDATE messages SET written = TRUE WHERE id IN (", "?", ")");
 static MOVED: Rows = Rows::new("UPDATE outbox SET phase = 2 WHERE message_id IN (", "?", ")");
 static LEAVE: Rows = Rows::new("DELETE FROM outbox WHERE message_id IN (", "?", ")");
+// As `Tx::raise_head`, for many chats.
 static RAISE: Rows = Rows::new(
-    "UPDATE outbox SET head = TRUE WHERE seq IN (SELECT (SELECT MIN(seq) FROM outbox WHERE session_id = wanted.column1 \
+    "UPDATE outbox SET head = TRUE, due_at = COALESCE(due_at, ?) WHERE seq IN (SELECT (SELECT MIN(seq) FROM outbox WHERE session_id = wanted.column1 \
      AND chat = wanted.column2) FROM (VALUES ",
     "(?, ?)",
     ") AS wanted)",
