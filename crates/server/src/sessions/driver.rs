@@ -76,6 +76,8 @@ pub(super) struct Driver<'a> {
     hungry: bool,
     /// When the next row that waits becomes due.
     due: Option<Instant>,
+    /// When rows that wait for a connection are made due, if there is one.
+    wakes: Option<Instant>,
     /// Not before this time is the store asked again after it was down.
     store_rests: Option<Instant>,
     /// Reports of writing wait so long for the acknowledgement that usually follows.
@@ -148,6 +150,7 @@ impl<'a> Driver<'a> {
             round: None,
             hungry: true,
             due: None,
+            wakes: None,
             store_rests: None,
             news_wait: None,
             connected: false,
@@ -295,7 +298,7 @@ impl<'a> Driver<'a> {
     /// The earliest moment at which something has to be done without being asked.
     fn next_timer(&mut self) -> Instant {
         let overdue = self.flights.next_overdue();
-        let due = self.due.filter(|_| self.connected);
+        let due = self.due.into_iter().chain(self.wakes).min().filter(|_| self.connected);
         let leaving = self.leaving.as_ref().map(|leaving| leaving.until);
         let closing = self.closing.as_ref().map(|closing| closing.until);
         let timers = [overdue, due, leaving, closing, self.save_again, self.store_rests, self.news_wait];

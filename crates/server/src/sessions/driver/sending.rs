@@ -31,6 +31,10 @@ const STORE_REST: Duration = Duration::from_millis(250);
 /// WhatsApp's code for its limit on messages to people who never wrote to the account.
 const REACHOUT: &str = "463";
 
+/// How long what waits for a connection waits when there is one already, or when it could not be woken. Not at once: a send
+/// that finds the line broken may come again before the driver hears of it.
+const WAKE_AGAIN: Duration = Duration::from_secs(1);
+
 /// What a visit to the store brought.
 pub(super) struct Round {
     news: Vec<News>,
@@ -47,12 +51,15 @@ pub(super) enum Landing {
     Sent { wa_message_id: String, attempt: i32, result: Result<(), AttemptError> },
     /// A question to WhatsApp who is behind some numbers.
     Asked { waiting: Vec<Claimed>, answer: Result<Vec<Found>, AttemptError> },
+    /// What waited for a connection was made due: so many.
+    Woken(Result<u64, StoreError>),
 }
 
 impl Driver<'_> {
     /// Begins a round when there is something to tell or to fetch, and none is under way.
     pub(super) fn pump(&mut self) {
         let now = Instant::now();
+        self.wake_waiting(now);
         if self.round.is_some() || self.store_rests.is_some_and(|until| until > now) {
             return;
         }
@@ -69,10 +76,22 @@ impl Driver<'_> {
             }
         }
         self.news_wait = None;
+        if self.flights.take_waiting() {
+            // They will be written down after the connection came that they wait for.
+            self.wakes.get_or_insert(now + WAKE_AGAIN);
+        }
         if want > 0 {
             self.hungry = false;
         }
         self.round = Some(self.visit(want).boxed());
+    }
+
+    /// Makes due what waits for a connection, when there is one.
+    fn wake_waiting(&mut self, now: Instant) {
+        if self.connected && self.wakes.take_if(|at| *at <= now).is_some() {
+            let (store, session) = (self.shared.store.clone(), self.session.id);
+            self.tasks.spawn(async move { Landing::Woken(store.wake_offline(session).await) });
+        }
     }
 
     /// One visit to the store.
@@ -158,7 +177,10 @@ impl Driver<'_> {
 
     fn store_is_down(&mut self, error: &StoreError) {
         tracing::warn!(session = %self.session.id, %error, "the store took no news; they wait");
-        self.store_rests = Some(Instant::now() + STORE_REST);
+        let now = Instant::now();
+        self.store_rests = Some(now + STORE_REST);
+        // What it did not take may be that a message waits for a connection.
+        self.wakes.get_or_insert(now + WAKE_AGAIN);
     }
 
     /// Sends what can be addressed, asks WhatsApp about the rest.
@@ -277,6 +299,11 @@ impl Driver<'_> {
                 for claimed in waiting {
                     self.flights.refused(&claimed.message.wa_message_id, claimed.attempts, &AttemptError::Offline, now);
                 }
+            }
+            Ok(Landing::Woken(Ok(count))) => self.hungry |= count > 0,
+            Ok(Landing::Woken(Err(error))) => {
+                tracing::warn!(session = %self.session.id, %error, "messages that waited for the connection could not be woken yet");
+                self.wakes = Some(now.instant + WAKE_AGAIN);
             }
             // The message stays in the air until its answer is overdue, and is then judged as unanswered.
             Err(error) => tracing::error!(session = %self.session.id, %error, "a send broke down"),

@@ -132,6 +132,19 @@ fn every_way_to_land_has_its_news() {
 }
 
 #[test]
+fn what_waits_for_a_connection_is_asked_for_once() {
+    let mut flights = flying();
+    flights.take_off(&claimed(2, "2@s.whatsapp.net"), now(0));
+    flights.refused("WA1", 1, &AttemptError::Unanswered, now(1));
+    assert!(!flights.take_waiting(), "that one has its time");
+    flights.refused("WA2", 1, &AttemptError::Offline, now(1));
+    assert!(flights.take_waiting());
+    assert!(!flights.take_waiting());
+    flights.not_taken(&claimed(3, "3@s.whatsapp.net"), now(2));
+    assert!(flights.take_waiting());
+}
+
+#[test]
 fn silence_is_judged_when_the_time_is_over_and_not_before() {
     let mut flights = flying();
     flights.written("WA1", 1, now(10));

@@ -143,6 +143,16 @@ impl World {
         assert!(app.outbox.accept(message).now_or_never().is_none(), "the disk is waited for");
     }
 
+    /// Runs a statement behind the server's back. Only with SQLite.
+    pub async fn tamper(&self, sql: &'static str) {
+        use sqlx::{ConnectOptions as _, Connection as _};
+        let database = sanasend::data_dir::database(&self.folder.path().join("data"));
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database).busy_timeout(Duration::from_secs(30));
+        let mut connection = options.connect().await.expect("the database opens");
+        sqlx::query(sql).execute(&mut connection).await.expect("done");
+        connection.close().await.expect("closed");
+    }
+
     fn node(&self) -> &Node {
         self.node.as_ref().expect("running")
     }
