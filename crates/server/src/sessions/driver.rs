@@ -15,7 +15,7 @@ mod sending;
 mod status;
 
 use super::book::Book;
-use super::command::Command;
+use super::command::{Command, LeaveAnswer};
 use super::flights::{Flights, Now};
 use super::seat::Seat;
 use super::shared::Shared;
@@ -29,7 +29,6 @@ use sending::{Landing, Round};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -67,6 +66,8 @@ pub(super) struct Driver<'a> {
     pair_by_code: Option<PhoneNumber>,
     /// What the row does not say yet.
     unsaved: Option<SessionPatch>,
+    /// Credentials that are to be erased, with what is said of messages that still wait.
+    unerased: Option<String>,
     save_again: Option<Instant>,
     flights: Flights,
     book: Book,
@@ -90,19 +91,21 @@ pub(super) struct Driver<'a> {
     health: Instant,
     leaving: Option<Leaving>,
     closing: Option<Closing>,
+    /// The server stops.
+    stops: bool,
 }
 
 /// The link is about to be closed on purpose.
 struct Closing {
     until: Instant,
     /// Who asked to go offline; nobody when the server stops.
-    offline: Option<oneshot::Sender<bool>>,
+    offline: Option<LeaveAnswer>,
 }
 
 /// A logout that waits for a connection.
 struct Leaving {
     until: Instant,
-    done: oneshot::Sender<bool>,
+    done: LeaveAnswer,
 }
 
 /// What a turn of the loop ends with.
@@ -143,6 +146,7 @@ impl<'a> Driver<'a> {
             failures: 0,
             pair_by_code: start.pair_by_code,
             unsaved: None,
+            unerased: None,
             save_again: None,
             flights,
             book: Book::default(),
@@ -159,6 +163,7 @@ impl<'a> Driver<'a> {
             health: Instant::now(),
             leaving: None,
             closing: None,
+            stops: false,
         }
     }
 
@@ -179,6 +184,7 @@ impl<'a> Driver<'a> {
         };
         if exit == Exit::Done {
             self.settle_the_rest().await;
+            return self.write_the_rest().await;
         }
         exit
     }

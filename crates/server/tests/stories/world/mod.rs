@@ -145,12 +145,23 @@ impl World {
 
     /// Runs a statement behind the server's back. Only with SQLite.
     pub async fn tamper(&self, sql: &'static str) {
-        use sqlx::{ConnectOptions as _, Connection as _};
-        let database = sanasend::data_dir::database(&self.folder.path().join("data"));
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database).busy_timeout(Duration::from_secs(30));
-        let mut connection = options.connect().await.expect("the database opens");
+        use sqlx::Connection as _;
+        let mut connection = self.behind().await;
         sqlx::query(sql).execute(&mut connection).await.expect("done");
         connection.close().await.expect("closed");
+    }
+
+    /// A number that a query answers behind the server's back. Only with SQLite.
+    pub async fn ask(&self, sql: &'static str) -> i64 {
+        let mut connection = self.behind().await;
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("answered")
+    }
+
+    async fn behind(&self) -> sqlx::SqliteConnection {
+        use sqlx::ConnectOptions as _;
+        let database = sanasend::data_dir::database(&self.folder.path().join("data"));
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database).busy_timeout(Duration::from_secs(30));
+        options.connect().await.expect("the database opens")
     }
 
     fn node(&self) -> &Node {
