@@ -13,8 +13,8 @@ use crate::sessions::flights::landed;
 use futures::FutureExt as _;
 use sanasend_engine::{Found, Outgoing, OutgoingRich};
 use sanasend_model::retry::AttemptError;
-use sanasend_model::{Content, Direction, Jid, PhoneNumber, SessionId, Timestamp};
-use sanasend_store::{Change, Claimed, Message, MessageFilter, News, Page, Peer, Store, StoreError};
+use sanasend_model::{Content, Jid, PhoneNumber, SessionId, Timestamp};
+use sanasend_store::{Change, Claimed, Message, News, Peer, Store, StoreError};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -259,7 +259,7 @@ impl Driver<'_> {
         }
         let wa_message_id = message.wa_message_id.clone();
         let limited = self.seat.limited_until().is_some_and(|until| until > now.at);
-        let limited = limited.then(|| (self.shared.store.clone(), self.session.id, message.chat.clone()));
+        let limited = limited.then(|| (self.shared.store.clone(), self.session.id, ids_of(&message, &to)));
         let (link, files, guard) = (link.clone(), self.shared.media.clone(), self.shared.store.clone());
         let span =
             tracing::debug_span!("write_message", otel.kind = "producer", message = %message.id, session = %self.session.id, attempt);
@@ -270,7 +270,7 @@ impl Driver<'_> {
                 return Landing::Sent { wa_message_id, attempt, result: Err(error) };
             }
             let result = match limited {
-                Some((store, session, chat)) if is_cold(&store, session, &chat).await => Err(AttemptError::Nack { code: REACHOUT.into() }),
+                Some((store, session, ids)) if is_cold(&store, session, &ids).await => Err(AttemptError::Nack { code: REACHOUT.into() }),
                 _ => write(&link, &files, message, to).await,
             };
             Landing::Sent { wa_message_id, attempt, result }
@@ -368,13 +368,16 @@ async fn write(link: &Link, files: &Files, message: Message, to: Jid) -> Result<
     }
 }
 
-/// Whether nobody in this chat ever wrote to the account. In doubt it counts as warm: WhatsApp decides then.
-async fn is_cold(store: &Store, session: SessionId, chat: &Jid) -> bool {
-    let filter = MessageFilter {
-        session_id: Some(session),
-        direction: Some(Direction::Inbound),
-        recipient: Some(chat.to_string()),
-        ..MessageFilter::default()
-    };
-    store.list_messages(&filter, Page { page: 1, page_size: 1 }).await.is_ok_and(|listed| listed.count == 0)
+/// All ids by which the recipient is known.
+fn ids_of(message: &Message, to: &Jid) -> Vec<String> {
+    let known = [Some(&message.chat), Some(to), message.peer.jid.as_ref(), message.peer.lid.as_ref()];
+    let mut ids: Vec<String> = known.into_iter().flatten().map(ToString::to_string).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Whether nobody under these ids ever wrote to the account. In doubt it counts as warm: WhatsApp decides then.
+async fn is_cold(store: &Store, session: SessionId, ids: &[String]) -> bool {
+    store.cold_contacts(&[session], ids).await.is_ok_and(|cold| cold.len() == ids.len())
 }
