@@ -121,7 +121,8 @@ impl Store {
         }
     }
 
-    /// Gives up everything that waits in an account, because it was unlinked or banned.
+    /// Gives up everything that waits in an account, because it was unlinked or banned: as told, or `OUTCOME_UNKNOWN` where it
+    /// may have left.
     pub async fn fail_all(&self, session_id: SessionId, failure: Failure, text: &str) -> Result<Vec<Change>, StoreError> {
         let mut changes = Vec::new();
         loop {
@@ -131,7 +132,8 @@ impl Store {
                     let sql = "SELECT message_id, phase FROM outbox WHERE session_id = ? ORDER BY seq LIMIT ?";
                     let rows = query_as(sql).bind(session_id.0).bind(PIECE).fetch_all(&mut tx.conn);
                     let (rows, at): (Vec<_>, _) = (rows.await.map_err(refused)?, tx.clock.now());
-                    Ok((rows.len(), tx.give_up(rows, at, |_| (failure, text.clone())).await?))
+                    let cause = |may_have_left| if may_have_left { retry::left_behind(failure, &text) } else { (failure, text.clone()) };
+                    Ok((rows.len(), tx.give_up(rows, at, cause).await?))
                 })
             });
             let (rows, given_up) = piece.await?;

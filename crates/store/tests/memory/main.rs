@@ -143,6 +143,7 @@ macro_rules! on {
                     what_is_late_expires_by_what_is_known_of_it,
                     a_late_head_does_not_hold_up_its_chat,
                     an_unlinked_account_fails_what_waits,
+                    what_may_have_left_an_unlinked_account_is_not_said_to_be_unsent,
                     only_what_has_not_left_is_canceled,
                     a_failed_message_goes_again_with_the_same_whatsapp_id,
                     a_message_that_can_not_be_read_does_not_hold_up_its_chat,

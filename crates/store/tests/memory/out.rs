@@ -178,6 +178,25 @@ pub async fn an_unlinked_account_fails_what_waits<B: Backend>(w: World<B>) {
     assert_eq!(w.store.fail_all(account.id, Failure::AccountUnlinked, "again").await, Ok(Vec::new()));
 }
 
+pub async fn what_may_have_left_an_unlinked_account_is_not_said_to_be_unsent<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let unsent = w.send(account, ANNA, "never left").await;
+    let written = w.send(account, BEN, "written").await;
+    let doubtful = w.send(account, CARL, "written once, and waiting").await;
+    w.claim(account).await;
+    let wrote = |message: &NewMessage| News::Written { message_id: message.id, at: START };
+    w.apply(account, vec![retry(&unsent, None), wrote(&written), wrote(&doubtful), retry(&doubtful, None)]).await;
+    w.store.fail_all(account.id, Failure::AccountUnlinked, "It was not sent: unlinked.").await.expect("failed");
+    for (message, failure) in
+        [(&unsent, Failure::AccountUnlinked), (&written, Failure::OutcomeUnknown), (&doubtful, Failure::OutcomeUnknown)]
+    {
+        let told = w.store.message(None, message.id).await.expect("read").expect("there");
+        assert_eq!((told.status, told.error_code), (MessageStatus::Failed, Some(failure)));
+        let unsent = told.error_message.is_some_and(|text| text.starts_with("It was not sent"));
+        assert_eq!(unsent, failure == Failure::AccountUnlinked);
+    }
+}
+
 pub async fn only_what_has_not_left_is_canceled<B: Backend>(w: World<B>) {
     let account = w.account().await;
     let a1 = w.send(account, ANNA, "a1").await;
