@@ -79,7 +79,7 @@ impl Flights {
         if self.by_wa.contains_key(&message.wa_message_id) {
             return false;
         }
-        let deadline = message.expires_at.unwrap_or(Timestamp(i64::MAX));
+        let deadline = claimed.expires_at;
         if now.at >= deadline {
             let (failure, text) = expired(claimed.written_before);
             self.push(News::Failed { message_id: message.id, at: now.at, failure, text });

@@ -155,6 +155,11 @@ impl Sessions {
         self.find_place(id).is_some_and(|place| place.commands().is_some())
     }
 
+    /// The sessions that drivers of this node run for.
+    pub fn running(&self) -> Vec<SessionId> {
+        self.all_places().iter().filter(|place| place.commands().is_some()).map(|place| place.id).collect()
+    }
+
     /// How many sessions that this node knows are in each status.
     pub fn counts(&self) -> HashMap<SessionStatus, u64> {
         let mut counts = HashMap::new();

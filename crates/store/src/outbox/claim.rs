@@ -200,7 +200,8 @@ impl Together for Claim {
                 match row.read() {
                     Ok(message) => {
                         tx.note((message.id, claim.now, Step::Claimed, message.attempts, None));
-                        claimed.push(Claimed { attempts: message.attempts, message, written_before });
+                        let expires_at = Timestamp(head.expires_at);
+                        claimed.push(Claimed { attempts: message.attempts, message, written_before, expires_at });
                     }
                     Err(error) => tx.bury(MessageId(head.message_id), &error).await?,
                 }

@@ -135,6 +135,8 @@ pub struct Claimed {
     pub attempts: i32,
     /// Whether an attempt before this one was, or may have been, written to the socket.
     pub written_before: bool,
+    /// Until when it is tried; one that is sent again may be past its own deadline.
+    pub expires_at: Timestamp,
 }
 
 /// News about messages, from the engine or the driver.

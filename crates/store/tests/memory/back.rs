@@ -311,6 +311,32 @@ pub async fn a_wish_for_a_message_is_answered_at_the_next_start_whatever_its_age
     assert_eq!(w.store.send_again(account.id, w.clock.now()).await, Ok(1), "past its own deadline");
     let again = w.claimed(account).await;
     assert_eq!(again.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [wished.id]);
+    assert_eq!(again[0].expires_at, w.clock.now().plus(Duration::from_hours(1)), "it gets time for this try");
     w.apply(account, vec![acked(&wished, 9)]).await;
     assert_eq!(w.store.send_again(account.id, w.clock.now()).await, Ok(0), "a wish is answered once");
+}
+
+pub async fn a_wish_is_forgotten_when_it_was_answered_or_is_old<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let sent = w.send(account, ANNA, "hello").await;
+    w.claim(account).await;
+    w.apply(account, vec![acked(&sent, 1)]).await;
+    let wishes = || async {
+        let change = SignalChange::Put { kind: SignalKind::ResendAsked, key: sent.wa_message_id.as_bytes().to_vec(), value: Vec::new() };
+        w.signal(account).apply(vec![change]).await.expect("written down");
+    };
+    wishes().await;
+    assert_eq!(w.apply(account, vec![acked(&sent, 5)]).await, [], "the library sent it once more");
+    w.clock.advance(Duration::from_secs(1));
+    assert_eq!(w.store.send_again(account.id, w.clock.now()).await, Ok(0), "answered");
+    wishes().await;
+    let other = w.account().await;
+    w.clock.advance(Duration::from_hours(2));
+    let hour_ago = w.clock.now().minus(Duration::from_hours(1));
+    assert_eq!(w.store.forget_wishes(&[other.id], hour_ago).await, Ok(0), "an account that was not brought back keeps its own");
+    assert_eq!(w.store.forget_wishes(&[other.id, account.id], hour_ago).await, Ok(1));
+    assert_eq!(w.store.send_again(account.id, w.clock.now()).await, Ok(0), "forgotten");
+    wishes().await;
+    w.clock.advance(Duration::from_hours(24 * 15));
+    assert_eq!(w.store.send_again(account.id, w.clock.now()).await, Ok(0), "of long ago");
 }

@@ -163,6 +163,7 @@ macro_rules! on {
                     what_may_not_have_arrived_is_sent_again_first_and_once,
                     what_waited_for_a_connection_goes_after_what_is_sent_again_before_it,
                     a_wish_for_a_message_is_answered_at_the_next_start_whatever_its_age,
+                    a_wish_is_forgotten_when_it_was_answered_or_is_old,
                     a_receipt_before_the_acknowledgement_counts,
                     the_same_news_again_changes_nothing,
                     no_sequence_of_news_takes_a_message_back,

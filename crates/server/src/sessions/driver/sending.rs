@@ -188,6 +188,8 @@ impl Driver<'_> {
         let mut unknown = Vec::new();
         for claimed in claimed {
             if !self.flights.take_off(&claimed, now) {
+                // One that is too late leaves its place to the next of its chat.
+                self.hungry |= now.at >= claimed.expires_at;
                 continue;
             }
             match claimed.message.chat.phone() {

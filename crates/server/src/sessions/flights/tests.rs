@@ -43,7 +43,7 @@ fn claimed(number: u8, chat: &str) -> Claimed {
         metadata: None,
         marks: None,
     };
-    Claimed { message, attempts: 1, written_before: false }
+    Claimed { message, attempts: 1, written_before: false, expires_at: DEADLINE }
 }
 
 fn flights() -> Flights {
@@ -197,6 +197,14 @@ fn past_its_deadline_nothing_takes_off() {
     let again = Claimed { written_before: true, ..claimed(1, "1@s.whatsapp.net") };
     assert!(!flights.take_off(&again, now(100_000)));
     assert!(matches!(flights.take_news().as_slice(), [News::Failed { failure: Failure::OutcomeUnknown, .. }]));
+}
+
+#[test]
+fn what_is_sent_again_past_its_own_deadline_has_the_time_of_its_place() {
+    let mut flights = flights();
+    let again = Claimed { written_before: true, expires_at: Timestamp(300_000), ..claimed(1, "1@s.whatsapp.net") };
+    assert!(flights.take_off(&again, now(200_000)));
+    assert!(!flights.has_news().0);
 }
 
 #[test]
