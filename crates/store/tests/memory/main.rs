@@ -146,6 +146,7 @@ macro_rules! on {
                     what_may_have_left_an_unlinked_account_is_not_said_to_be_unsent,
                     only_what_has_not_left_is_canceled,
                     a_failed_message_goes_again_with_the_same_whatsapp_id,
+                    a_message_that_is_tried_again_does_not_count_as_failed,
                     a_message_that_can_not_be_read_does_not_hold_up_its_chat,
                     every_chat_has_exactly_one_head,
                 ],

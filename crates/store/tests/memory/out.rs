@@ -243,6 +243,29 @@ pub async fn a_failed_message_goes_again_with_the_same_whatsapp_id<B: Backend>(w
     assert_eq!(steps, ["accepted", "claimed", "failed", "requeued", "claimed", "acknowledged"]);
 }
 
+pub async fn a_message_that_is_tried_again_does_not_count_as_failed<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let message = w.send(account, ANNA, "hello").await;
+    let failed = || vec![News::Failed { message_id: message.id, at: START, failure: Failure::Rejected, text: "no".into() }];
+    w.claim(account).await;
+    w.apply(account, failed()).await;
+    let counted = async || {
+        let days = w.store.usage_days(account.user, 0, i32::MAX).await.expect("read");
+        let of_user: Vec<i64> = days.iter().map(|(_, usage)| usage.failed).collect();
+        let of_account = w.ask("SELECT CAST(SUM(failed) AS BIGINT) FROM account_hours").await;
+        (of_user, of_account, w.ask("SELECT CAST(SUM(failed) AS BIGINT) FROM usage_hourly").await)
+    };
+    assert_eq!(counted().await, (vec![1], 1, 1));
+    // On another day it is taken out of the one on which it failed.
+    w.clock.advance(Duration::from_hours(30));
+    let deadline = w.clock.now().plus(Duration::from_hours(1));
+    assert!(matches!(w.store.retry_message(account.user, message.id, deadline).await, Ok(Settled::Done(_))));
+    assert_eq!(counted().await, (vec![0], 0, 0));
+    w.claim(account).await;
+    w.ack(account, &message).await;
+    assert_eq!(counted().await, (vec![0, 0], 0, 0));
+}
+
 pub async fn a_message_that_can_not_be_read_does_not_hold_up_its_chat<B: Backend>(w: World<B>) {
     let account = w.account().await;
     let broken = w.send(account, ANNA, "broken").await;
