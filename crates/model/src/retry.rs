@@ -109,6 +109,17 @@ pub fn expired(written_before: bool) -> (Failure, String) {
     }
 }
 
+/// The failure of a message that may have left before the end of its account, for which what was not sent fails with `failure`
+/// and `text`.
+#[must_use]
+pub fn left_behind(failure: Failure, text: &str) -> (Failure, String) {
+    if failure == Failure::OutcomeUnknown {
+        return (failure, text.into());
+    }
+    let text = "It was handed to WhatsApp and no acknowledgement came before the account was closed; it may have arrived.";
+    (Failure::OutcomeUnknown, text.into())
+}
+
 /// The failure of a message whose recipient opted out after it was accepted.
 #[must_use]
 pub fn opted_out(written_before: bool) -> (Failure, String) {

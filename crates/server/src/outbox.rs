@@ -1,9 +1,10 @@
 //! The way in: the only place that accepts messages.
 //!
 //! [`Outbox::accept`] answers only after the message is on disk with its WhatsApp id, its place in the outbox, its
-//! event, and its idempotency key, all in one transaction. Then the account's driver is woken; if that hint is
-//! lost, the row is still there.
+//! event, and its idempotency key, all in one transaction. Then the account's driver is woken, also when the caller has
+//! given up meanwhile: nothing else would make it look before the next message.
 
+mod accepting;
 mod due;
 mod hold;
 mod recurring;
@@ -13,9 +14,10 @@ pub use hold::{Hold, When, hold};
 pub use recurring::fill;
 
 use crate::sessions::Sessions;
+use accepting::Accepting;
 use due::Dates;
-use sanasend_model::{Clock, MessageId, MessageStatus, SessionId, Timestamp};
-use sanasend_store::{Accepted, Message, NewMessage, Store, StoreError};
+use sanasend_model::{Clock, MessageId, MessageStatus, SessionId, Timestamp, UserId};
+use sanasend_store::{Accepted, Message, NewMessage, Settled, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument as _;
@@ -88,24 +90,49 @@ impl Outbox {
     }
 
     /// Makes a message durable and sends it on its way. The caller has checked that the session is linked and
-    /// that the message may be sent.
+    /// that the message may be sent. Once it was handed to the store it goes on its way whoever gives up waiting.
     ///
     /// # Errors
     /// When the store is down: then nothing was accepted.
     pub async fn accept(&self, message: NewMessage) -> Result<Accepted, StoreError> {
         let (session, due) = (message.session_id, message.scheduled_at);
         let span = tracing::debug_span!("accept_message", message = %message.id, session = %session);
-        let accepted = self.store.accept(message).instrument(span).await?;
-        if matches!(accepted, Accepted::Created { .. }) {
+        let accepting = async {
+            let handed = self.store.hand_in(message).await?;
+            Accepting::new(self, handed, session, due).await
+        };
+        accepting.instrument(span).await
+    }
+
+    /// Puts a failed message of a user back on its way.
+    ///
+    /// # Errors
+    /// When the store is down.
+    pub async fn retry(&self, user: UserId, id: MessageId) -> Result<Settled, StoreError> {
+        let outbox = self.clone();
+        // In a task of its own: a caller that gives up must not end it between the disk and the driver.
+        let retried = tokio::spawn(async move {
+            let (_, deadline) = outbox.times();
+            let settled = outbox.store.retry_message(user, id, deadline).await?;
+            if let Settled::Done(message) = &settled {
+                outbox.sessions.wake(message.session_id);
+            }
+            Ok(settled)
+        });
+        retried.await.map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+
+    /// What is on disk is sent on its way.
+    fn send_on(&self, accepted: &Result<Accepted, StoreError>, session: SessionId, due: Option<Timestamp>) {
+        if matches!(accepted, Ok(Accepted::Created { .. })) {
             match due {
                 None => self.sessions.wake(session),
                 Some(due) => self.dates.note(due),
             }
         }
-        Ok(accepted)
     }
 
-    /// Hints that a session's outbox has work again (after a retry asked for by a caller).
+    /// Hints that a session's outbox has work again.
     pub fn wake(&self, session: SessionId) {
         self.sessions.wake(session);
     }

@@ -175,13 +175,19 @@ async fn flush(tx: &mut Tx, last: &mut Last) -> Result<(), StoreError> {
     }
     put(tx, &puts).await?;
     for ((session, kind), keys) in gone {
-        for piece in pieces(&keys) {
-            let mut delete = query(DELETE.sql(piece.len())).bind(session.0).bind(kind as u8);
-            for key in piece {
-                delete = delete.bind(key);
-            }
-            delete.execute(&mut tx.conn).await.map_err(refused)?;
+        delete_all(tx, session, kind, &keys).await?;
+    }
+    Ok(())
+}
+
+/// Removes those values that are there.
+pub(crate) async fn delete_all(tx: &mut Tx, session: SessionId, kind: SignalKind, keys: &[Vec<u8>]) -> Result<(), StoreError> {
+    for piece in pieces(keys) {
+        let mut delete = query(DELETE.sql(piece.len())).bind(session.0).bind(kind as u8);
+        for key in piece {
+            delete = delete.bind(key);
         }
+        delete.execute(&mut tx.conn).await.map_err(refused)?;
     }
     Ok(())
 }

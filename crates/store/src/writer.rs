@@ -13,7 +13,7 @@ use crate::dialect::{Conn, Pool, Source, refused};
 use crate::events::Event;
 use crate::jobs::{Hints, JobHint};
 use crate::opt_outs::Guards;
-use crate::outbox::{Accepted, Prepared, Queued};
+use crate::outbox::{Accepted, Handed, Prepared, Queued};
 use crate::seal::Sealer;
 use crate::teller::Teller;
 use crate::together::{Asked, Piles, Together};
@@ -156,16 +156,16 @@ pub(crate) struct Writer {
     queue: mpsc::Sender<Request>,
 }
 
-fn closed() -> StoreError {
+pub(crate) fn closed() -> StoreError {
     StoreError::Unavailable("the database is closed".into())
 }
 
 impl Writer {
     /// Hands a message in.
-    pub(crate) async fn accept(&self, new: Prepared) -> Result<Accepted, StoreError> {
+    pub(crate) async fn hand_in(&self, new: Prepared) -> Result<Handed, StoreError> {
         let (answer, answered) = oneshot::channel();
         self.queue.send(Request::Accept(Box::new(new), answer)).await.map_err(|_| closed())?;
-        answered.await.map_err(|_| closed())?
+        Ok(Handed(answered))
     }
 
     /// Runs `work` in a transaction; answers when that is on disk. What `work` wrote before it fails is undone.

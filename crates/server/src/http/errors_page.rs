@@ -33,7 +33,9 @@ fn meaning(failure: Failure) -> &'static str {
     match failure {
         Failure::NotOnWhatsApp => "The number has no WhatsApp account.",
         Failure::Expired => "The account was not connected until the message's deadline; nothing was sent.",
-        Failure::OutcomeUnknown => "It was handed to WhatsApp and no acknowledgement came before the deadline; it may have arrived.",
+        Failure::OutcomeUnknown => {
+            "It was handed to WhatsApp and no acknowledgement came before the deadline, or before its account was unlinked; it may have arrived."
+        }
         Failure::ReachoutLimited => "WhatsApp limits messages to people who never wrote to this account (463); it was not retried.",
         Failure::Rejected => "WhatsApp refused the message; the error message holds its code.",
         Failure::AccountUnlinked => "The account was unlinked before the message left.",

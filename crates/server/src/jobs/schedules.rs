@@ -41,6 +41,9 @@ const SIGNAL: [(SignalKind, Duration); 5] = [
     (SignalKind::MsgSecret, Duration::from_hours(24 * 90)),
 ];
 
+/// A recipient's wish for a message is answered at once, or it was in vain.
+const WISHES_KEPT: Duration = Duration::from_hours(1);
+
 /// Counts by hour are for charts; those by day are kept with each user.
 const HOURS_KEPT: Duration = Duration::from_hours(24 * 400);
 
@@ -221,5 +224,6 @@ async fn sweep_signal(parts: Parts) -> anyhow::Result<String> {
     for (kind, age) in SIGNAL {
         gone += parts.store.sweep_signal(kind, parts.before(age)).await?;
     }
+    gone += parts.store.forget_wishes(&parts.sessions.running(), parts.before(WISHES_KEPT)).await?;
     Ok(format!("removed {gone} values"))
 }

@@ -3,9 +3,13 @@
 use sanasend_engine::{EngineError, FetchError, Found, Typing};
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{Jid, PhoneNumber};
-use sanasend_store::Message;
+use sanasend_store::{Message, StoreError};
 use serde_json::Value;
 use tokio::sync::oneshot;
+
+/// Where somebody is answered who asked an account to leave: `true` when WhatsApp was told of the logout (always for going
+/// offline), an error as long as it is not on disk.
+pub(super) type LeaveAnswer = oneshot::Sender<Result<bool, StoreError>>;
 
 /// A wish, with the place for its answer. A dropped answer means that the driver ended first.
 #[derive(Debug)]
@@ -14,8 +18,8 @@ pub(super) enum Command {
     Leave {
         /// Whether to unlink.
         logout: bool,
-        /// `true` when WhatsApp was told of the logout (always for going offline).
-        done: oneshot::Sender<bool>,
+        /// What came of it.
+        done: LeaveAnswer,
     },
     /// If the driver waits before it tries again: try now.
     TryNow,

@@ -15,7 +15,7 @@ mod sending;
 mod status;
 
 use super::book::Book;
-use super::command::Command;
+use super::command::{Command, LeaveAnswer};
 use super::flights::{Flights, Now};
 use super::seat::Seat;
 use super::shared::Shared;
@@ -30,7 +30,6 @@ use sending::{Landing, Round};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -73,6 +72,8 @@ pub(super) struct Driver<'a> {
     pair_by_code: Option<PhoneNumber>,
     /// What the row does not say yet.
     unsaved: Option<SessionPatch>,
+    /// Credentials that are to be erased, with what is said of messages that still wait.
+    unerased: Option<String>,
     save_again: Option<Instant>,
     flights: Flights,
     book: Book,
@@ -82,6 +83,8 @@ pub(super) struct Driver<'a> {
     hungry: bool,
     /// When the next row that waits becomes due.
     due: Option<Instant>,
+    /// When rows that wait for a connection are made due, if there is one.
+    wakes: Option<Instant>,
     /// Not before this time is the store asked again after it was down.
     store_rests: Option<Instant>,
     /// Since when it takes no news.
@@ -96,19 +99,21 @@ pub(super) struct Driver<'a> {
     health: Instant,
     leaving: Option<Leaving>,
     closing: Option<Closing>,
+    /// The server stops.
+    stops: bool,
 }
 
 /// The link is about to be closed on purpose.
 struct Closing {
     until: Instant,
     /// Who asked to go offline; nobody when the server stops.
-    offline: Option<oneshot::Sender<bool>>,
+    offline: Option<LeaveAnswer>,
 }
 
 /// A logout that waits for a connection.
 struct Leaving {
     until: Instant,
-    done: oneshot::Sender<bool>,
+    done: LeaveAnswer,
 }
 
 /// What a turn of the loop ends with.
@@ -151,6 +156,7 @@ impl<'a> Driver<'a> {
             failures: 0,
             pair_by_code: start.pair_by_code,
             unsaved: None,
+            unerased: None,
             save_again: None,
             flights,
             book: Book::default(),
@@ -158,6 +164,7 @@ impl<'a> Driver<'a> {
             round: None,
             hungry: true,
             due: None,
+            wakes: None,
             store_rests: None,
             refused_since: None,
             news_wait: None,
@@ -167,6 +174,7 @@ impl<'a> Driver<'a> {
             health: Instant::now(),
             leaving: None,
             closing: None,
+            stops: false,
         }
     }
 
@@ -191,6 +199,7 @@ impl<'a> Driver<'a> {
         };
         if exit == Exit::Done {
             self.settle_the_rest().await;
+            return self.write_the_rest().await;
         }
         exit
     }
@@ -314,7 +323,7 @@ impl<'a> Driver<'a> {
     /// The earliest moment at which something has to be done without being asked.
     fn next_timer(&mut self) -> Instant {
         let overdue = self.flights.next_overdue();
-        let due = self.due.filter(|_| self.connected);
+        let due = self.due.into_iter().chain(self.wakes).min().filter(|_| self.connected);
         let leaving = self.leaving.as_ref().map(|leaving| leaving.until);
         let closing = self.closing.as_ref().map(|closing| closing.until);
         let timers = [overdue, due, leaving, closing, self.save_again, self.store_rests, self.news_wait];

@@ -50,13 +50,15 @@ pub struct Flights {
     news: Vec<News>,
     /// Whether `news` holds more than reports of writing and receipts, which can wait for what follows.
     urgent: bool,
+    /// Whether any of them waits for a connection, as far as nobody has asked.
+    waiting: bool,
 }
 
 impl Flights {
     /// Nothing in the air; at most `limit` messages at once, each answered within `ack_timeout`.
     pub fn new(limit: usize, ack_timeout: Duration) -> Self {
         let (telling, news) = (Arc::default(), Vec::new());
-        Self { limit, ack_timeout, by_wa: HashMap::new(), overdue: VecDeque::new(), telling, news, urgent: false }
+        Self { limit, ack_timeout, by_wa: HashMap::new(), overdue: VecDeque::new(), telling, news, urgent: false, waiting: false }
     }
 
     /// How many more may be taken from the outbox.
@@ -80,7 +82,7 @@ impl Flights {
         if self.by_wa.contains_key(&message.wa_message_id) {
             return false;
         }
-        let deadline = message.expires_at.unwrap_or(Timestamp(i64::MAX));
+        let deadline = claimed.expires_at;
         if now.at >= deadline {
             let (failure, text) = expired(claimed.written_before);
             self.push(News::Failed { message_id: message.id, at: now.at, failure, text });
@@ -260,6 +262,11 @@ impl Flights {
         (!self.news.is_empty(), self.urgent)
     }
 
+    /// Whether something was put down since the last question that goes again with the next connection.
+    pub fn take_waiting(&mut self) -> bool {
+        std::mem::take(&mut self.waiting)
+    }
+
     /// Ends the flight by the table of [`judge`]. `false` when there is no such flight.
     fn land(&mut self, wa_message_id: &str, error: &AttemptError, now: Now) -> bool {
         let Some(flight) = self.by_wa.remove(wa_message_id) else { return false };
@@ -275,6 +282,7 @@ impl Flights {
     }
 
     fn push(&mut self, news: News) {
+        self.waiting |= matches!(news, News::Retry { due_at: None, .. });
         self.news.push(news);
         self.urgent = true;
     }

@@ -1,13 +1,12 @@
 //! Going: offline, unlinked, deleted; one account, or all of a user's, or all of the server's.
 
-use super::command::Command;
+use super::command::{Command, LeaveAnswer};
 use super::elsewhere::Leaving;
 use super::registry::{Place, Sessions};
 use sanasend_model::{Failure, SessionStatus, UserId};
 use sanasend_store::{Page, Session, SessionFilter, SessionPatch, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// Rows read at once when all of a user's sessions are gone through.
 const PAGE: u64 = 100;
@@ -29,7 +28,7 @@ impl Sessions {
     /// Takes a session offline; with `logout` also unlinks the account and erases its credentials.
     ///
     /// # Errors
-    /// When the store is down: nothing changed then.
+    /// When the store is down. If the account runs it is left all the same, and written down as soon as the store works.
     pub async fn leave(&self, row: &Session, logout: bool) -> Result<Left, StoreError> {
         if let Some(node) = self.node_of(row).await? {
             return self.leave_elsewhere(node, row, Leaving::of(logout)).await;
@@ -51,7 +50,7 @@ impl Sessions {
             // Only over a link can WhatsApp be told: one is made for that.
             self.launch(place, row.clone(), None).await?;
         }
-        let told = self.ask(place.id, |done: oneshot::Sender<bool>| Command::Leave { logout, done }).await;
+        let told = self.ask(place.id, |done: LeaveAnswer| Command::Leave { logout, done }).await.transpose()?;
         self.wait_for_end(place).await;
         match told {
             Some(told) => Ok(match (logout, was_linked, told) {
@@ -60,6 +59,7 @@ impl Sessions {
                 (true, true, false) => Left::UnlinkedHereOnly,
                 (_, false, _) => Left::Nothing,
             }),
+            None if place.commands().is_some() => Err(StoreError::Unavailable("the account does not answer yet".into())),
             // The driver ended by itself in the same moment; what it left is put in order.
             None if place.seat.is_linked() => self.leave_without_driver(place, row, logout).await,
             None => Ok(Left::Nothing),
@@ -147,8 +147,8 @@ impl Sessions {
     }
 
     pub(super) async fn wait_for_end(&self, place: &Place) {
-        if let Some(task) = place.take_task()
-            && tokio::time::timeout(Duration::from_secs(10), task).await.is_err()
+        if let Some(commands) = place.commands()
+            && tokio::time::timeout(Duration::from_secs(10), commands.closed()).await.is_err()
         {
             tracing::warn!(session = %place.id, "driver did not end in time");
         }

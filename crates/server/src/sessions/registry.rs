@@ -155,6 +155,11 @@ impl Sessions {
         self.find_place(id).is_some_and(|place| place.commands().is_some())
     }
 
+    /// The sessions that drivers of this node run for.
+    pub fn running(&self) -> Vec<SessionId> {
+        self.all_places().iter().filter(|place| place.commands().is_some()).map(|place| place.id).collect()
+    }
+
     /// How many sessions that this node knows are in each status.
     pub fn counts(&self) -> HashMap<SessionStatus, u64> {
         let mut counts = HashMap::new();
@@ -181,7 +186,7 @@ impl Sessions {
         }
         let place = self.place(row);
         let _gate = place.gate.lock().await;
-        self.let_go(&place).await;
+        let row = &self.let_go(&place, row).await?;
         if let Some(commands) = place.commands() {
             if place.seat.is_linked() {
                 return Ok(Begin::Linked);
@@ -223,7 +228,7 @@ impl Sessions {
         if !place.seat.is_linked() || row.network != self.network() {
             return Ok(false);
         }
-        self.let_go(&place).await;
+        let row = &self.let_go(&place, row).await?;
         if place.commands().is_some_and(|commands| commands.send(Command::TryNow).is_ok()) {
             return Ok(true);
         }
@@ -341,12 +346,19 @@ impl Sessions {
     }
 
     /// A driver that shows a status in which nothing is being tried is about to end, and hears nobody any more: its
-    /// end is awaited, so that the next one can start.
-    async fn let_go(&self, place: &Place) {
+    /// end is awaited, so that the next one can start. Answers the row as it is then.
+    async fn let_go(&self, place: &Place, row: &Session) -> Result<Session, StoreError> {
         use SessionStatus::{Disconnected, Failed, LoggedOut};
-        if place.commands().is_some() && matches!(place.seat.live().status, Disconnected | Failed | LoggedOut) {
-            self.wait_for_end(place).await;
+        if place.commands().is_none() || !matches!(place.seat.live().status, Disconnected | Failed | LoggedOut) {
+            return Ok(row.clone());
         }
+        self.wait_for_end(place).await;
+        if place.commands().is_some() {
+            // With what it has not written, credentials to be erased perhaps, nobody else may begin.
+            return Err(StoreError::Unavailable("what became of the account is not written yet".into()));
+        }
+        let gone = || StoreError::Unavailable("the session is gone".into());
+        self.shared().store.session(row.id).await?.ok_or_else(gone)
     }
 
     /// Holds the gate of a session's place: no driver is started or stopped meanwhile.

@@ -36,6 +36,18 @@ async fn a_text_goes_there_and_an_answer_comes_back() {
     world.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_caller_hangs_up_goes_on_its_way() {
+    let world = World::start().await;
+    let shop = world.linked_shop().await;
+    let friend = world.friend("Friend").await;
+    let first = shop.send_text(&friend, "first").await;
+    shop.message_becomes(&first, "delivered").await;
+    world.gives_up_on(&friend, "and nobody waits").await;
+    friend.sees("and nobody waits").await;
+    world.stop().await;
+}
+
 /// A new user with a key of its own, as an admin makes them.
 async fn customer(world: &World) -> Shop {
     let admin = world.admin().await;

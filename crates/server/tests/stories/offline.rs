@@ -2,6 +2,7 @@
 
 use crate::world::World;
 use sanasend_sandbox::Fault;
+use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_sent_to_an_absent_friend_is_delivered_when_he_is_back() {
@@ -65,6 +66,24 @@ async fn a_stanza_that_comes_twice_changes_nothing() {
     shop.receives("the last").await;
     assert_eq!(shop.incoming().await.len(), 6);
     assert_eq!(shop.events().await.iter().filter(|event| event["type"] == "message.received").count(), 6);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_connection_goes_although_the_database_failed_when_it_came() {
+    let world = World::start().await;
+    let shop = world.linked_shop().await;
+    let friend = world.friend("Friend").await;
+    shop.api.post("/sessions/disconnect/", &json!({"logout": false})).await.expect(200);
+    shop.status_becomes("disconnected").await;
+    shop.send_text(&friend, "at last").await;
+    // As if it had been taken up when the line was down already.
+    world.tamper("UPDATE outbox SET due_at = NULL").await;
+    world.tamper("CREATE TRIGGER away BEFORE UPDATE OF due_at ON outbox BEGIN SELECT RAISE(ABORT, 'away'); END").await;
+    shop.api.post("/sessions/reconnect/", &json!({})).await.expect(200);
+    shop.status_becomes("connected").await;
+    world.tamper("DROP TRIGGER away").await;
+    friend.sees("at last").await;
     world.stop().await;
 }
 

@@ -1,6 +1,6 @@
 //! Linked accounts survive what is not an unlink, and an unlink is seen.
 
-use crate::world::{World, qr_text};
+use crate::world::{World, eventually, qr_text};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,6 +46,28 @@ async fn logging_out_unlinks_the_device_at_whatsapp_too() {
     shop.status_becomes("logged_out").await;
     let devices = world.control().devices(&shop.number).expect("devices");
     assert_eq!(devices.len(), 1, "only the phone is left: {devices:?}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_that_can_not_be_written_says_so_and_is_written_as_soon_as_it_can() {
+    let mut world = World::start().await;
+    let shop = world.linked_shop().await;
+    world.tamper("CREATE TRIGGER away BEFORE DELETE ON signal BEGIN SELECT RAISE(ABORT, 'away'); END").await;
+    for _ in 0..2 {
+        let refused = shop.api.post("/sessions/disconnect/", &json!({})).await;
+        assert_eq!((refused.status, refused.code()), (503, "SERVICE_UNAVAILABLE"), "{}", refused.body);
+    }
+    assert_eq!(shop.session().await["status"], "logged_out");
+    world.tamper("DROP TRIGGER away").await;
+    eventually("the credentials to be erased", || async {
+        (world.ask("SELECT COUNT(*) FROM signal").await + world.ask("SELECT COUNT(*) FROM sessions WHERE linked").await == 0).then_some(())
+    })
+    .await;
+    world.restart().await;
+    let mut shop = world.shop();
+    assert_eq!(shop.session().await["status"], "logged_out");
+    shop.link().await;
     world.stop().await;
 }
 

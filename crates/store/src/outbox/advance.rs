@@ -155,10 +155,13 @@ impl Tx {
         }
     }
 
-    /// Makes the first row of a chat its head.
+    /// Makes the first row of a chat its head. If it waited for a connection it is simply due: connections wake heads only,
+    /// and it may have missed one while it was none.
     pub(super) async fn raise_head(&mut self, session: SessionId, chat: &str) -> Result<(), StoreError> {
-        let sql = "UPDATE outbox SET head = TRUE WHERE seq = (SELECT MIN(seq) FROM outbox WHERE session_id = ? AND chat = ?)";
-        query(sql).bind(session.0).bind(chat).execute(&mut self.conn).await.map(drop).map_err(refused)
+        let sql = "UPDATE outbox SET head = TRUE, due_at = COALESCE(due_at, ?) \
+                   WHERE seq = (SELECT MIN(seq) FROM outbox WHERE session_id = ? AND chat = ?)";
+        let update = query(sql).bind(self.clock.now().0).bind(session.0).bind(chat);
+        update.execute(&mut self.conn).await.map(drop).map_err(refused)
     }
 }
 

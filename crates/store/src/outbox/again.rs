@@ -5,9 +5,12 @@
 //! when they come ([`SignalKind::ResendAsked`]), and at the next start what was wished for is sent once more, whatever its
 //! age; and so is what was acknowledged shortly before the end and has not arrived as far as we know, since the copy that
 //! the library keeps for answering may not have reached the disk. Who has a message already shows it once: the id is the same.
+//!
+//! A wish is forgotten when WhatsApp acknowledges what the library sent in answer, or when it is old
+//! ([`Store::forget_wishes`]): what is left at the next start is what nobody is known to have answered.
 
 use super::claim::phase;
-use crate::dialect::{query, query_as, query_scalar, refused};
+use crate::dialect::{Rows, pieces, query, query_as, refused};
 use crate::rows::message::Model;
 use crate::signal::SignalKind;
 use crate::writer::Tx;
@@ -20,13 +23,20 @@ use std::time::Duration;
 const MOST: i64 = 500;
 /// How long a message that is past its own deadline is tried, so that a wish for it is answered.
 const TIME: Duration = Duration::from_hours(1);
+/// Who asked for a message so long ago and was not heard since does not wait for it any more.
+const WISHES_KEPT: Duration = Duration::from_hours(24 * 14);
 
-/// Messages that were wished for, and forgets the wishes.
+/// Messages that were wished for, the last wishes first, and forgets the wishes.
 async fn wished_for(tx: &mut Tx, session: SessionId) -> Result<Vec<Model>, StoreError> {
-    let sql = "DELETE FROM signal WHERE session_id = ? AND kind = ? RETURNING key";
-    let wishes = query_scalar::<_, Vec<u8>>(sql).bind(session.0).bind(SignalKind::ResendAsked as u8).fetch_all(&mut tx.conn);
+    let sql = "DELETE FROM signal WHERE session_id = ? AND kind = ? RETURNING key, updated_at";
+    let wishes = query_as::<_, (Vec<u8>, i64)>(sql).bind(session.0).bind(SignalKind::ResendAsked as u8).fetch_all(&mut tx.conn);
+    let mut wishes = wishes.await.map_err(refused)?;
+    let oldest = tx.clock.now().minus(WISHES_KEPT);
+    wishes.retain(|(_, at)| *at >= oldest.0);
+    wishes.sort_unstable_by_key(|(_, at)| std::cmp::Reverse(*at));
+    wishes.truncate(usize::try_from(MOST).unwrap_or(usize::MAX));
     let mut rows = Vec::new();
-    for key in wishes.await.map_err(refused)? {
+    for (key, _) in wishes {
         let sql = "SELECT * FROM messages WHERE session_id = ? AND wa_message_id = ? AND direction = 'outbound' \
                    AND status IN ('sent', 'delivered', 'read') AND expires_at IS NOT NULL \
                    AND NOT EXISTS (SELECT 1 FROM outbox WHERE message_id = messages.id)";
@@ -74,7 +84,30 @@ async fn send_again(tx: &mut Tx, session: SessionId, since: Timestamp) -> Result
     Ok(rows.len() as u64)
 }
 
+static FORGET: Rows = Rows::new("DELETE FROM signal WHERE session_id IN (", "?", ") AND kind = ? AND updated_at < ?");
+
 impl Store {
+    /// Forgets wishes of these accounts that came before `before`; answers how many. Not of accounts that were not brought
+    /// back yet: theirs are answered first. In pieces, so that other writers get their turn.
+    pub async fn forget_wishes(&self, accounts: &[SessionId], before: Timestamp) -> Result<u64, StoreError> {
+        let mut gone = 0;
+        for piece in pieces(accounts) {
+            let piece = piece.to_vec();
+            let forget = self.write(move |tx| {
+                Box::pin(async move {
+                    let mut delete = query(FORGET.sql(piece.len()));
+                    for account in &piece {
+                        delete = delete.bind(account.0);
+                    }
+                    let delete = delete.bind(SignalKind::ResendAsked as u8).bind(before.0);
+                    delete.execute(&mut tx.conn).await.map(|done| done.rows_affected()).map_err(refused)
+                })
+            });
+            gone += forget.await?;
+        }
+        Ok(gone)
+    }
+
     /// Puts messages of an account back on their way that were accepted after `since` and acknowledged, and have not
     /// arrived as far as is known, and all that a recipient asked for again. Their status stays; they leave the outbox with the next news. Answers how many.
     pub async fn send_again(&self, session_id: SessionId, since: Timestamp) -> Result<u64, StoreError> {

@@ -200,7 +200,8 @@ impl Together for Claim {
                 match row.read() {
                     Ok(message) => {
                         tx.note((message.id, claim.now, Step::Claimed, message.attempts, None));
-                        claimed.push(Claimed { attempts: message.attempts, message, written_before });
+                        let expires_at = Timestamp(head.expires_at);
+                        claimed.push(Claimed { attempts: message.attempts, message, written_before, expires_at });
                     }
                     Err(error) => tx.bury(MessageId(head.message_id), &error).await?,
                 }
@@ -239,7 +240,8 @@ impl Store {
         Ok(free.map(|(due_at, _)| Timestamp(due_at)))
     }
 
-    /// Makes messages due that wait for a connection; answers how many.
+    /// Makes messages due that wait for a connection; answers how many. Only the heads of chats: what is behind another one is
+    /// due when its turn comes, whatever it waited for.
     pub async fn wake_offline(&self, session_id: SessionId) -> Result<u64, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {

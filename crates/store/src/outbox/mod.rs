@@ -20,9 +20,13 @@ pub use scheduled::{Released, Reschedule};
 
 use crate::media::NewMedia;
 use crate::messages::{Message, Peer, Quoted};
+use crate::writer::closed;
 use crate::{Store, StoreError};
 use sanasend_model::{Content, Failure, Jid, MessageId, MessageStatus, Recipient, SessionId, Timestamp, UserId};
 use serde_json::Value;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::sync::oneshot;
 
 /// A message to accept.
 #[derive(Debug, Clone)]
@@ -110,6 +114,18 @@ pub enum Accepted {
     ConsentRequired,
 }
 
+/// A message that was handed in, and the answer that comes when it is on disk. It is written whether or not anybody waits.
+#[derive(Debug)]
+pub struct Handed(pub(crate) oneshot::Receiver<Result<Accepted, StoreError>>);
+
+impl Future for Handed {
+    type Output = Result<Accepted, StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(|answered| answered.unwrap_or_else(|_| Err(closed())))
+    }
+}
+
 /// A message taken up for an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claimed {
@@ -119,6 +135,8 @@ pub struct Claimed {
     pub attempts: i32,
     /// Whether an attempt before this one was, or may have been, written to the socket.
     pub written_before: bool,
+    /// Until when it is tried; one that is sent again may be past its own deadline.
+    pub expires_at: Timestamp,
 }
 
 /// News about messages, from the engine or the driver.
@@ -211,6 +229,11 @@ impl Store {
     /// the others that wait at this moment. On disk when this answers `Created`. `Conflict` on `owner` when the account is
     /// gone, on `wa_message_id` when that id was used before.
     pub async fn accept(&self, new: NewMessage) -> Result<Accepted, StoreError> {
-        self.inner.writer.accept(Prepared::of(new, &*self.inner.clock)).await
+        self.hand_in(new).await?.await
+    }
+
+    /// The first half of [`Store::accept`]: once this has returned, the message is written even if the caller gives up.
+    pub async fn hand_in(&self, new: NewMessage) -> Result<Handed, StoreError> {
+        self.inner.writer.hand_in(Prepared::of(new, &*self.inner.clock)).await
     }
 }

@@ -5,7 +5,7 @@ use super::advance::Cause;
 use super::claim::phase;
 use super::{Backlog, Change, accept};
 use crate::dialect::{query, query_as, query_scalar, refused};
-use crate::messages::Settled;
+use crate::messages::{Message, Settled};
 use crate::writer::Tx;
 use crate::{Accepted, Store, StoreError};
 use sanasend_model::{EventKind, Failure, MessageId, MessageStatus, SessionId, Step, Timestamp, UserId, retry};
@@ -76,6 +76,20 @@ async fn cancel(tx: &mut Tx, user: UserId, id: MessageId) -> Result<Settled, Sto
     }
 }
 
+/// A message counts as failed only while it is: it is taken out of the day and the hour in which it was counted.
+async fn take_back_failure(tx: &mut Tx, message: &Message) -> Result<(), StoreError> {
+    let sql = "SELECT MAX(at) FROM timeline WHERE message_id = ? AND step = ?";
+    let failed_at = query_scalar::<_, Option<i64>>(sql).bind(message.id.0).bind(Step::Failed.as_str()).fetch_one(&mut tx.conn);
+    let Some(failed_at) = failed_at.await.map_err(refused)?.map(Timestamp) else { return Ok(()) };
+    let of_user = query("UPDATE usage_daily SET failed = failed - 1 WHERE user_id = ? AND day = ? AND failed > 0").bind(message.user_id.0);
+    of_user.bind(failed_at.day()).execute(&mut tx.conn).await.map_err(refused)?;
+    let of_account = query("UPDATE account_hours SET failed = failed - 1 WHERE session_id = ? AND hour = ? AND failed > 0");
+    let of_account = of_account.bind(message.session_id.0).bind(failed_at.hour());
+    of_account.execute(&mut tx.conn).await.map_err(refused)?;
+    let of_all = query("UPDATE usage_hourly SET failed = failed - 1 WHERE hour = ? AND failed > 0").bind(failed_at.hour());
+    of_all.execute(&mut tx.conn).await.map(drop).map_err(refused)
+}
+
 /// The only way back in the life of a message: a caller asks for it, and the message takes its place at the end of its chat.
 async fn requeue(tx: &mut Tx, user: UserId, id: MessageId, expires_at: Timestamp) -> Result<Settled, StoreError> {
     let Some((mut message, _)) = tx.message(id).await? else { return Ok(Settled::Missing) };
@@ -90,6 +104,7 @@ async fn requeue(tx: &mut Tx, user: UserId, id: MessageId, expires_at: Timestamp
     (message.error_code, message.error_message) = (None, None);
     message.expires_at = Some(expires_at);
     tx.save(&message, false).await?;
+    take_back_failure(tx, &message).await?;
     insert_outbox(tx, &[&message]).await?;
     tx.note((id, at, Step::Requeued, message.attempts, None));
     tx.tell(EventKind::MessageRetried, &message, at);
@@ -121,7 +136,8 @@ impl Store {
         }
     }
 
-    /// Gives up everything that waits in an account, because it was unlinked or banned.
+    /// Gives up everything that waits in an account, because it was unlinked or banned: as told, or `OUTCOME_UNKNOWN` where it
+    /// may have left.
     pub async fn fail_all(&self, session_id: SessionId, failure: Failure, text: &str) -> Result<Vec<Change>, StoreError> {
         let mut changes = Vec::new();
         loop {
@@ -131,7 +147,8 @@ impl Store {
                     let sql = "SELECT message_id, phase FROM outbox WHERE session_id = ? ORDER BY seq LIMIT ?";
                     let rows = query_as(sql).bind(session_id.0).bind(PIECE).fetch_all(&mut tx.conn);
                     let (rows, at): (Vec<_>, _) = (rows.await.map_err(refused)?, tx.clock.now());
-                    Ok((rows.len(), tx.give_up(rows, at, |_| (failure, text.clone())).await?))
+                    let cause = |may_have_left| if may_have_left { retry::left_behind(failure, &text) } else { (failure, text.clone()) };
+                    Ok((rows.len(), tx.give_up(rows, at, cause).await?))
                 })
             });
             let (rows, given_up) = piece.await?;

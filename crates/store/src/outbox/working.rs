@@ -11,6 +11,7 @@ use crate::marks::mark;
 use crate::messages::Message;
 use crate::rows::from_row;
 use crate::rows::message::Model;
+use crate::signal::{SignalKind, delete_all};
 use crate::writer::Tx;
 use sanasend_model::{Failure, MessageId, MessageStatus, SessionId, Step, Timestamp};
 use std::collections::{BTreeSet, HashMap};
@@ -60,6 +61,8 @@ pub(super) struct WorkingSet {
     headless: BTreeSet<(SessionId, String)>,
     /// Messages about other messages that were acknowledged just now: they show there from now on.
     acted: Vec<(MessageId, Timestamp)>,
+    /// WhatsApp ids of messages that were acknowledged once more: whoever wished for one has it from WhatsApp now.
+    again: HashMap<SessionId, Vec<Vec<u8>>>,
 }
 
 static BY_ID: Rows = Rows::new("SELECT * FROM messages WHERE id IN (", "?", ")");
@@ -149,7 +152,13 @@ impl WorkingSet {
     pub(super) async fn take(&mut self, tx: &mut Tx, session: SessionId, news: &News) -> Result<Vec<Change>, StoreError> {
         match news {
             News::Written { message_id, at } => self.written(tx, session, *message_id, *at).await.map(|()| Vec::new()),
-            News::Acked { wa_message_id, at } => Ok(self.acked(tx, session, wa_message_id, MessageStatus::Sent, *at)),
+            News::Acked { wa_message_id, at } => {
+                let changes = self.acked(tx, session, wa_message_id, MessageStatus::Sent, *at);
+                if changes.is_empty() && self.by_wa_id.contains_key(&(session, wa_message_id.clone())) {
+                    self.again.entry(session).or_default().push(wa_message_id.clone().into_bytes());
+                }
+                Ok(changes)
+            }
             News::Receipt { wa_message_ids, status, at, .. } => {
                 let told = matches!(status, MessageStatus::Delivered | MessageStatus::Read | MessageStatus::Played);
                 Ok(wa_message_ids.iter().filter(|_| told).flat_map(|id| self.acked(tx, session, id, *status, *at)).collect())
@@ -234,6 +243,9 @@ impl WorkingSet {
                 tx.tell_other(event);
             }
         }
+        for (session, ids) in &self.again {
+            delete_all(tx, *session, SignalKind::ResendAsked, ids).await?;
+        }
         self.write_outbox(tx).await
     }
 
@@ -269,7 +281,7 @@ impl WorkingSet {
         each(tx, &LEAVE, &self.left).await?;
         let headless: Vec<_> = self.headless.into_iter().collect();
         for piece in pieces(&headless) {
-            let mut update = query(RAISE.sql(piece.len()));
+            let mut update = query(RAISE.sql(piece.len())).bind(tx.clock.now().0);
             for (session, chat) in piece {
                 update = update.bind(session.0).bind(chat);
             }
@@ -288,8 +300,9 @@ static SAVE: Rows = Rows::new(
 static WRITTEN: Rows = Rows::new("UPDATE messages SET written = TRUE WHERE id IN (", "?", ")");
 static MOVED: Rows = Rows::new("UPDATE outbox SET phase = 2 WHERE message_id IN (", "?", ")");
 static LEAVE: Rows = Rows::new("DELETE FROM outbox WHERE message_id IN (", "?", ")");
+// As `Tx::raise_head`, for many chats.
 static RAISE: Rows = Rows::new(
-    "UPDATE outbox SET head = TRUE WHERE seq IN (SELECT (SELECT MIN(seq) FROM outbox WHERE session_id = wanted.column1 \
+    "UPDATE outbox SET head = TRUE, due_at = COALESCE(due_at, ?) WHERE seq IN (SELECT (SELECT MIN(seq) FROM outbox WHERE session_id = wanted.column1 \
      AND chat = wanted.column2) FROM (VALUES ",
     "(?, ?)",
     ") AS wanted)",

@@ -5,6 +5,7 @@ use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use sanasend_model::{Clock, Content, Direction, EventKind, Failure, Jid, MessageStatus, PhoneNumber, Step, Timestamp};
 use sanasend_store::{Incoming, MessageFilter, NewMessage, News, Page, Peer, Quoted, SignalChange, SignalKind, StoreError};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 fn chat(of: &str) -> Jid {
@@ -274,6 +275,31 @@ pub async fn what_may_not_have_arrived_is_sent_again_first_and_once<B: Backend>(
     assert_eq!(next.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [waiting.id], "its chat goes on");
 }
 
+pub async fn what_waited_for_a_connection_goes_after_what_is_sent_again_before_it<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let late = |to, body| NewMessage { expires_at: at(500_000), ..w.text(account, to, body) };
+    for (to, first, second) in [(ANNA, "a1", "a2"), (BEN, "b1", "b2")] {
+        let sent = w.send(account, to, first).await;
+        w.claim(account).await;
+        w.apply(account, vec![acked(&sent, 1)]).await;
+        let behind = late(to, second);
+        w.store.accept(behind.clone()).await.expect("accepted");
+        w.claim(account).await;
+        let lost = News::Retry { message_id: behind.id, at: at(2), due_at: None, reason: "offline".into() };
+        w.apply(account, vec![lost]).await;
+    }
+    // The process was restarted in this moment.
+    assert_eq!(w.store.send_again(account.id, START).await, Ok(2));
+    w.store.wake_offline(account.id).await.expect("connected");
+    let again = w.claimed(account).await;
+    assert_eq!(again.iter().filter_map(|claimed| claimed.message.content.body()).collect::<BTreeSet<_>>(), ["a1", "b1"].into());
+    // One is answered, the other reaches the end of its time.
+    let a1 = again.iter().find(|claimed| claimed.message.content.body() == Some("a1")).expect("claimed");
+    w.apply(account, vec![News::Acked { wa_message_id: a1.message.wa_message_id.clone(), at: at(9) }]).await;
+    w.store.expire(at(7200)).await.expect("looked at");
+    assert_eq!(w.claim(account).await, ["a2", "b2"], "their chats go on");
+}
+
 pub async fn a_wish_for_a_message_is_answered_at_the_next_start_whatever_its_age<B: Backend>(w: World<B>) {
     let account = w.account().await;
     let (wished, other) = (w.send(account, ANNA, "wished for").await, w.send(account, BEN, "not wished for").await);
@@ -285,6 +311,32 @@ pub async fn a_wish_for_a_message_is_answered_at_the_next_start_whatever_its_age
     assert_eq!(w.store.send_again(account.id, w.clock.now()).await, Ok(1), "past its own deadline");
     let again = w.claimed(account).await;
     assert_eq!(again.iter().map(|claimed| claimed.message.id).collect::<Vec<_>>(), [wished.id]);
+    assert_eq!(again[0].expires_at, w.clock.now().plus(Duration::from_hours(1)), "it gets time for this try");
     w.apply(account, vec![acked(&wished, 9)]).await;
     assert_eq!(w.store.send_again(account.id, w.clock.now()).await, Ok(0), "a wish is answered once");
+}
+
+pub async fn a_wish_is_forgotten_when_it_was_answered_or_is_old<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let sent = w.send(account, ANNA, "hello").await;
+    w.claim(account).await;
+    w.apply(account, vec![acked(&sent, 1)]).await;
+    let wishes = || async {
+        let change = SignalChange::Put { kind: SignalKind::ResendAsked, key: sent.wa_message_id.as_bytes().to_vec(), value: Vec::new() };
+        w.signal(account).apply(vec![change]).await.expect("written down");
+    };
+    wishes().await;
+    assert_eq!(w.apply(account, vec![acked(&sent, 5)]).await, [], "the library sent it once more");
+    w.clock.advance(Duration::from_secs(1));
+    assert_eq!(w.store.send_again(account.id, w.clock.now()).await, Ok(0), "answered");
+    wishes().await;
+    let other = w.account().await;
+    w.clock.advance(Duration::from_hours(2));
+    let hour_ago = w.clock.now().minus(Duration::from_hours(1));
+    assert_eq!(w.store.forget_wishes(&[other.id], hour_ago).await, Ok(0), "an account that was not brought back keeps its own");
+    assert_eq!(w.store.forget_wishes(&[other.id, account.id], hour_ago).await, Ok(1));
+    assert_eq!(w.store.send_again(account.id, w.clock.now()).await, Ok(0), "forgotten");
+    wishes().await;
+    w.clock.advance(Duration::from_hours(24 * 15));
+    assert_eq!(w.store.send_again(account.id, w.clock.now()).await, Ok(0), "of long ago");
 }

@@ -178,6 +178,25 @@ pub async fn an_unlinked_account_fails_what_waits<B: Backend>(w: World<B>) {
     assert_eq!(w.store.fail_all(account.id, Failure::AccountUnlinked, "again").await, Ok(Vec::new()));
 }
 
+pub async fn what_may_have_left_an_unlinked_account_is_not_said_to_be_unsent<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let unsent = w.send(account, ANNA, "never left").await;
+    let written = w.send(account, BEN, "written").await;
+    let doubtful = w.send(account, CARL, "written once, and waiting").await;
+    w.claim(account).await;
+    let wrote = |message: &NewMessage| News::Written { message_id: message.id, at: START };
+    w.apply(account, vec![retry(&unsent, None), wrote(&written), wrote(&doubtful), retry(&doubtful, None)]).await;
+    w.store.fail_all(account.id, Failure::AccountUnlinked, "It was not sent: unlinked.").await.expect("failed");
+    for (message, failure) in
+        [(&unsent, Failure::AccountUnlinked), (&written, Failure::OutcomeUnknown), (&doubtful, Failure::OutcomeUnknown)]
+    {
+        let told = w.store.message(None, message.id).await.expect("read").expect("there");
+        assert_eq!((told.status, told.error_code), (MessageStatus::Failed, Some(failure)));
+        let unsent = told.error_message.is_some_and(|text| text.starts_with("It was not sent"));
+        assert_eq!(unsent, failure == Failure::AccountUnlinked);
+    }
+}
+
 pub async fn only_what_has_not_left_is_canceled<B: Backend>(w: World<B>) {
     let account = w.account().await;
     let a1 = w.send(account, ANNA, "a1").await;
@@ -222,6 +241,29 @@ pub async fn a_failed_message_goes_again_with_the_same_whatsapp_id<B: Backend>(w
     assert_eq!(status(&w, a1.id).await, (MessageStatus::Sent, None));
     let steps: Vec<_> = w.store.timeline(a1.id).await.expect("read").into_iter().map(|entry| entry.step.as_str()).collect();
     assert_eq!(steps, ["accepted", "claimed", "failed", "requeued", "claimed", "acknowledged"]);
+}
+
+pub async fn a_message_that_is_tried_again_does_not_count_as_failed<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let message = w.send(account, ANNA, "hello").await;
+    let failed = || vec![News::Failed { message_id: message.id, at: START, failure: Failure::Rejected, text: "no".into() }];
+    w.claim(account).await;
+    w.apply(account, failed()).await;
+    let counted = async || {
+        let days = w.store.usage_days(account.user, 0, i32::MAX).await.expect("read");
+        let of_user: Vec<i64> = days.iter().map(|(_, usage)| usage.failed).collect();
+        let of_account = w.ask("SELECT CAST(SUM(failed) AS BIGINT) FROM account_hours").await;
+        (of_user, of_account, w.ask("SELECT CAST(SUM(failed) AS BIGINT) FROM usage_hourly").await)
+    };
+    assert_eq!(counted().await, (vec![1], 1, 1));
+    // On another day it is taken out of the one on which it failed.
+    w.clock.advance(Duration::from_hours(30));
+    let deadline = w.clock.now().plus(Duration::from_hours(1));
+    assert!(matches!(w.store.retry_message(account.user, message.id, deadline).await, Ok(Settled::Done(_))));
+    assert_eq!(counted().await, (vec![0], 0, 0));
+    w.claim(account).await;
+    w.ack(account, &message).await;
+    assert_eq!(counted().await, (vec![0, 0], 0, 0));
 }
 
 pub async fn a_message_that_can_not_be_read_does_not_hold_up_its_chat<B: Backend>(w: World<B>) {

@@ -2,14 +2,13 @@
 
 use super::{Closing, Driver, Exit, Flow, LANDING_WAIT, LOGOUT_WAIT, Leaving, Link, Turn};
 use crate::sessions::book::Address;
-use crate::sessions::command::Command;
+use crate::sessions::command::{Command, LeaveAnswer};
 use sanasend_engine::{EngineError, FetchError, Typing};
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{Direction, Jid, PhoneNumber, SessionStatus};
-use sanasend_store::SessionPatch;
+use sanasend_store::{SessionPatch, StoreError};
 use std::sync::Arc;
-use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 /// Shows typing where messages to this chat go: of a number, to whom WhatsApp says is behind it.
 async fn show_typing(link: &Link, chat: Jid, known: Option<(Option<Address>, PhoneNumber)>, state: Typing) -> Result<(), AttemptError> {
@@ -27,6 +26,10 @@ async fn show_typing(link: &Link, chat: Jid, known: Option<(Option<Address>, Pho
 
 fn offline_fetch() -> FetchError {
     FetchError::Unreachable("the account is not connected".into())
+}
+
+fn unwritten() -> StoreError {
+    StoreError::Unavailable("the account is left, but that could not be written yet".into())
 }
 
 impl Driver<'_> {
@@ -87,6 +90,7 @@ impl Driver<'_> {
                 Ok(())
             }
             Command::Stop => {
+                self.stops = true;
                 self.close_soon(None);
                 Ok(())
             }
@@ -129,7 +133,10 @@ impl Driver<'_> {
                 let _ = done.send(Err(offline_fetch()));
                 Ok(false)
             }
-            Command::Stop => Err(Exit::Done),
+            Command::Stop => {
+                self.stops = true;
+                Err(Exit::Done)
+            }
             Command::Yield => Err(Exit::Fenced),
         }
     }
@@ -156,7 +163,7 @@ impl Driver<'_> {
     }
 
     /// The account is given up by its owner; ends the driver.
-    pub(super) async fn unlink(&mut self, told: bool, done: oneshot::Sender<bool>) -> Exit {
+    pub(super) async fn unlink(&mut self, told: bool, done: LeaveAnswer) -> Exit {
         let was_linked = self.session.linked;
         let (status, reason) = match (was_linked, told) {
             (false, _) => (SessionStatus::Disconnected, "Linking was given up."),
@@ -170,23 +177,57 @@ impl Driver<'_> {
             Ok(()) => self.show_and_save(status, Some(reason.into())).await,
             fenced => fenced,
         };
-        let _ = done.send(told);
+        let _ = done.send(self.if_written(told));
         result.err().unwrap_or(Exit::Done)
     }
 
-    async fn go_offline(&mut self, done: oneshot::Sender<bool>) -> Exit {
+    async fn go_offline(&mut self, done: LeaveAnswer) -> Exit {
+        self.save_again = None;
         let patch = SessionPatch { wanted: Some(false), ..SessionPatch::default() };
         let result = match self.remember(patch).await {
             Ok(()) => self.show_and_save(SessionStatus::Disconnected, Some("Disconnected on request.".into())).await,
             fenced => fenced,
         };
-        let _ = done.send(true);
+        let _ = done.send(self.if_written(true));
         result.err().unwrap_or(Exit::Done)
+    }
+
+    /// What somebody is told who asked the account to leave.
+    fn if_written(&self, told: bool) -> Result<bool, StoreError> {
+        if self.is_behind() { Err(unwritten()) } else { Ok(told) }
+    }
+
+    /// Stays until the store knows what is true, since nobody else would write it: credentials that are not erased would
+    /// bring an account back that somebody logged out. Only the end of the server cuts it short.
+    pub(super) async fn write_the_rest(&mut self) -> Exit {
+        while self.is_behind() {
+            if self.stops {
+                return self.save().await.err().unwrap_or(Exit::Done);
+            }
+            self.seat.beat();
+            let again = self.save_again.unwrap_or_else(Instant::now);
+            let flow = tokio::select! {
+                () = sleep_until(again) => self.save().await,
+                command = self.commands.recv() => match command.unwrap_or(Command::Stop) {
+                    Command::Leave { done, .. } => {
+                        let _ = done.send(Err(unwritten()));
+                        Ok(())
+                    }
+                    command => self.on_command_while_down(command).await.map(drop),
+                },
+            };
+            if let Err(exit) = flow
+                && !self.stops
+            {
+                return exit;
+            }
+        }
+        Exit::Done
     }
 
     /// The link is to be closed on purpose: nothing new is taken up, and what was just written gets a moment for
     /// its acknowledgement, so that it does not have to be sent again.
-    fn close_soon(&mut self, offline: Option<oneshot::Sender<bool>>) {
+    fn close_soon(&mut self, offline: Option<LeaveAnswer>) {
         self.closing = Some(Closing { until: Instant::now() + LANDING_WAIT, offline });
     }
 

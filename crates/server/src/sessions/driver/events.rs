@@ -157,12 +157,10 @@ impl Driver<'_> {
         self.failures = 0;
         self.silent_since = None;
         self.hungry = true;
+        self.wakes = Some(self.now().instant);
         self.seat.touch();
         let now = self.shared.clock.now();
         self.seat.show(|live| live.connected_at = Some(now));
-        if let Err(error) = self.shared.store.wake_offline(self.session.id).await {
-            tracing::warn!(session = %self.session.id, %error, "messages that waited for the connection could not be woken");
-        }
         let (status, reason) = self.standing();
         self.show_and_save(status, reason).await?;
         if self.leaving.is_some() { self.log_out(link).await } else { Ok(()) }

@@ -13,8 +13,8 @@ use crate::sessions::flights::landed;
 use futures::FutureExt as _;
 use sanasend_engine::{Found, Outgoing, OutgoingRich};
 use sanasend_model::retry::AttemptError;
-use sanasend_model::{Content, Direction, Jid, PhoneNumber, SessionId, Timestamp};
-use sanasend_store::{Change, Claimed, Message, MessageFilter, News, Page, Peer, Store, StoreError};
+use sanasend_model::{Content, Jid, PhoneNumber, SessionId, Timestamp};
+use sanasend_store::{Change, Claimed, Message, News, Peer, Store, StoreError};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,10 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// WhatsApp's code for its limit on messages to people who never wrote to the account.
 const REACHOUT: &str = "463";
 
+/// How long what waits for a connection waits when there is one already, or when it could not be woken. Not at once: a send
+/// that finds the line broken may come again before the driver hears of it.
+const WAKE_AGAIN: Duration = Duration::from_secs(1);
+
 /// What a visit to the store brought.
 pub(super) struct Round {
     applied: Result<Vec<Change>, StoreError>,
@@ -48,12 +52,15 @@ pub(super) enum Landing {
     Sent { wa_message_id: String, attempt: i32, result: Result<(), AttemptError> },
     /// A question to WhatsApp who is behind some numbers.
     Asked { waiting: Vec<Claimed>, answer: Result<Vec<Found>, AttemptError> },
+    /// What waited for a connection was made due: so many.
+    Woken(Result<u64, StoreError>),
 }
 
 impl Driver<'_> {
     /// Begins a round when there is something to tell or to fetch, and none is under way.
     pub(super) fn pump(&mut self) {
         let now = Instant::now();
+        self.wake_waiting(now);
         if self.round.is_some() || self.store_rests.is_some_and(|until| until > now) {
             return;
         }
@@ -70,10 +77,22 @@ impl Driver<'_> {
             }
         }
         self.news_wait = None;
+        if self.flights.take_waiting() {
+            // They will be written down after the connection came that they wait for.
+            self.wakes.get_or_insert(now + WAKE_AGAIN);
+        }
         if want > 0 {
             self.hungry = false;
         }
         self.round = Some(self.visit(want).boxed());
+    }
+
+    /// Makes due what waits for a connection, when there is one.
+    fn wake_waiting(&mut self, now: Instant) {
+        if self.connected && self.wakes.take_if(|at| *at <= now).is_some() {
+            let (store, session) = (self.shared.store.clone(), self.session.id);
+            self.tasks.spawn(async move { Landing::Woken(store.wake_offline(session).await) });
+        }
     }
 
     /// One visit to the store.
@@ -157,7 +176,10 @@ impl Driver<'_> {
 
     fn store_is_down(&mut self, error: &StoreError) {
         tracing::warn!(session = %self.session.id, %error, "the store took no news; they wait");
-        self.store_rests = Some(Instant::now() + STORE_REST);
+        let now = Instant::now();
+        self.store_rests = Some(now + STORE_REST);
+        // What it did not take may be that a message waits for a connection.
+        self.wakes.get_or_insert(now + WAKE_AGAIN);
     }
 
     /// Sends what can be addressed, asks WhatsApp about the rest.
@@ -165,6 +187,8 @@ impl Driver<'_> {
         let mut unknown = Vec::new();
         for claimed in claimed {
             if !self.flights.take_off(&claimed, now) {
+                // One that is too late leaves its place to the next of its chat.
+                self.hungry |= now.at >= claimed.expires_at;
                 continue;
             }
             match claimed.message.chat.phone() {
@@ -236,7 +260,7 @@ impl Driver<'_> {
         }
         let wa_message_id = message.wa_message_id.clone();
         let limited = self.seat.limited_until().is_some_and(|until| until > now.at);
-        let limited = limited.then(|| (self.shared.store.clone(), self.session.id, message.chat.clone()));
+        let limited = limited.then(|| (self.shared.store.clone(), self.session.id, ids_of(&message, &to)));
         let (link, files, guard) = (link.clone(), self.shared.media.clone(), self.shared.store.clone());
         let span =
             tracing::debug_span!("write_message", otel.kind = "producer", message = %message.id, session = %self.session.id, attempt);
@@ -247,7 +271,7 @@ impl Driver<'_> {
                 return Landing::Sent { wa_message_id, attempt, result: Err(error) };
             }
             let result = match limited {
-                Some((store, session, chat)) if is_cold(&store, session, &chat).await => Err(AttemptError::Nack { code: REACHOUT.into() }),
+                Some((store, session, ids)) if is_cold(&store, session, &ids).await => Err(AttemptError::Nack { code: REACHOUT.into() }),
                 _ => write(&link, &files, message, to).await,
             };
             Landing::Sent { wa_message_id, attempt, result }
@@ -276,6 +300,11 @@ impl Driver<'_> {
                 for claimed in waiting {
                     self.flights.refused(&claimed.message.wa_message_id, claimed.attempts, &AttemptError::Offline, now);
                 }
+            }
+            Ok(Landing::Woken(Ok(count))) => self.hungry |= count > 0,
+            Ok(Landing::Woken(Err(error))) => {
+                tracing::warn!(session = %self.session.id, %error, "messages that waited for the connection could not be woken yet");
+                self.wakes = Some(now.instant + WAKE_AGAIN);
             }
             // The message stays in the air until its answer is overdue, and is then judged as unanswered.
             Err(error) => tracing::error!(session = %self.session.id, %error, "a send broke down"),
@@ -344,13 +373,16 @@ async fn write(link: &Link, files: &Files, message: Message, to: Jid) -> Result<
     }
 }
 
-/// Whether nobody in this chat ever wrote to the account. In doubt it counts as warm: WhatsApp decides then.
-async fn is_cold(store: &Store, session: SessionId, chat: &Jid) -> bool {
-    let filter = MessageFilter {
-        session_id: Some(session),
-        direction: Some(Direction::Inbound),
-        recipient: Some(chat.to_string()),
-        ..MessageFilter::default()
-    };
-    store.list_messages(&filter, Page { page: 1, page_size: 1 }).await.is_ok_and(|listed| listed.count == 0)
+/// All ids by which the recipient is known.
+fn ids_of(message: &Message, to: &Jid) -> Vec<String> {
+    let known = [Some(&message.chat), Some(to), message.peer.jid.as_ref(), message.peer.lid.as_ref()];
+    let mut ids: Vec<String> = known.into_iter().flatten().map(ToString::to_string).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Whether nobody under these ids ever wrote to the account. In doubt it counts as warm: WhatsApp decides then.
+async fn is_cold(store: &Store, session: SessionId, ids: &[String]) -> bool {
+    store.cold_contacts(&[session], ids).await.is_ok_and(|cold| cold.len() == ids.len())
 }

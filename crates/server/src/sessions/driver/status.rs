@@ -39,23 +39,41 @@ impl Driver<'_> {
             Some(earlier) => merge(earlier, patch),
             None => patch,
         });
-        self.save().await
+        // A store that was down a moment ago is left alone.
+        if self.save_again.is_some_and(|again| again > tokio::time::Instant::now()) { Ok(()) } else { self.save().await }
     }
 
-    /// Writes what the row does not say yet.
+    /// Writes what the store does not know yet.
     pub(super) async fn save(&mut self) -> Result<(), Exit> {
         self.save_again = None;
-        let Some(patch) = self.unsaved.take() else { return Ok(()) };
-        match self.shared.store.update_session(self.session.id, self.generation, patch.clone()).await {
-            Ok(session) => self.session = session,
-            Err(StoreError::Fenced) => return Err(Exit::Fenced),
+        match self.write().await {
+            Ok(()) => Ok(()),
+            Err(StoreError::Fenced) => Err(Exit::Fenced),
             Err(error) => {
                 tracing::warn!(session = %self.session.id, %error, "the state of the account could not be written yet");
-                self.unsaved = Some(patch);
                 self.save_again = Some(tokio::time::Instant::now() + SAVE_AGAIN);
+                Ok(())
             }
         }
+    }
+
+    async fn write(&mut self) -> Result<(), StoreError> {
+        let (store, id) = (self.shared.store.clone(), self.session.id);
+        if let Some(text) = &self.unerased {
+            store.erase_credentials(id, self.generation).await?;
+            store.fail_all(id, Failure::AccountUnlinked, text).await?;
+            self.unerased = None;
+        }
+        if let Some(patch) = &self.unsaved {
+            self.session = store.update_session(id, self.generation, patch.clone()).await?;
+            self.unsaved = None;
+        }
         Ok(())
+    }
+
+    /// Whether the store does not know everything yet.
+    pub(super) fn is_behind(&self) -> bool {
+        self.unsaved.is_some() || self.unerased.is_some()
     }
 
     /// The account is unlinked: its credentials go, and what waits to be sent fails.
@@ -69,22 +87,12 @@ impl Driver<'_> {
             live.limited_until = None;
             live.drop_codes();
         });
-        let was_linked = self.session.linked;
-        match self.shared.store.erase_credentials(self.session.id, self.generation).await {
-            Ok(()) => {}
-            Err(StoreError::Fenced) => return Err(Exit::Fenced),
-            Err(error) => tracing::warn!(session = %self.session.id, %error, "credentials could not be erased"),
-        }
+        // Somebody may wait for the answer: tried now, however the store did a moment ago.
+        self.save_again = None;
+        self.unerased = Some(format!("It was not sent: {reason}"));
         self.session.linked = false;
         let patch = SessionPatch { linked: Some(false), wanted: Some(false), limited_until: Some(None), ..SessionPatch::default() };
-        self.remember(patch).await?;
-        if was_linked {
-            let text = format!("It was not sent: {reason}");
-            if let Err(error) = self.shared.store.fail_all(self.session.id, Failure::AccountUnlinked, &text).await {
-                tracing::warn!(session = %self.session.id, %error, "waiting messages could not be failed; their deadline will");
-            }
-        }
-        Ok(())
+        self.remember(patch).await
     }
 
     /// WhatsApp limits the account for a time.

@@ -43,7 +43,7 @@ fn claimed(number: u8, chat: &str) -> Claimed {
         metadata: None,
         marks: None,
     };
-    Claimed { message, attempts: 1, written_before: false }
+    Claimed { message, attempts: 1, written_before: false, expires_at: DEADLINE }
 }
 
 fn flights() -> Flights {
@@ -139,6 +139,19 @@ fn every_way_to_land_has_its_news() {
 }
 
 #[test]
+fn what_waits_for_a_connection_is_asked_for_once() {
+    let mut flights = flying();
+    flights.take_off(&claimed(2, "2@s.whatsapp.net"), now(0));
+    flights.refused("WA1", 1, &AttemptError::Unanswered, now(1));
+    assert!(!flights.take_waiting(), "that one has its time");
+    flights.refused("WA2", 1, &AttemptError::Offline, now(1));
+    assert!(flights.take_waiting());
+    assert!(!flights.take_waiting());
+    flights.not_taken(&claimed(3, "3@s.whatsapp.net"), now(2));
+    assert!(flights.take_waiting());
+}
+
+#[test]
 fn silence_is_judged_when_the_time_is_over_and_not_before() {
     let mut flights = flying();
     flights.written("WA1", 1, now(10));
@@ -191,6 +204,14 @@ fn past_its_deadline_nothing_takes_off() {
     let again = Claimed { written_before: true, ..claimed(1, "1@s.whatsapp.net") };
     assert!(!flights.take_off(&again, now(100_000)));
     assert!(matches!(tell(&mut flights).as_slice(), [News::Failed { failure: Failure::OutcomeUnknown, .. }]));
+}
+
+#[test]
+fn what_is_sent_again_past_its_own_deadline_has_the_time_of_its_place() {
+    let mut flights = flights();
+    let again = Claimed { written_before: true, expires_at: Timestamp(300_000), ..claimed(1, "1@s.whatsapp.net") };
+    assert!(flights.take_off(&again, now(200_000)));
+    assert!(!flights.has_news().0);
 }
 
 #[test]

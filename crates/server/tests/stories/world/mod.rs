@@ -25,11 +25,13 @@ pub use shop::{Shop, qr_text, text_of};
 pub use timed::Timed;
 pub use waiting::{PATIENCE, becomes, eventually, settled_within};
 
+use futures::FutureExt as _;
 use sanasend::clock::SystemClock;
 use sanasend::config::{self, Config, Profile};
 use sanasend::node::Node;
-use sanasend_model::Timestamp;
+use sanasend_model::{Content, Recipient, Timestamp};
 use sanasend_sandbox::Control;
+use sanasend_store::{NewMessage, Page, SessionFilter};
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -81,6 +83,56 @@ impl World {
     /// Stops the server in order.
     pub async fn stop(mut self) {
         self.node.take().expect("running").stop().await;
+    }
+
+    /// Hands in a text of the only account and gives up before it is on disk, as a caller does that hangs up.
+    pub async fn gives_up_on(&self, friend: &Friend, text: &str) {
+        let app = &self.node().app;
+        let sessions = app.store.list_sessions(&SessionFilter::default(), Page { page: 1, page_size: 1 }).await.expect("read");
+        let session = sessions.results.first().expect("an account");
+        let (created_at, expires_at) = app.outbox.times();
+        let (id, wa_message_id) = app.outbox.new_ids();
+        let message = NewMessage {
+            id,
+            user_id: session.user_id,
+            session_id: session.id,
+            recipient: Recipient::parse(&friend.number).expect("a recipient"),
+            content: Content::text(text).expect("a text"),
+            media: None,
+            wa_message_id,
+            reply_to: None,
+            quoted: None,
+            metadata: None,
+            created_at,
+            scheduled_at: None,
+            wait_reason: None,
+            expires_at,
+            day: created_at.day(),
+            daily_limit: 1000,
+            idempotency: None,
+        };
+        assert!(app.outbox.accept(message).now_or_never().is_none(), "the disk is waited for");
+    }
+
+    /// Runs a statement behind the server's back. Only with SQLite.
+    pub async fn tamper(&self, sql: &'static str) {
+        use sqlx::Connection as _;
+        let mut connection = self.behind().await;
+        sqlx::query(sql).execute(&mut connection).await.expect("done");
+        connection.close().await.expect("closed");
+    }
+
+    /// A number that a query answers behind the server's back. Only with SQLite.
+    pub async fn ask(&self, sql: &'static str) -> i64 {
+        let mut connection = self.behind().await;
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("answered")
+    }
+
+    async fn behind(&self) -> sqlx::SqliteConnection {
+        use sqlx::ConnectOptions as _;
+        let database = sanasend::data_dir::database(&self.folder.path().join("data"));
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database).busy_timeout(Duration::from_secs(30));
+        options.connect().await.expect("the database opens")
     }
 
     fn node(&self) -> &Node {

@@ -42,9 +42,7 @@ pub(crate) async fn retry_message(
     if !app.sessions.live(&session).linked {
         return Err(ErrorCode::SessionNotLinked.into());
     }
-    let (_, deadline) = app.outbox.times();
-    let message = outcome(app.store.retry_message(caller.id(), id, deadline).await?, "Only a failed message can be retried")?;
-    app.outbox.wake(message.session_id);
+    let message = outcome(app.outbox.retry(caller.id(), id).await?, "Only a failed message can be retried")?;
     Ok(Answer::accepted("On its way again.", MessageView::from(message)))
 }
 
