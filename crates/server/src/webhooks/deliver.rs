@@ -138,7 +138,7 @@ impl Inner {
         let answer = match self.egress.check(url) {
             Ok(url) => {
                 let span = tracing::debug_span!("post_webhook", otel.kind = "client", event = %event.id);
-                self.egress.post(url, headers, body, self.options.timeout, KEPT_BODY).instrument(span).await
+                self.egress.of(event.user_id).post(url, headers, body, self.options.timeout, KEPT_BODY).instrument(span).await
             }
             Err(refusal) => Err(EgressError::Refused(refusal)),
         };

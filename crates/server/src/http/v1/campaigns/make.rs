@@ -204,7 +204,7 @@ async fn accounts(app: &App, user: UserId, named: &[String]) -> Result<(Vec<Sess
 enum Lines {
     List(std::vec::IntoIter<Listed>),
     Contacts { store: Store, user: UserId, filter: Box<ContactFilter>, cursor: Option<ContactCursor>, is_over: bool },
-    File(tokio::sync::mpsc::Receiver<table::Bunch>, #[expect(dead_code, reason = "the file goes with it")] crate::media::Staged),
+    File(table::Table, #[expect(dead_code, reason = "the file goes with it")] crate::media::Staged),
 }
 
 impl Lines {
@@ -212,7 +212,7 @@ impl Lines {
         match source {
             Source::Contacts(filter) => Self::Contacts { store: app.store.clone(), user, filter, cursor: None, is_over: false },
             Source::List(listed) => Self::List(listed.into_iter()),
-            Source::File { staged, column } => Self::File(table::read(staged.scratch.path(), column), staged),
+            Source::File { staged, column } => Self::File(table::Table::new(staged.scratch.path(), column), staged),
         }
     }
 
@@ -229,7 +229,7 @@ impl Lines {
                 let bunch: Vec<Listed> = rest.take(BUNCH).collect();
                 Ok(Some(bunch).filter(|bunch| !bunch.is_empty()))
             }
-            Self::File(bunches, _) => Ok(bunches.recv().await.transpose()?),
+            Self::File(table, _) => Ok(table.next().await?),
         }
     }
 }

@@ -209,7 +209,7 @@ pub(crate) fn check_content(content: &str, kind: Option<MediaKind>, has_media: b
 pub(crate) async fn keep(app: &App, caller: &Caller, media: WantedMedia, kind: MediaKind) -> Result<(Media, NewMedia), ApiError> {
     let wished = media.filename.as_deref().and_then(file_name);
     let asked = Asked { media_url: media.media_url, media_base64: media.media_base64, ..Asked::default() };
-    let Uploaded { staged, name, declared } = source::file(app, asked, kind).await?;
+    let Uploaded { staged, name, declared } = source::file(app, caller, asked, kind).await?;
     let filename = wished.or_else(|| name.as_deref().and_then(file_name));
     let wish = Wish { user: caller.id(), kind, caption: None, filename, declared };
     let kept = app.media.keep(staged, wish).await.map_err(not_kept)?;

@@ -195,7 +195,7 @@ pub(crate) async fn send(
     }
     let session = choose_linked(app, caller.id(), asked.session.as_deref().or(query.session.as_deref())).await?;
     let (reply_to, when) = (asked.reply_to, asked.when);
-    let Uploaded { staged, name, declared } = source::file(app, asked, sound.kind).await?;
+    let Uploaded { staged, name, declared } = source::file(app, caller, asked, sound.kind).await?;
     let filename = sound.filename.or_else(|| name.as_deref().and_then(file_name));
     let wish = Wish { user: caller.id(), kind: sound.kind, caption: sound.caption, filename, declared };
     let kept = app.media.keep(staged, wish).await.map_err(not_kept)?;
