@@ -108,7 +108,7 @@ section! {
         dashboard_idle_minutes: u64 = 60, within 1..=43_200;
         /// Networks or addresses from which admins may log in and act as such. Empty: from everywhere.
         admin_ips: Vec<Cidr> = Vec::new();
-        /// Wrong passwords or API keys that one address may send in a minute; more are answered 429.
+        /// Wrong passwords, API keys or tokens that one address may send in a minute; more are answered 429.
         bad_credentials_per_minute: u32 = 10, within 1..=100_000;
         /// Wrong passwords in a row for one user name before it is locked for a while.
         failures_before_lock: u32 = 5, within 1..=1000;

@@ -127,14 +127,31 @@ impl FromRequestParts<Arc<App>> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let exchange = Exchange::of(parts);
         exchange.note_route(parts);
-        let caller = match credential(&parts.headers)? {
-            Credential::Key(key) => by_key(app, key, exchange).await?,
-            Credential::Token(token) => by_token(app, token, exchange).await?,
+        let caller = match parts.extensions.remove::<Vouched>() {
+            Some(Vouched(caller)) => caller,
+            None => vouch(app, &parts.headers, exchange).await?.0,
         };
-        caller.count_request(app).await?;
         caller.exchange.gate.let_through(&caller, parts)?;
         Ok(caller)
     }
+}
+
+/// A caller whose credentials were checked, and that was counted, before its request reached its handler; an extension of the
+/// request.
+#[derive(Debug, Clone)]
+pub(super) struct Vouched(Caller);
+
+/// Checks the credentials of a request and counts it against the limits of who sent it.
+///
+/// # Errors
+/// Whatever the extractor of a [`Caller`] refuses, but for what the operation asks for.
+pub(super) async fn vouch(app: &App, headers: &HeaderMap, exchange: Arc<Exchange>) -> Result<Vouched, ApiError> {
+    let caller = match credential(headers)? {
+        Credential::Key(key) => by_key(app, key, exchange).await?,
+        Credential::Token(token) => by_token(app, token, exchange).await?,
+    };
+    caller.count_request(app).await?;
+    Ok(Vouched(caller))
 }
 
 impl Caller {
@@ -209,10 +226,7 @@ async fn by_key(app: &App, key: &str, exchange: Arc<Exchange>) -> Result<Caller,
         Err(refusal) => refusal,
     };
     Err(match refusal {
-        KeyRefusal::Unknown => match app.limits.bad_guess(ip).await {
-            Ok(()) => ErrorCode::InvalidApiKey.into(),
-            Err(wait) => ApiError::new(ErrorCode::RateLimited).retry_after(wait.0),
-        },
+        KeyRefusal::Unknown => guessed(app, ip, ErrorCode::InvalidApiKey).await,
         KeyRefusal::Revoked => ErrorCode::ApiKeyRevoked.into(),
         KeyRefusal::Expired => ErrorCode::ApiKeyExpired.into(),
         KeyRefusal::WrongAddress => ErrorCode::IpNotAllowed.into(),
@@ -220,8 +234,21 @@ async fn by_key(app: &App, key: &str, exchange: Arc<Exchange>) -> Result<Caller,
     })
 }
 
+/// The refusal of what this server never gave to anybody; an address that sends too much of it has to wait.
+async fn guessed(app: &App, ip: IpAddr, code: ErrorCode) -> ApiError {
+    match app.limits.bad_guess(ip).await {
+        Ok(()) => code.into(),
+        Err(wait) => ApiError::new(ErrorCode::RateLimited).retry_after(wait.0),
+    }
+}
+
 async fn by_token(app: &App, token: &str, exchange: Arc<Exchange>) -> Result<Caller, ApiError> {
-    let claims = app.auth.tokens.read(token, Purpose::Access)?;
+    let claims = match app.auth.tokens.read(token, Purpose::Access) {
+        Ok(claims) => claims,
+        Err(TokenRefusal::Invalid) => return Err(guessed(app, exchange.address, ErrorCode::InvalidToken).await),
+        // It was good once, so it is no guess.
+        Err(TokenRefusal::Expired) => return Err(ErrorCode::TokenExpired.into()),
+    };
     let user = app.store.user(claims.sub).await?.ok_or(ErrorCode::InvalidToken)?;
     if !user.is_active {
         return Err(ErrorCode::UserInactive.into());

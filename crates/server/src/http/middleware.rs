@@ -5,7 +5,7 @@
 //! is easier to see as lines of one text.
 
 use super::address::client_address;
-use super::caller::carries_credentials;
+use super::caller::{carries_credentials, vouch};
 use super::error::{ApiError, ErrorCode};
 use super::gate::Gate;
 use super::standing::Standings;
@@ -227,7 +227,7 @@ pub async fn around(State(front): State<Front>, mut request: Request, next: Next
     let path = request.uri().path().to_owned();
     let span = tracing::info_span!("request", id = %exchange.id, %method, %path);
     let traced = logs::of_request(&method, || front.counted.route(&path).map(str::to_owned), request.headers());
-    let mut response = match refuse_early(&front, &exchange, &request, &path) {
+    let mut response = match refuse_early(&front, &exchange, &mut request, &path).await {
         Some(refusal) => refusal,
         None => handle(&front, request, next).instrument(span.clone()).instrument(traced.clone()).await,
     };
@@ -285,17 +285,30 @@ fn is_health(path: &str) -> bool {
 }
 
 /// Who came by plain HTTP is sent to HTTPS, where that is set. Strangers over their limit are sent away before any
-/// work is done for them; who has credentials is counted by the user they belong to.
-fn refuse_early(front: &Front, exchange: &Exchange, request: &Request, path: &str) -> Option<Response> {
+/// work is done for them; who has credentials is counted by the user they belong to. From an address that is over the limit
+/// they are looked at here and not by the handler alone: something that only looks like them must not open every page.
+async fn refuse_early(front: &Front, exchange: &Arc<Exchange>, request: &mut Request, path: &str) -> Option<Response> {
     if front.app.config.http.https_redirect && exchange.proxied == Some(Scheme::Http) && !is_health(path) {
         return Some(to_https(request));
     }
-    if is_health(path) || carries_credentials(request.headers()) || request.method() == Method::OPTIONS {
+    if is_health(path) || request.method() == Method::OPTIONS {
         return None;
     }
     let app = &front.app;
     let standing = app.limits.look(stranger(app, exchange));
     let wait = standing.wait?;
+    if carries_credentials(request.headers()) {
+        let headers = request.headers().clone();
+        // Boxed: the future of every request would be as large otherwise.
+        match Box::pin(vouch(app, &headers, exchange.clone())).await {
+            Ok(vouched) => {
+                request.extensions_mut().insert(vouched);
+                return None;
+            }
+            Err(refusal) if refusal.code.status() != StatusCode::UNAUTHORIZED => return Some(refusal.into_response()),
+            Err(_) => {}
+        }
+    }
     exchange.standings.note_requests(&[standing]);
     Some(ApiError::new(ErrorCode::RateLimited).retry_after(wait).into_response())
 }
