@@ -8,6 +8,7 @@ use super::address::client_address;
 use super::caller::{carries_credentials, vouch};
 use super::error::{ApiError, ErrorCode};
 use super::gate::Gate;
+use super::pace::Paces;
 use super::standing::Standings;
 use crate::app::App;
 use crate::dashboard;
@@ -47,16 +48,17 @@ pub struct Front {
     trusted: Arc<[IpNet]>,
     turns: Arc<Semaphore>,
     gate: Gate,
+    paces: Arc<Paces>,
     counted: Arc<Requests>,
 }
 
 impl Front {
-    /// As configured; the gate knows what each operation asks of its callers, `counted` counts them.
+    /// As configured; the gate knows what each operation asks of its callers, `paces` how long it may take, `counted` counts them.
     #[must_use]
-    pub fn new(app: Arc<App>, gate: Gate, counted: Requests) -> Self {
+    pub fn new(app: Arc<App>, gate: Gate, paces: Paces, counted: Requests) -> Self {
         let trusted = app.config.general.trusted_proxies.iter().map(|network| network.0).collect();
         let turns = Arc::new(Semaphore::new(app.config.http.requests_at_once));
-        Self { app, trusted, turns, gate, counted: Arc::new(counted) }
+        Self { app, trusted, turns, gate, paces: Arc::new(paces), counted: Arc::new(counted) }
     }
 }
 
@@ -330,18 +332,6 @@ fn stranger(app: &App, exchange: &Exchange) -> Ask {
     Ask { what: Counted::address(exchange.address), per_minute: app.config.limits.requests_per_minute }
 }
 
-/// Requests that bring a file, or may have to fetch one first.
-fn carries_file(path: &str) -> bool {
-    if path == "/api/v1/campaigns/" || path == "/api/v1/messages/send-bulk/" || path == "/admin/campaigns/new/" {
-        return true;
-    }
-    path.starts_with("/api/v1/messages/") && (path.ends_with("/send-media/") || path.ends_with("/media/"))
-}
-
-fn imports_people(path: &str) -> bool {
-    matches!(path, "/api/v1/contacts/import/" | "/api/v1/opt-outs/import/" | "/admin/contacts/import/" | "/admin/opt-outs/import/")
-}
-
 async fn handle(front: &Front, request: Request, next: Next) -> Response {
     let _turn = if is_health(request.uri().path()) {
         None
@@ -351,14 +341,7 @@ async fn handle(front: &Front, request: Request, next: Next) -> Response {
             Err(_) => return ApiError::unavailable("more requests than `http.requests_at_once`").into_response(),
         }
     };
-    let http = &front.app.config.http;
-    let mut patience = Duration::from_secs(http.request_timeout_seconds);
-    if carries_file(request.uri().path()) {
-        patience = patience.max(Duration::from_secs(front.app.config.media.request_seconds));
-    }
-    if imports_people(request.uri().path()) {
-        patience = patience.max(Duration::from_secs(front.app.config.contacts.import_seconds));
-    }
+    let mut patience = front.paces.of(request.method(), request.uri().path()).patience(&front.app.config);
     if request.uri().query().is_some_and(|query| query.contains("wait=")) {
         patience += Duration::from_secs(front.app.config.messages.longest_wait_seconds);
     }

@@ -67,7 +67,7 @@ struct Sound {
     responses(
         (status = 201, description = "The campaign.", body = Success<CampaignView>),
         (status = 200, description = "What it would do, for a dry run.", body = Success<DryRun>)),
-    extensions(("x-scope" = json!("campaigns:manage")),
+    extensions(("x-scope" = json!("campaigns:manage")), ("x-time-limit" = json!("media.request_seconds")),
         ("x-error-codes" = json!(["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "WRONG_STATE", "BAD_REQUEST",
             "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
 pub(crate) async fn create_campaign(
@@ -96,7 +96,7 @@ pub(crate) async fn create_campaign(
         (CampaignForm = "multipart/form-data", example = json!({
             "content": "Hi {{name|there}}, we are open again.", "file": "(the bytes of people.csv)"})))),
     responses((status = 202, description = "The campaign, which has begun.", body = Success<CampaignView>)),
-    extensions(("x-scope" = json!("campaigns:manage")),
+    extensions(("x-scope" = json!("campaigns:manage")), ("x-time-limit" = json!("media.request_seconds")),
         ("x-error-codes" = json!(["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "WRONG_STATE", "BAD_REQUEST",
             "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
 pub(crate) async fn send_bulk(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, ApiError> {

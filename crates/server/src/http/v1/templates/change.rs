@@ -22,7 +22,8 @@ use utoipa::IntoParams;
 /// A mistake is told with its line and column.
 #[utoipa::path(post, path = "/templates/", tag = "templates", request_body = WantedTemplate,
     responses((status = 201, description = "The new template.", body = Success<TemplateView>)),
-    extensions(("x-scope" = json!("templates:write")), ("x-error-codes" = json!(["CONFLICT", "TEMPLATE_LIMIT_REACHED",
+    extensions(("x-scope" = json!("templates:write")), ("x-time-limit" = json!("media.request_seconds")),
+        ("x-error-codes" = json!(["CONFLICT", "TEMPLATE_LIMIT_REACHED",
         "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
 pub(crate) async fn create_template(
     State(app): State<Arc<App>>,
@@ -66,7 +67,8 @@ pub(crate) async fn create(app: &App, caller: &Caller, wanted: WantedTemplate) -
 #[utoipa::path(put, path = "/templates/{id}/", tag = "templates", request_body = WantedTemplate,
     params(("id" = String, Path, format = "uuid", description = "Id of the template.")),
     responses((status = 200, description = "The template as it is now.", body = Success<TemplateView>)),
-    extensions(("x-scope" = json!("templates:write")), ("x-error-codes" = json!(["CONFLICT",
+    extensions(("x-scope" = json!("templates:write")), ("x-time-limit" = json!("media.request_seconds")),
+        ("x-error-codes" = json!(["CONFLICT",
         "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
 pub(crate) async fn replace_template(
     State(app): State<Arc<App>>,
@@ -85,7 +87,8 @@ pub(crate) async fn replace_template(
 #[utoipa::path(patch, path = "/templates/{id}/", tag = "templates", request_body = PartOfTemplate,
     params(("id" = String, Path, format = "uuid", description = "Id of the template.")),
     responses((status = 200, description = "The template as it is now.", body = Success<TemplateView>)),
-    extensions(("x-scope" = json!("templates:write")), ("x-error-codes" = json!(["CONFLICT",
+    extensions(("x-scope" = json!("templates:write")), ("x-time-limit" = json!("media.request_seconds")),
+        ("x-error-codes" = json!(["CONFLICT",
         "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
 pub(crate) async fn update_template(
     State(app): State<Arc<App>>,

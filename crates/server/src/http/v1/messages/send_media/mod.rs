@@ -160,7 +160,7 @@ struct Sound {
     responses(
         (status = 202, description = "Accepted and on disk.", body = Success<MessageView>),
         (status = 200, description = "The outcome, when `wait` got it.", body = Success<MessageView>)),
-    extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!([
+    extensions(("x-scope" = json!("messages:send")), ("x-time-limit" = json!("media.request_seconds")), ("x-error-codes" = json!([
         "RECIPIENT_INVALID", "NOT_FOUND", "SESSION_NOT_LINKED", "RECIPIENT_OPTED_OUT", "CONSENT_REQUIRED", "IDEMPOTENCY_KEY_REUSED",
         "DAILY_LIMIT_REACHED", "BAD_REQUEST",
         "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
