@@ -14,7 +14,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use sanasend_model::limit::Standing;
-use sanasend_model::{LoginId, UserId};
+use sanasend_model::{LoginId, Timestamp, UserId};
 use sanasend_store::limits::{Ask, Counted};
 use sanasend_store::{ApiKey, User};
 use std::net::IpAddr;
@@ -94,9 +94,32 @@ impl Caller {
     /// # Errors
     /// `RATE_LIMITED`.
     pub async fn count_message(&self, app: &App) -> Result<(), ApiError> {
+        let counted = app.limits.count(&[self.messages()]).await;
+        self.let_message(counted.first().copied().unwrap_or(Standing::FREE))
+    }
+
+    /// Looks, without counting, whether the user's limits leave room for one more message. Sends that do costly work before the
+    /// message is accepted ask before they begin; what they hear is confirmed when the message is counted.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED`, `DAILY_LIMIT_REACHED`, or when the store is down.
+    pub async fn look_for_room(&self, app: &App) -> Result<(), ApiError> {
+        let standing = app.limits.look(self.messages());
+        if standing.wait.is_some() {
+            return self.let_message(standing);
+        }
+        let now = app.clock.now();
+        let used = app.store.usage(self.id(), now.day()).await?.accepted;
+        let tomorrow = Timestamp::of_day(now.day().saturating_add(1));
+        if used >= self.user.max_messages_per_day { Err(self.day_is_over(tomorrow.since(now))) } else { Ok(()) }
+    }
+
+    fn messages(&self) -> Ask {
         let per_minute = u32::try_from(self.user.max_messages_per_minute).unwrap_or(u32::MAX);
-        let counted = app.limits.count(&[Ask { what: Counted::Messages(self.id()), per_minute }]).await;
-        let standing = counted.first().copied().unwrap_or(Standing::FREE);
+        Ask { what: Counted::Messages(self.id()), per_minute }
+    }
+
+    fn let_message(&self, standing: Standing) -> Result<(), ApiError> {
         self.exchange.note_messages(standing);
         match standing.wait {
             Some(wait) => Err(ApiError::because(ErrorCode::RateLimited, "The limit of messages per minute is reached.").retry_after(wait)),

@@ -170,7 +170,7 @@ pub(crate) async fn send_text(
     }
     let session = choose_linked(&app, caller.id(), session.as_deref().or(query.session.as_deref())).await?;
     if let Some(wanted) = preview {
-        checked.content = preview::put(&app, checked.content, wanted).await;
+        checked.content = preview::put(&app, &caller, checked.content, wanted).await?;
     }
     take_in(&app, &caller, session.id, checked, terms).await
 }

@@ -194,6 +194,7 @@ pub(crate) async fn send(
         return Ok(answer);
     }
     let session = choose_linked(app, caller.id(), asked.session.as_deref().or(query.session.as_deref())).await?;
+    caller.look_for_room(app).await?;
     let (reply_to, when) = (asked.reply_to, asked.when);
     let Uploaded { staged, name, declared } = source::file(app, caller, asked, sound.kind).await?;
     let filename = sound.filename.or_else(|| name.as_deref().and_then(file_name));
