@@ -56,7 +56,7 @@ section! {
         /// HTTPS in front of it.
         listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
         /// The address under which callers reach the API, without a path (`https://api.example.com`), for the links
-        /// in lists. Empty: taken from each request.
+        /// in lists. Empty: taken from each request. When it begins with `https://`, the cookies of the dashboard are `Secure`.
         public_url: Option<String> = None;
         /// Reverse proxies whose `X-Forwarded-For` is believed: networks or addresses. From everybody else the
         /// header is ignored.

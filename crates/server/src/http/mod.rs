@@ -70,11 +70,23 @@ fn paces(documented: &utoipa::openapi::path::Paths) -> pace::Paces {
     pace::Paces::new(documented, pages.iter().map(|row| (row.method.clone(), row.path, row.pace)))
 }
 
+/// Headers of answers that pages of other origins may read.
+const TOLD: [&str; 8] = [
+    "x-request-id",
+    "idempotency-replayed",
+    "ratelimit",
+    "ratelimit-policy",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "retry-after",
+];
+
 /// Answers to browsers on pages of the configured origins. Cookies are not among what they may send.
 fn cors(origins: &[String]) -> CorsLayer {
     let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     let own = ["x-api-key", "idempotency-key", "x-request-id"].map(HeaderName::from_static);
-    let told = ["x-request-id", "idempotency-replayed", "ratelimit", "ratelimit-policy", "retry-after"].map(HeaderName::from_static);
+    let told = TOLD.map(HeaderName::from_static);
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
