@@ -1,14 +1,15 @@
 //! Lists from files: CSV with a heading line, of which one column is the recipient and the others are values.
 //!
-//! The file lies on this machine's disk and is read line by line on a thread that may wait; what was read goes on in bunches.
+//! The file lies on this machine's disk. It is read in bunches, each in one short visit to a thread that may wait: whoever goes
+//! through a list needs such threads for other things between two bunches, and a reader that kept one for the whole file would
+//! with others like it leave none for them.
 
 use super::plan::Listed;
 use sanasend_model::Invalid;
 use serde_json::{Map, Value};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
-use tokio::sync::mpsc;
+use std::path::{Path, PathBuf};
 
 /// Lines that go on together.
 const BUNCH: usize = 500;
@@ -19,58 +20,98 @@ const MOST_COLUMNS: usize = 100;
 /// Longest heading line, in bytes.
 const LONGEST_HEAD: u64 = 64 * 1024;
 
-/// The next lines, or what is wrong with the file.
-pub type Bunch = Result<Vec<Listed>, Invalid>;
+/// A file that is read in bunches.
+pub struct Table(State<BufReader<File>>);
 
-/// Reads a file; lines come as they are read. `column` is the heading of the recipients, where the caller names it.
-#[must_use]
-pub fn read(path: &Path, column: Option<String>) -> mpsc::Receiver<Bunch> {
-    let (sender, receiver) = mpsc::channel(2);
-    let path = path.to_owned();
-    tokio::task::spawn_blocking(move || {
-        let opened = File::open(&path).map_err(|error| Invalid::new("file", format!("could not be read: {error}")));
-        if let Err(invalid) = opened.and_then(|file| lines(BufReader::new(file), column.as_deref(), &sender)) {
-            // Whoever asked has gone otherwise.
-            let _ = sender.blocking_send(Err(invalid));
-        }
-    });
-    receiver
+enum State<R> {
+    Closed { path: PathBuf, column: Option<String> },
+    Open(Box<Rows<R>>),
+    Over,
+}
+
+impl Table {
+    /// A file that nothing was read of yet. `column` is the heading of the recipients, where the caller names it.
+    #[must_use]
+    pub fn new(path: &Path, column: Option<String>) -> Self {
+        Self(State::Closed { path: path.to_owned(), column })
+    }
+
+    /// The next lines; `None` at the end, and after a fault.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub async fn next(&mut self) -> Result<Option<Vec<Listed>>, Invalid> {
+        let state = std::mem::replace(&mut self.0, State::Over);
+        let read = tokio::task::spawn_blocking(move || state.read()).await;
+        let (state, bunch) = read.map_err(|_| refuse("could not be read: the reader broke down"))??;
+        self.0 = state;
+        Ok(bunch)
+    }
+}
+
+impl State<BufReader<File>> {
+    fn read(self) -> Result<(Self, Option<Vec<Listed>>), Invalid> {
+        let mut rows = match self {
+            Self::Closed { path, column } => {
+                let file = File::open(&path).map_err(|error| refuse(format!("could not be read: {error}")))?;
+                Box::new(Rows::new(BufReader::new(file), column.as_deref())?)
+            }
+            Self::Open(rows) => rows,
+            Self::Over => return Ok((Self::Over, None)),
+        };
+        let bunch = rows.next()?;
+        Ok(if bunch.is_empty() { (Self::Over, None) } else { (Self::Open(rows), Some(bunch)) })
+    }
 }
 
 fn refuse(why: impl Into<String>) -> Invalid {
     Invalid::new("file", why)
 }
 
-fn lines(mut file: impl BufRead, column: Option<&str>, to: &mpsc::Sender<Bunch>) -> Result<(), Invalid> {
-    let mut head = Vec::new();
-    let read = (&mut file).take(LONGEST_HEAD).read_until(b'\n', &mut head);
-    read.map_err(|error| refuse(format!("could not be read: {error}")))?;
-    let head = std::str::from_utf8(&head).map_err(|_| refuse("is not UTF-8 text; save it as CSV in UTF-8"))?;
-    let head = head.trim_start_matches('\u{feff}');
-    let delimiter = delimiter(head);
-    let mut rows = csv::ReaderBuilder::new();
-    rows.delimiter(delimiter).has_headers(false).flexible(true).trim(csv::Trim::All);
-    let first = rows.from_reader(head.as_bytes()).records().next();
-    let names: Vec<String> = match first {
-        Some(Ok(record)) => record.iter().map(str::to_owned).collect(),
-        _ => return Err(refuse("is empty; the first line must name the columns, like: phone,name")),
-    };
-    let at = recipient_of(&names, column)?;
-    let mut bunch = Vec::with_capacity(BUNCH);
-    for (number, record) in rows.from_reader(file).into_byte_records().enumerate() {
-        let line = number + 2;
-        let record = record.map_err(|_| refuse(format!("can't be read at line {line}")))?;
-        let record = csv::StringRecord::from_byte_record(record).map_err(|_| refuse(format!("is not UTF-8 text at line {line}")))?;
-        if record.iter().all(str::is_empty) {
-            continue;
-        }
-        bunch.push(listed(&names, at, &record));
-        if bunch.len() == BUNCH && to.blocking_send(Ok(std::mem::take(&mut bunch))).is_err() {
-            return Ok(());
-        }
+/// The lines below the heading.
+struct Rows<R> {
+    names: Vec<String>,
+    /// The column of the recipients.
+    at: usize,
+    records: csv::ByteRecordsIntoIter<R>,
+    /// Where the next line stands in the file.
+    line: usize,
+}
+
+impl<R: BufRead> Rows<R> {
+    fn new(mut file: R, column: Option<&str>) -> Result<Self, Invalid> {
+        let mut head = Vec::new();
+        let read = (&mut file).take(LONGEST_HEAD).read_until(b'\n', &mut head);
+        read.map_err(|error| refuse(format!("could not be read: {error}")))?;
+        let head = std::str::from_utf8(&head).map_err(|_| refuse("is not UTF-8 text; save it as CSV in UTF-8"))?;
+        let head = head.trim_start_matches('\u{feff}');
+        let delimiter = delimiter(head);
+        let mut rows = csv::ReaderBuilder::new();
+        rows.delimiter(delimiter).has_headers(false).flexible(true).trim(csv::Trim::All);
+        let first = rows.from_reader(head.as_bytes()).records().next();
+        let names: Vec<String> = match first {
+            Some(Ok(record)) => record.iter().map(str::to_owned).collect(),
+            _ => return Err(refuse("is empty; the first line must name the columns, like: phone,name")),
+        };
+        let at = recipient_of(&names, column)?;
+        Ok(Self { names, at, records: rows.from_reader(file).into_byte_records(), line: 2 })
     }
-    let _ = to.blocking_send(Ok(bunch));
-    Ok(())
+
+    /// The next bunch; empty at the end.
+    fn next(&mut self) -> Result<Vec<Listed>, Invalid> {
+        let mut bunch = Vec::with_capacity(BUNCH);
+        while bunch.len() < BUNCH {
+            let Some(record) = self.records.next() else { break };
+            let line = self.line;
+            self.line += 1;
+            let record = record.map_err(|_| refuse(format!("can't be read at line {line}")))?;
+            let record = csv::StringRecord::from_byte_record(record).map_err(|_| refuse(format!("is not UTF-8 text at line {line}")))?;
+            if !record.iter().all(str::is_empty) {
+                bunch.push(listed(&self.names, self.at, &record));
+            }
+        }
+        Ok(bunch)
+    }
 }
 
 /// Comma, semicolon or tabulator: whatever there is most of in the heading line.
@@ -114,16 +155,44 @@ fn listed(names: &[String], at: usize, record: &csv::StringRecord) -> Listed {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::io::Write as _;
 
     fn read_all(text: &[u8], column: Option<&str>) -> Result<Vec<(String, Value)>, (String, String)> {
-        let (sender, mut receiver) = mpsc::channel(1000);
-        lines(BufReader::new(text), column, &sender).map_err(|invalid| (invalid.field, invalid.message))?;
-        drop(sender);
-        let mut all = Vec::new();
-        while let Ok(bunch) = receiver.try_recv() {
-            all.extend(bunch.expect("sound").into_iter().map(|line| (line.recipient, line.variables.expect("values"))));
-        }
-        Ok(all)
+        let told = |invalid: Invalid| (invalid.field, invalid.message);
+        let mut rows = Rows::new(text, column).map_err(told)?;
+        let bunch = rows.next().map_err(told)?;
+        assert_eq!(rows.next(), Ok(Vec::new()), "these texts are one bunch");
+        Ok(bunch.into_iter().map(|line| (line.recipient, line.variables.expect("values"))).collect())
+    }
+
+    #[test]
+    fn more_lists_than_threads_are_read_side_by_side() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(2).build().expect("a runtime");
+        runtime.block_on(async {
+            let mut file = tempfile::NamedTempFile::new().expect("a file");
+            writeln!(file, "phone,name").expect("written");
+            for n in 0..=3 * BUNCH {
+                writeln!(file, "+1202555{n:04},Ann").expect("written");
+            }
+            // All of them are half read before any goes on, and each asks for another thread meanwhile.
+            let everybody = std::sync::Arc::new(tokio::sync::Barrier::new(8));
+            let readers = (0..8).map(|_| {
+                let (mut table, everybody) = (Table::new(file.path(), None), everybody.clone());
+                tokio::spawn(async move {
+                    let mut sizes = Vec::new();
+                    while let Some(bunch) = table.next().await.expect("sound") {
+                        sizes.push(tokio::task::spawn_blocking(move || bunch.len()).await.expect("planned"));
+                        if sizes.len() == 1 {
+                            everybody.wait().await;
+                        }
+                    }
+                    sizes
+                })
+            });
+            for sizes in futures::future::join_all(readers).await {
+                assert_eq!(sizes.expect("read"), [BUNCH, BUNCH, BUNCH, 1]);
+            }
+        });
     }
 
     #[test]

@@ -56,7 +56,7 @@ section! {
         /// HTTPS in front of it.
         listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
         /// The address under which callers reach the API, without a path (`https://api.example.com`), for the links
-        /// in lists. Empty: taken from each request.
+        /// in lists. Empty: taken from each request. When it begins with `https://`, the cookies of the dashboard are `Secure`.
         public_url: Option<String> = None;
         /// Reverse proxies whose `X-Forwarded-For` is believed: networks or addresses. From everybody else the
         /// header is ignored.
@@ -108,7 +108,7 @@ section! {
         dashboard_idle_minutes: u64 = 60, within 1..=43_200;
         /// Networks or addresses from which admins may log in and act as such. Empty: from everywhere.
         admin_ips: Vec<Cidr> = Vec::new();
-        /// Wrong passwords or API keys that one address may send in a minute; more are answered 429.
+        /// Wrong passwords, API keys or tokens that one address may send in a minute; more are answered 429.
         bad_credentials_per_minute: u32 = 10, within 1..=100_000;
         /// Wrong passwords in a row for one user name before it is locked for a while.
         failures_before_lock: u32 = 5, within 1..=1000;

@@ -1,6 +1,14 @@
-//! The dashboard's cookies. Over HTTPS they carry the prefix `__Host-`: no other host, also not a neighbour under the
+//! The dashboard's cookies. Secure ones carry the prefix `__Host-`: no other host, also not a neighbour under the
 //! same domain, can set them, and they never travel in the clear. No script can read them.
+//!
+//! They are secure wherever people are meant to come by HTTPS, not only where this server can see that they did: a proxy that
+//! nobody listed in `trusted_proxies` can't say so, and a login must not travel in the clear because of that. Browsers take
+//! secure cookies from `http://localhost` too, but not by plain HTTP from elsewhere; there the profile `development` without an
+//! https `public_url` is what works.
 
+use crate::config::Config;
+use crate::config::kinds::Profile;
+use crate::http::Exchange;
 use axum::http::{HeaderMap, HeaderValue, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,22 +20,28 @@ pub const FLASH: &str = "sanasend-flash";
 /// Light or dark.
 pub const THEME: &str = "sanasend-theme";
 
-fn full_name(name: &str, https: bool) -> String {
-    if https { format!("__Host-{name}") } else { name.to_owned() }
+/// Whether the cookies of a request are secure ones.
+pub fn are_secure(config: &Config, exchange: &Exchange) -> bool {
+    let public = config.general.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+    exchange.https() || public || config.general.profile == Profile::Production
+}
+
+fn full_name(name: &str, secure: bool) -> String {
+    if secure { format!("__Host-{name}") } else { name.to_owned() }
 }
 
 /// The value of a cookie that the browser sent.
-pub fn read(headers: &HeaderMap, name: &str, https: bool) -> Option<String> {
-    let name = full_name(name, https);
+pub fn read(headers: &HeaderMap, name: &str, secure: bool) -> Option<String> {
+    let name = full_name(name, secure);
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
 }
 
 /// Sets a cookie: until the browser is closed, or for `seconds`.
-pub fn set(headers: &mut HeaderMap, name: &str, value: &str, https: bool, seconds: Option<u32>) {
-    let name = full_name(name, https);
-    let secure = if https { "; Secure" } else { "" };
+pub fn set(headers: &mut HeaderMap, name: &str, value: &str, secure: bool, seconds: Option<u32>) {
+    let name = full_name(name, secure);
+    let secure = if secure { "; Secure" } else { "" };
     let age = seconds.map(|seconds| format!("; Max-Age={seconds}")).unwrap_or_default();
     if let Ok(line) = HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}")) {
         headers.append(header::SET_COOKIE, line);
@@ -35,8 +49,8 @@ pub fn set(headers: &mut HeaderMap, name: &str, value: &str, https: bool, second
 }
 
 /// Has the browser forget a cookie.
-pub fn drop(headers: &mut HeaderMap, name: &str, https: bool) {
-    set(headers, name, "", https, Some(0));
+pub fn drop(headers: &mut HeaderMap, name: &str, secure: bool) {
+    set(headers, name, "", secure, Some(0));
 }
 
 /// Any text as the value of a cookie.
@@ -54,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn over_https_only_cookies_that_no_neighbour_can_set_are_read() {
+    fn where_cookies_are_secure_only_those_that_no_neighbour_can_set_are_read() {
         let mut sent = HeaderMap::new();
         sent.append(header::COOKIE, HeaderValue::from_static("other=1; sanasend=plain"));
         sent.append(header::COOKIE, HeaderValue::from_static("__Host-sanasend=guarded"));

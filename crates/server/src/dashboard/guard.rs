@@ -37,7 +37,8 @@ pub async fn check(State((app, who)): State<(Arc<App>, Who)>, request: Request, 
     let (mut parts, body) = request.into_parts();
     let exchange = Exchange::of(&parts);
     exchange.note_route(&parts);
-    let look = Look::of(&app, &parts.headers, exchange.https());
+    let look = Look::of(&app, &parts.headers, cookie::are_secure(&app.config, &exchange));
+    let secure = look.secure;
     let spend_flash = look.flash.is_some();
     if parts.method != Method::GET && parts.method != Method::HEAD && !is_own(&app, &parts.headers, exchange.https()) {
         return Trouble::from(ErrorCode::CrossSite).into_response();
@@ -59,7 +60,7 @@ pub async fn check(State((app, who)): State<(Arc<App>, Who)>, request: Request, 
     }
     let mut response = next.run(Request::from_parts(parts, body)).await;
     if spend_flash && is_shown(&response) {
-        cookie::drop(response.headers_mut(), cookie::FLASH, exchange.https());
+        cookie::drop(response.headers_mut(), cookie::FLASH, secure);
     }
     response
 }
@@ -72,7 +73,7 @@ fn is_shown(response: &Response) -> bool {
 
 /// The person behind the cookie; `None` without a good one.
 async fn caller(app: &App, headers: &HeaderMap, exchange: Arc<Exchange>) -> Result<Option<Caller>, ApiError> {
-    let Some(value) = cookie::read(headers, cookie::LOGIN, exchange.https()) else { return Ok(None) };
+    let Some(value) = cookie::read(headers, cookie::LOGIN, cookie::are_secure(&app.config, &exchange)) else { return Ok(None) };
     let digest = digest(&value);
     let idle = Duration::from_secs(app.config.auth.dashboard_idle_minutes * 60);
     let Some(found) = app.store.cookie(digest, idle).await? else { return Ok(None) };

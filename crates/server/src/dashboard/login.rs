@@ -76,7 +76,7 @@ pub async fn begin(app: &App, user: &User, look: &Look, ip: IpAddr, asked: &Head
     let new = NewCookie { id, user_id: user.id, digest: digest(&value), expires_at, user_agent: user_agent(asked), ip: Some(ip) };
     app.store.create_cookie(new).await?;
     audit::note_as(app, Some(user.id), ip, "login.created", format!("login {id}"), json!({"by": "dashboard"})).await;
-    cookie::set(answer, cookie::LOGIN, &value, look.https, None);
+    cookie::set(answer, cookie::LOGIN, &value, look.secure, None);
     Ok(())
 }
 
@@ -90,7 +90,7 @@ pub async fn leave(State(app): State<Arc<App>>, look: Look, caller: Option<Exten
         audit::note(&app, &caller, "login.ended", format!("login {login}"), json!({"by": "dashboard"})).await;
     }
     let mut response = look.leave("/admin/login/", false, "You are logged out.");
-    cookie::drop(response.headers_mut(), cookie::LOGIN, look.https);
+    cookie::drop(response.headers_mut(), cookie::LOGIN, look.secure);
     Ok(response)
 }
 
@@ -100,7 +100,7 @@ pub async fn choose_theme(look: Look, headers: HeaderMap, form: Form) -> Respons
     let from = headers.get(header::REFERER).and_then(|value| value.to_str().ok()).and_then(|url| url.split_once("://"));
     let path = from.and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..))).unwrap_or_default();
     let mut response = Redirect::to(&sound_next(path)).into_response();
-    cookie::set(response.headers_mut(), cookie::THEME, theme.as_str(), look.https, Some(THEME_SECONDS));
+    cookie::set(response.headers_mut(), cookie::THEME, theme.as_str(), look.secure, Some(THEME_SECONDS));
     response
 }
 

@@ -50,6 +50,7 @@ mod webhooks;
 pub use guard::Who;
 
 use crate::app::App;
+use crate::http::pace::Pace;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
@@ -66,17 +67,19 @@ pub struct Row {
     pub path: &'static str,
     /// Who may use it.
     pub who: Who,
+    /// How long it may take.
+    pub pace: Pace,
     handler: MethodRouter<Arc<App>>,
 }
 
 /// A page, or a part of one.
 fn page<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, who: Who, handler: H) -> Row {
-    Row { method: Method::GET, path, who, handler: routing::get(handler) }
+    Row { method: Method::GET, path, who, pace: Pace::Usual, handler: routing::get(handler) }
 }
 
 /// What a form is sent to. The guard refuses what other sites send.
 fn form<H: Handler<T, Arc<App>>, T: 'static>(path: &'static str, who: Who, handler: H) -> Row {
-    Row { method: Method::POST, path, who, handler: routing::post(handler) }
+    Row { method: Method::POST, path, who, pace: Pace::Usual, handler: routing::post(handler) }
 }
 
 /// Every route.

@@ -6,12 +6,23 @@ use super::{
     Row, Who, audit, campaigns, contacts, deliveries, form, jobs, messages, page, phones, requests, scheduled, schedules, send,
     send_template, sessions, settings, templates, webhooks,
 };
+use crate::http::pace::Pace;
 use axum::extract::DefaultBodyLimit;
 
 /// The same row with another limit of the body; `None` where the handler counts the bytes itself.
 fn with_limit(row: Row, limit: Option<usize>) -> Row {
     let limit = limit.map_or_else(DefaultBodyLimit::disable, DefaultBodyLimit::max);
     Row { handler: row.handler.layer(limit), ..row }
+}
+
+/// The same row with the time that a file needs.
+fn with_file(row: Row) -> Row {
+    Row { pace: Pace::File, ..row }
+}
+
+/// The same row with the time and the room that a list of people needs.
+fn with_people(row: Row) -> Row {
+    Row { pace: Pace::Import, ..with_limit(row, None) }
 }
 
 /// The rows.
@@ -46,10 +57,10 @@ fn message_rows() -> Vec<Row> {
         page("/admin/messages/", User, messages::list),
         page("/admin/messages/new/", User, send::ask),
         form("/admin/messages/send-text/", User, send::text),
-        with_limit(form("/admin/messages/send-file/", User, send::file), None),
+        with_file(with_limit(form("/admin/messages/send-file/", User, send::file), None)),
         page("/admin/messages/{id}/", User, messages::show),
         page("/admin/messages/{id}/live/", User, messages::follow),
-        page("/admin/messages/{id}/media/", User, messages::media),
+        with_file(page("/admin/messages/{id}/media/", User, messages::media)),
         form("/admin/messages/{id}/cancel/", User, messages::cancel),
         form("/admin/messages/{id}/retry/", User, messages::retry),
         form("/admin/messages/{id}/read/", User, messages::mark_read),
@@ -61,11 +72,11 @@ fn template_rows() -> Vec<Row> {
     vec![
         page("/admin/templates/", User, templates::list),
         page("/admin/templates/new/", User, templates::ask_new),
-        form("/admin/templates/new/", User, templates::create),
+        with_file(form("/admin/templates/new/", User, templates::create)),
         form("/admin/templates/preview/", User, templates::preview),
         page("/admin/templates/{id}/", User, templates::show),
         page("/admin/templates/{id}/edit/", User, templates::ask_edit),
-        form("/admin/templates/{id}/edit/", User, templates::edit),
+        with_file(form("/admin/templates/{id}/edit/", User, templates::edit)),
         page("/admin/templates/{id}/send/", User, send_template::ask),
         form("/admin/templates/{id}/send/", User, send_template::send),
         form("/admin/templates/{id}/shelve/", User, templates::shelve),
@@ -101,7 +112,7 @@ fn campaign_rows() -> Vec<Row> {
     vec![
         page("/admin/campaigns/", User, campaigns::list),
         page("/admin/campaigns/new/", User, campaigns::ask_new),
-        with_limit(form("/admin/campaigns/new/", User, campaigns::create), None),
+        with_file(with_limit(form("/admin/campaigns/new/", User, campaigns::create), None)),
         page("/admin/campaigns/{id}/", User, campaigns::show),
         page("/admin/campaigns/{id}/live/", User, campaigns::follow),
         page("/admin/campaigns/{id}/report/", User, campaigns::report),
@@ -163,12 +174,12 @@ fn phone_rows() -> Vec<Row> {
         form("/admin/phones/{phone}/scan/", Admin, act::scan),
         form("/admin/phones/{phone}/pair/", Admin, act::pair),
         form("/admin/phones/{phone}/send/", Admin, act::send),
-        with_limit(form("/admin/phones/{phone}/send-file/", Admin, act::send_file), Some(act::MOST_FILE + (1 << 20))),
+        with_file(with_limit(form("/admin/phones/{phone}/send-file/", Admin, act::send_file), Some(act::MOST_FILE + (1 << 20)))),
         form("/admin/phones/{phone}/read/", Admin, act::read),
         form("/admin/phones/{phone}/online/", Admin, act::set_online),
         form("/admin/phones/{phone}/auto/", Admin, act::set_auto),
         form("/admin/phones/{phone}/devices/{device}/unlink/", Admin, act::unlink),
-        page("/admin/phones/{phone}/media/{id}/", Admin, act::media),
+        with_file(page("/admin/phones/{phone}/media/{id}/", Admin, act::media)),
     ]
 }
 
@@ -182,7 +193,7 @@ fn contact_rows() -> Vec<Row> {
         page("/admin/contacts/new/", User, one::ask_new),
         form("/admin/contacts/new/", User, one::create),
         page("/admin/contacts/import/", User, import::ask),
-        with_limit(form("/admin/contacts/import/", User, import::run), None),
+        with_people(form("/admin/contacts/import/", User, import::run)),
         page("/admin/contacts/imports/live/", User, import::follow),
         form("/admin/contacts/imports/{id}/cancel/", User, import::end),
         page("/admin/contacts/imports/{id}/faults/", User, import::faults),
@@ -202,7 +213,7 @@ fn contact_rows() -> Vec<Row> {
         page("/admin/opt-outs/", User, opt_outs::show),
         form("/admin/opt-outs/", User, opt_outs::create),
         page("/admin/opt-outs/import/", User, import::ask_opt_outs),
-        with_limit(form("/admin/opt-outs/import/", User, import::run_opt_outs), None),
+        with_people(form("/admin/opt-outs/import/", User, import::run_opt_outs)),
         page("/admin/opt-outs/{id}/end/", User, opt_outs::ask_end),
         form("/admin/opt-outs/{id}/end/", User, opt_outs::end),
     ]

@@ -79,21 +79,21 @@ pub struct Look {
     pub theme: Theme,
     /// The message that waits.
     pub flash: Option<Flash>,
-    /// Whether cookies travel by HTTPS.
-    pub https: bool,
+    /// Whether cookies are secure ones.
+    pub secure: bool,
     /// Whether the simulated network runs here.
     pub sandbox: bool,
 }
 
 impl Look {
     /// The look of a request.
-    pub fn of(app: &App, headers: &HeaderMap, https: bool) -> Self {
-        let theme = cookie::read(headers, cookie::THEME, https).map(|text| Theme::named(&text)).unwrap_or_default();
-        let flash = cookie::read(headers, cookie::FLASH, https).and_then(|value| cookie::unpack(&value)).and_then(|text| {
+    pub fn of(app: &App, headers: &HeaderMap, secure: bool) -> Self {
+        let theme = cookie::read(headers, cookie::THEME, secure).map(|text| Theme::named(&text)).unwrap_or_default();
+        let flash = cookie::read(headers, cookie::FLASH, secure).and_then(|value| cookie::unpack(&value)).and_then(|text| {
             let (kind, text) = text.split_once('|')?;
             Some(Flash { is_bad: kind == "bad", text: text.chars().take(LONGEST_FLASH).collect() })
         });
-        Self { theme, flash, https, sandbox: app.sandbox.is_some() }
+        Self { theme, flash, secure, sandbox: app.sandbox.is_some() }
     }
 
     /// What is around a page for somebody who is not logged in.
@@ -106,7 +106,7 @@ impl Look {
         let mut response = Redirect::to(to).into_response();
         let text: String = text.chars().take(LONGEST_FLASH).collect();
         let value = cookie::pack(&format!("{}|{text}", if is_bad { "bad" } else { "ok" }));
-        cookie::set(response.headers_mut(), cookie::FLASH, &value, self.https, Some(60));
+        cookie::set(response.headers_mut(), cookie::FLASH, &value, self.secure, Some(60));
         response
     }
 }

@@ -1,6 +1,7 @@
 //! Requests and their answers, with caps on everything that the other side decides.
 
 use super::error::EgressError;
+use super::lookup::counted_for;
 use super::{Egress, url};
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -57,7 +58,7 @@ impl Egress {
         let mut url = url::judge(url, &self.allowed)?;
         for _ in 0..=limits.redirects {
             let request = self.client.get(url.clone()).timeout(until.saturating_duration_since(Instant::now()));
-            let answer = request.send().await.map_err(|error| EgressError::of(&error))?;
+            let answer = counted_for(self.owner, request.send()).await.map_err(|error| EgressError::of(&error))?;
             if !is_redirect(answer.status()) {
                 return fetched(answer, url, limits.max_bytes);
             }
@@ -83,7 +84,7 @@ impl Egress {
     ) -> Result<Posted, EgressError> {
         let url = url::judge(url, &self.allowed)?;
         let request = self.client.post(url).headers(headers).body(body).timeout(timeout);
-        let mut answer = request.send().await.map_err(|error| EgressError::of(&error))?;
+        let mut answer = counted_for(self.owner, request.send()).await.map_err(|error| EgressError::of(&error))?;
         let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
         let mut kept = Vec::new();
         let mut read = 0;

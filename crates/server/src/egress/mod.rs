@@ -10,6 +10,7 @@
 mod address;
 mod error;
 mod exchange;
+mod lookup;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use ipnet::IpNet;
 use resolve::{Guarded, Names};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use sanasend_model::UserId;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +42,7 @@ const KEPT_FOR: Duration = Duration::from_mins(1);
 pub struct Egress {
     client: reqwest::Client,
     allowed: Arc<Allowed>,
+    owner: Option<UserId>,
 }
 
 impl Egress {
@@ -74,7 +77,14 @@ impl Egress {
             .user_agent(concat!("SanaSend/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| anyhow!("the way out can't be set up: {error}"))?;
-        Ok(Self { client, allowed })
+        Ok(Self { client, allowed, owner: None })
+    }
+
+    /// The same way out for what one user asked for: names are looked up in that user's turns, so that those of a slow name
+    /// server keep nobody else waiting.
+    #[must_use]
+    pub fn of(&self, user: UserId) -> Self {
+        Self { owner: Some(user), ..self.clone() }
     }
 
     /// Reads and judges a URL as a caller wrote it, without asking the network: what its name resolves to is judged

@@ -4,6 +4,7 @@
 
 use super::address::Allowed;
 use super::error::EgressRefusal;
+use super::lookup::Lookups;
 use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::net::{IpAddr, SocketAddr};
@@ -18,12 +19,8 @@ pub(super) struct Names(Arc<Lookup>);
 impl Names {
     /// The machine's own resolver.
     pub(super) fn system() -> Self {
-        Self::by(|name| {
-            Box::pin(async move {
-                let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-                Ok(found.map(|address| address.ip()).collect())
-            })
-        })
+        let lookups = Lookups::system();
+        Self::by(move |name| lookups.find(name))
     }
 
     /// A table of the caller's own.

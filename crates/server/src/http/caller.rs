@@ -14,7 +14,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use sanasend_model::limit::Standing;
-use sanasend_model::{LoginId, UserId};
+use sanasend_model::{LoginId, Timestamp, UserId};
 use sanasend_store::limits::{Ask, Counted};
 use sanasend_store::{ApiKey, User};
 use std::net::IpAddr;
@@ -94,9 +94,32 @@ impl Caller {
     /// # Errors
     /// `RATE_LIMITED`.
     pub async fn count_message(&self, app: &App) -> Result<(), ApiError> {
+        let counted = app.limits.count(&[self.messages()]).await;
+        self.let_message(counted.first().copied().unwrap_or(Standing::FREE))
+    }
+
+    /// Looks, without counting, whether the user's limits leave room for one more message. Sends that do costly work before the
+    /// message is accepted ask before they begin; what they hear is confirmed when the message is counted.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED`, `DAILY_LIMIT_REACHED`, or when the store is down.
+    pub async fn look_for_room(&self, app: &App) -> Result<(), ApiError> {
+        let standing = app.limits.look(self.messages());
+        if standing.wait.is_some() {
+            return self.let_message(standing);
+        }
+        let now = app.clock.now();
+        let used = app.store.usage(self.id(), now.day()).await?.accepted;
+        let tomorrow = Timestamp::of_day(now.day().saturating_add(1));
+        if used >= self.user.max_messages_per_day { Err(self.day_is_over(tomorrow.since(now))) } else { Ok(()) }
+    }
+
+    fn messages(&self) -> Ask {
         let per_minute = u32::try_from(self.user.max_messages_per_minute).unwrap_or(u32::MAX);
-        let counted = app.limits.count(&[Ask { what: Counted::Messages(self.id()), per_minute }]).await;
-        let standing = counted.first().copied().unwrap_or(Standing::FREE);
+        Ask { what: Counted::Messages(self.id()), per_minute }
+    }
+
+    fn let_message(&self, standing: Standing) -> Result<(), ApiError> {
         self.exchange.note_messages(standing);
         match standing.wait {
             Some(wait) => Err(ApiError::because(ErrorCode::RateLimited, "The limit of messages per minute is reached.").retry_after(wait)),
@@ -127,14 +150,31 @@ impl FromRequestParts<Arc<App>> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let exchange = Exchange::of(parts);
         exchange.note_route(parts);
-        let caller = match credential(&parts.headers)? {
-            Credential::Key(key) => by_key(app, key, exchange).await?,
-            Credential::Token(token) => by_token(app, token, exchange).await?,
+        let caller = match parts.extensions.remove::<Vouched>() {
+            Some(Vouched(caller)) => caller,
+            None => vouch(app, &parts.headers, exchange).await?.0,
         };
-        caller.count_request(app).await?;
         caller.exchange.gate.let_through(&caller, parts)?;
         Ok(caller)
     }
+}
+
+/// A caller whose credentials were checked, and that was counted, before its request reached its handler; an extension of the
+/// request.
+#[derive(Debug, Clone)]
+pub(super) struct Vouched(Caller);
+
+/// Checks the credentials of a request and counts it against the limits of who sent it.
+///
+/// # Errors
+/// Whatever the extractor of a [`Caller`] refuses, but for what the operation asks for.
+pub(super) async fn vouch(app: &App, headers: &HeaderMap, exchange: Arc<Exchange>) -> Result<Vouched, ApiError> {
+    let caller = match credential(headers)? {
+        Credential::Key(key) => by_key(app, key, exchange).await?,
+        Credential::Token(token) => by_token(app, token, exchange).await?,
+    };
+    caller.count_request(app).await?;
+    Ok(Vouched(caller))
 }
 
 impl Caller {
@@ -209,10 +249,7 @@ async fn by_key(app: &App, key: &str, exchange: Arc<Exchange>) -> Result<Caller,
         Err(refusal) => refusal,
     };
     Err(match refusal {
-        KeyRefusal::Unknown => match app.limits.bad_guess(ip).await {
-            Ok(()) => ErrorCode::InvalidApiKey.into(),
-            Err(wait) => ApiError::new(ErrorCode::RateLimited).retry_after(wait.0),
-        },
+        KeyRefusal::Unknown => guessed(app, ip, ErrorCode::InvalidApiKey).await,
         KeyRefusal::Revoked => ErrorCode::ApiKeyRevoked.into(),
         KeyRefusal::Expired => ErrorCode::ApiKeyExpired.into(),
         KeyRefusal::WrongAddress => ErrorCode::IpNotAllowed.into(),
@@ -220,8 +257,21 @@ async fn by_key(app: &App, key: &str, exchange: Arc<Exchange>) -> Result<Caller,
     })
 }
 
+/// The refusal of what this server never gave to anybody; an address that sends too much of it has to wait.
+async fn guessed(app: &App, ip: IpAddr, code: ErrorCode) -> ApiError {
+    match app.limits.bad_guess(ip).await {
+        Ok(()) => code.into(),
+        Err(wait) => ApiError::new(ErrorCode::RateLimited).retry_after(wait.0),
+    }
+}
+
 async fn by_token(app: &App, token: &str, exchange: Arc<Exchange>) -> Result<Caller, ApiError> {
-    let claims = app.auth.tokens.read(token, Purpose::Access)?;
+    let claims = match app.auth.tokens.read(token, Purpose::Access) {
+        Ok(claims) => claims,
+        Err(TokenRefusal::Invalid) => return Err(guessed(app, exchange.address, ErrorCode::InvalidToken).await),
+        // It was good once, so it is no guess.
+        Err(TokenRefusal::Expired) => return Err(ErrorCode::TokenExpired.into()),
+    };
     let user = app.store.user(claims.sub).await?.ok_or(ErrorCode::InvalidToken)?;
     if !user.is_active {
         return Err(ErrorCode::UserInactive.into());

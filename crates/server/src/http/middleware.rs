@@ -5,9 +5,10 @@
 //! is easier to see as lines of one text.
 
 use super::address::client_address;
-use super::caller::carries_credentials;
+use super::caller::{carries_credentials, vouch};
 use super::error::{ApiError, ErrorCode};
 use super::gate::Gate;
+use super::pace::Paces;
 use super::standing::Standings;
 use crate::app::App;
 use crate::dashboard;
@@ -47,16 +48,17 @@ pub struct Front {
     trusted: Arc<[IpNet]>,
     turns: Arc<Semaphore>,
     gate: Gate,
+    paces: Arc<Paces>,
     counted: Arc<Requests>,
 }
 
 impl Front {
-    /// As configured; the gate knows what each operation asks of its callers, `counted` counts them.
+    /// As configured; the gate knows what each operation asks of its callers, `paces` how long it may take, `counted` counts them.
     #[must_use]
-    pub fn new(app: Arc<App>, gate: Gate, counted: Requests) -> Self {
+    pub fn new(app: Arc<App>, gate: Gate, paces: Paces, counted: Requests) -> Self {
         let trusted = app.config.general.trusted_proxies.iter().map(|network| network.0).collect();
         let turns = Arc::new(Semaphore::new(app.config.http.requests_at_once));
-        Self { app, trusted, turns, gate, counted: Arc::new(counted) }
+        Self { app, trusted, turns, gate, paces: Arc::new(paces), counted: Arc::new(counted) }
     }
 }
 
@@ -227,7 +229,7 @@ pub async fn around(State(front): State<Front>, mut request: Request, next: Next
     let path = request.uri().path().to_owned();
     let span = tracing::info_span!("request", id = %exchange.id, %method, %path);
     let traced = logs::of_request(&method, || front.counted.route(&path).map(str::to_owned), request.headers());
-    let mut response = match refuse_early(&front, &exchange, &request, &path) {
+    let mut response = match refuse_early(&front, &exchange, &mut request, &path).await {
         Some(refusal) => refusal,
         None => handle(&front, request, next).instrument(span.clone()).instrument(traced.clone()).await,
     };
@@ -285,17 +287,30 @@ fn is_health(path: &str) -> bool {
 }
 
 /// Who came by plain HTTP is sent to HTTPS, where that is set. Strangers over their limit are sent away before any
-/// work is done for them; who has credentials is counted by the user they belong to.
-fn refuse_early(front: &Front, exchange: &Exchange, request: &Request, path: &str) -> Option<Response> {
+/// work is done for them; who has credentials is counted by the user they belong to. From an address that is over the limit
+/// they are looked at here and not by the handler alone: something that only looks like them must not open every page.
+async fn refuse_early(front: &Front, exchange: &Arc<Exchange>, request: &mut Request, path: &str) -> Option<Response> {
     if front.app.config.http.https_redirect && exchange.proxied == Some(Scheme::Http) && !is_health(path) {
         return Some(to_https(request));
     }
-    if is_health(path) || carries_credentials(request.headers()) || request.method() == Method::OPTIONS {
+    if is_health(path) || request.method() == Method::OPTIONS {
         return None;
     }
     let app = &front.app;
     let standing = app.limits.look(stranger(app, exchange));
     let wait = standing.wait?;
+    if carries_credentials(request.headers()) {
+        let headers = request.headers().clone();
+        // Boxed: the future of every request would be as large otherwise.
+        match Box::pin(vouch(app, &headers, exchange.clone())).await {
+            Ok(vouched) => {
+                request.extensions_mut().insert(vouched);
+                return None;
+            }
+            Err(refusal) if refusal.code.status() != StatusCode::UNAUTHORIZED => return Some(refusal.into_response()),
+            Err(_) => {}
+        }
+    }
     exchange.standings.note_requests(&[standing]);
     Some(ApiError::new(ErrorCode::RateLimited).retry_after(wait).into_response())
 }
@@ -317,18 +332,6 @@ fn stranger(app: &App, exchange: &Exchange) -> Ask {
     Ask { what: Counted::address(exchange.address), per_minute: app.config.limits.requests_per_minute }
 }
 
-/// Requests that bring a file, or may have to fetch one first.
-fn carries_file(path: &str) -> bool {
-    if path == "/api/v1/campaigns/" || path == "/api/v1/messages/send-bulk/" || path == "/admin/campaigns/new/" {
-        return true;
-    }
-    path.starts_with("/api/v1/messages/") && (path.ends_with("/send-media/") || path.ends_with("/media/"))
-}
-
-fn imports_people(path: &str) -> bool {
-    matches!(path, "/api/v1/contacts/import/" | "/api/v1/opt-outs/import/" | "/admin/contacts/import/" | "/admin/opt-outs/import/")
-}
-
 async fn handle(front: &Front, request: Request, next: Next) -> Response {
     let _turn = if is_health(request.uri().path()) {
         None
@@ -338,14 +341,7 @@ async fn handle(front: &Front, request: Request, next: Next) -> Response {
             Err(_) => return ApiError::unavailable("more requests than `http.requests_at_once`").into_response(),
         }
     };
-    let http = &front.app.config.http;
-    let mut patience = Duration::from_secs(http.request_timeout_seconds);
-    if carries_file(request.uri().path()) {
-        patience = patience.max(Duration::from_secs(front.app.config.media.request_seconds));
-    }
-    if imports_people(request.uri().path()) {
-        patience = patience.max(Duration::from_secs(front.app.config.contacts.import_seconds));
-    }
+    let mut patience = front.paces.of(request.method(), request.uri().path()).patience(&front.app.config);
     if request.uri().query().is_some_and(|query| query.contains("wait=")) {
         patience += Duration::from_secs(front.app.config.messages.longest_wait_seconds);
     }

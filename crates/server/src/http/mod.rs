@@ -17,6 +17,7 @@ pub mod long;
 pub mod metrics;
 pub mod middleware;
 pub mod openapi;
+pub mod pace;
 pub mod page;
 pub mod standing;
 pub mod v1;
@@ -54,7 +55,8 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app.clone());
     // The middleware mends the path, so it must run before the routes are looked at: a router around the router.
     let counted = Requests::new(collected.paths.paths.keys().map(String::as_str));
-    let front = axum::middleware::from_fn_with_state(middleware::Front::new(app, gate, counted), middleware::around);
+    let front = middleware::Front::new(app, gate, paces(&collected.paths), counted);
+    let front = axum::middleware::from_fn_with_state(front, middleware::around);
     let mut outer = Router::new().fallback_service(routes).layer(front);
     if !origins.is_empty() {
         outer = outer.layer(cors(&origins));
@@ -62,11 +64,29 @@ pub fn router(app: Arc<App>) -> Router {
     outer
 }
 
+/// How long the operations of a document and the pages may take.
+fn paces(documented: &utoipa::openapi::path::Paths) -> pace::Paces {
+    let pages = crate::dashboard::table();
+    pace::Paces::new(documented, pages.iter().map(|row| (row.method.clone(), row.path, row.pace)))
+}
+
+/// Headers of answers that pages of other origins may read.
+const TOLD: [&str; 8] = [
+    "x-request-id",
+    "idempotency-replayed",
+    "ratelimit",
+    "ratelimit-policy",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "retry-after",
+];
+
 /// Answers to browsers on pages of the configured origins. Cookies are not among what they may send.
 fn cors(origins: &[String]) -> CorsLayer {
     let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     let own = ["x-api-key", "idempotency-key", "x-request-id"].map(HeaderName::from_static);
-    let told = ["x-request-id", "idempotency-replayed", "ratelimit", "ratelimit-policy", "retry-after"].map(HeaderName::from_static);
+    let told = TOLD.map(HeaderName::from_static);
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])

@@ -145,7 +145,7 @@ impl Inner {
         let request_headers = shown(&headers);
         let began = Instant::now();
         let answer = match url {
-            Ok(url) => self.egress.post(url, headers, body, self.options.timeout, KEPT_BODY).instrument(span).await,
+            Ok(url) => self.egress.of(event.user_id).post(url, headers, body, self.options.timeout, KEPT_BODY).instrument(span).await,
             Err(refusal) => Err(EgressError::Refused(refusal)),
         };
         let latency_ms = i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX);

@@ -158,6 +158,13 @@ async fn browsers_are_answered_on_configured_origins_only() {
     };
     assert_eq!(ask("https://app.example.com").await, "https://app.example.com");
     assert_eq!(ask("https://evil.example.com").await, "");
+    let answer = world.request(Method::GET, "/api/v1/users/").header("origin", "https://app.example.com").send().await.expect("an answer");
+    let answer = Reply::read(answer).await;
+    let exposed: Vec<&str> = answer.header("access-control-expose-headers").split(',').map(str::trim).collect();
+    for limit in answer.headers.keys().map(reqwest::header::HeaderName::as_str).filter(|name| name.contains("ratelimit")) {
+        assert!(exposed.contains(&limit), "{limit} is not in {exposed:?}");
+    }
+    assert!(exposed.contains(&"retry-after") && exposed.contains(&"x-ratelimit-reset"), "{exposed:?}");
 }
 
 #[tokio::test]

@@ -3,8 +3,11 @@
 use crate::account::Account;
 use crate::world::{As, Reply, text};
 use reqwest::Method;
+use sanasend::config::Cidr;
 use sanasend_model::Clock;
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const DAY_MS: i64 = 86_400_000;
@@ -52,6 +55,41 @@ async fn the_refusal_says_which_limit_and_how_long_it_lasts() {
     assert!(!listed.header("ratelimit").contains("messages-per-day"), "reading is not refused: {:?}", listed.headers);
     account.world.clock.pass(Duration::from_millis(u64::try_from(left_ms).expect("positive")));
     send(&account, &friend).await.is(202, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_fetched_decoded_or_kept_for_a_message_that_a_limit_refuses() {
+    let mut account = Account::with(|config| config.egress.allow = vec![Cidr("127.0.0.0/8".parse().expect("net"))]).await;
+    account.link().await;
+    let friend = account.friend().await;
+    account.world.clock.stop();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let site = axum::Router::new().fallback(move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { ([("content-type", "text/html")], "<title>Order</title>") }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let page = format!("http://{}/order", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, site).await });
+    let preview = json!({"recipient": friend, "content": format!("See {page}"), "link_preview": true});
+    let by_url = json!({"recipient": friend, "media_type": "document", "media_url": page});
+    let no_base64 = json!({"recipient": friend, "media_type": "image", "media_base64": "no base64"});
+    account.post("/messages/send-text/", preview.clone()).await.is(202, "");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    let admin = account.world.admin().await;
+    let id = text(&account.get("/auth/me/").await.body["data"]["id"]);
+    let tables = [
+        (json!({"max_messages_per_day": 1, "max_messages_per_minute": 100}), "DAILY_LIMIT_REACHED"),
+        (json!({"max_messages_per_day": 100, "max_messages_per_minute": 1}), "RATE_LIMITED"),
+    ];
+    for (limits, code) in tables {
+        account.world.call(Method::PATCH, &format!("/users/{id}/"), As::Token(&admin), limits).await.is(200, "");
+        account.post("/messages/send-text/", preview.clone()).await.is(429, code);
+        account.post("/messages/send-media/", by_url.clone()).await.is(429, code);
+        account.post("/messages/send-media/", no_base64.clone()).await.is(429, code);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "nobody was asked for anything");
 }
 
 /// A whole picture of one pixel.

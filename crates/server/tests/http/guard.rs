@@ -7,6 +7,7 @@ use reqwest::Method;
 use sanasend::config::Cidr;
 use sanasend::http::gate::Gate;
 use sanasend::http::middleware::{Front, around};
+use sanasend::http::pace::Paces;
 use sanasend::metrics::requests::Requests;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -75,7 +76,7 @@ async fn a_stranger_names_no_scheme() {
 #[tokio::test]
 async fn a_panic_is_a_500_in_the_envelope_and_the_next_request_is_served() {
     let world = World::start().await;
-    let front = Front::new(world.node.app.clone(), Gate::default(), Requests::new(std::iter::empty()));
+    let front = Front::new(world.node.app.clone(), Gate::default(), Paces::default(), Requests::new(std::iter::empty()));
     let routes = Router::new().route("/panic", get(async || -> &'static str { panic!("a handler's own") }));
     let routes = routes.layer(axum::middleware::from_fn_with_state(front, around));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -1,7 +1,7 @@
 //! The brakes: on guessing, and on asking too much.
 
 use crate::redis_server::RedisServer;
-use crate::world::{ADMIN, As, PASSWORD, World};
+use crate::world::{ADMIN, As, PASSWORD, Reply, World};
 use sanasend::config::Hidden;
 use sanasend_store::{Remote, RemoteOptions};
 use serde_json::{Value, json};
@@ -69,6 +69,58 @@ async fn an_address_that_guesses_keys_is_stopped_and_a_good_key_is_not() {
     world.me_from("192.0.2.7", As::Key(&key)).await.is(200, "");
     world.clock.pass(Duration::from_mins(1));
     world.me_from("192.0.2.7", As::Key(&wrong)).await.is(401, "INVALID_API_KEY");
+}
+
+#[tokio::test]
+async fn an_address_that_guesses_tokens_is_stopped_and_a_good_token_is_not() {
+    let world = World::start().await;
+    world.clock.stop();
+    let admin = world.admin().await;
+    let forged = format!("{admin}x");
+    for bad in ["nonsense", "non.sen.se", &forged, "...", "sk", "nonsense", "non.sen.se", &forged, "...", "sk"] {
+        world.me_from("192.0.2.7", As::Token(bad)).await.is(401, "INVALID_TOKEN");
+    }
+    let stopped = world.me_from("192.0.2.7", As::Token("nonsense")).await;
+    assert_eq!(stopped.is(429, "RATE_LIMITED").retry_after(), 60);
+    world.me_from("192.0.2.7", As::Key("nonsense")).await.is(429, "RATE_LIMITED");
+    world.me_from("192.0.2.8", As::Token("nonsense")).await.is(401, "INVALID_TOKEN");
+    world.me_from("192.0.2.7", As::Token(&admin)).await.is(200, "");
+    // A token that was good once is no guess, however often it is sent.
+    world.clock.pass(Duration::from_mins(15));
+    for _ in 0..11 {
+        world.me_from("192.0.2.7", As::Token(&admin)).await.is(401, "TOKEN_EXPIRED");
+    }
+}
+
+#[tokio::test]
+async fn something_that_only_looks_like_credentials_opens_no_page_to_an_address_over_its_limit() {
+    let world = World::with(|config| config.limits.requests_per_minute = 5).await;
+    world.clock.stop();
+    let admin = world.admin().await;
+    let (_, key) = world.key(&admin, json!({})).await;
+    let ask = async |path: &str, header: &str, value: &str| {
+        let request = world.request(reqwest::Method::GET, path).header("x-forwarded-for", "192.0.2.7").header(header, value);
+        request.send().await.expect("an answer").status().as_u16()
+    };
+    let bearer = format!("Bearer {admin}");
+    let junk =
+        [("authorization", "x"), ("authorization", "Basic eDp5"), ("x-api-key", ""), ("authorization", "Bearer x"), ("x-api-key", "x")];
+    for (header, value) in junk {
+        assert_eq!(ask("/api/docs/", header, value).await, 200, "{header}: {value}");
+    }
+    for (header, value) in junk {
+        for path in ["/api/docs/", "/admin/login/", "/api/v1/auth/me/", "/nowhere/"] {
+            assert_eq!(ask(path, header, value).await, 429, "{path} {header}: {value}");
+        }
+    }
+    assert_eq!(ask("/health/ready/", "authorization", "x").await, 200);
+    assert_eq!(ask("/api/v1/auth/me/", "authorization", &bearer).await, 200, "a good token is asked for nothing");
+    // Counted once, as everywhere: of five a minute, making the key and the token above took one each.
+    let left = async || {
+        let answer = As::Key(&key).sign(world.request(reqwest::Method::GET, "/api/v1/auth/me/")).header("x-forwarded-for", "192.0.2.7");
+        Reply::read(answer.send().await.expect("an answer")).await.header("x-ratelimit-remaining").to_owned()
+    };
+    assert_eq!((left().await, left().await), ("2".to_owned(), "1".to_owned()));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use super::Browser;
 use crate::world::{ADMIN, As, PASSWORD, World};
 use reqwest::Method;
+use sanasend::config::{Config, Profile};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -158,6 +159,29 @@ async fn over_https_the_cookie_is_bound_to_this_host() {
     assert!(cookie.starts_with("__Host-sanasend=") && cookie.contains("; Secure") && cookie.contains("Path=/;"), "{cookie}");
     browser.ask(world.request(Method::GET, "/admin/").header("x-forwarded-proto", "https")).await.is(200);
     browser.open("/admin/").await.leads_to("/admin/login/");
+}
+
+#[tokio::test]
+async fn where_people_are_meant_to_come_by_https_the_cookie_never_travels_in_the_clear() {
+    let production = |config: &mut Config| config.general.profile = Profile::Production;
+    let public = |config: &mut Config| config.general.public_url = Some("https://api.example.com".into());
+    let plain = |config: &mut Config| config.general.public_url = Some("http://127.0.0.1:8080".into());
+    let table: [(fn(&mut Config), bool); 3] = [(production, true), (public, true), (plain, false)];
+    for (set, secure) in table {
+        let world = World::with(|config| {
+            set(config);
+            // Whatever stands between, it is not known.
+            config.general.trusted_proxies.clear();
+        })
+        .await;
+        let browser = Browser::new(&world);
+        let entered = browser.send("/admin/login/", &[("username", "admin"), ("password", PASSWORD)]).await.leads_to("/admin/");
+        let cookie = entered.header("set-cookie").to_owned();
+        assert_eq!((cookie.starts_with("__Host-sanasend="), cookie.contains("; Secure")), (secure, secure), "{cookie}");
+        browser.open("/admin/").await.is(200);
+        browser.send("/admin/logout/", &[]).await.leads_to("/admin/login/");
+        browser.open("/admin/").await.leads_to("/admin/login/");
+    }
 }
 
 #[tokio::test]

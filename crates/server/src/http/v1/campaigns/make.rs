@@ -66,7 +66,7 @@ struct Sound {
     responses(
         (status = 201, description = "The campaign.", body = Success<CampaignView>),
         (status = 200, description = "What it would do, for a dry run.", body = Success<DryRun>)),
-    extensions(("x-scope" = json!("campaigns:manage")),
+    extensions(("x-scope" = json!("campaigns:manage")), ("x-time-limit" = json!("media.request_seconds")),
         ("x-error-codes" = json!(["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "WRONG_STATE", "BAD_REQUEST",
             "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
 pub(crate) async fn create_campaign(
@@ -95,7 +95,7 @@ pub(crate) async fn create_campaign(
         (CampaignForm = "multipart/form-data", example = json!({
             "content": "Hi {{name|there}}, we are open again.", "file": "(the bytes of people.csv)"})))),
     responses((status = 202, description = "The campaign, which has begun.", body = Success<CampaignView>)),
-    extensions(("x-scope" = json!("campaigns:manage")),
+    extensions(("x-scope" = json!("campaigns:manage")), ("x-time-limit" = json!("media.request_seconds")),
         ("x-error-codes" = json!(["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "WRONG_STATE", "BAD_REQUEST",
             "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
 pub(crate) async fn send_bulk(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, ApiError> {
@@ -203,7 +203,7 @@ async fn accounts(app: &App, user: UserId, named: &[String]) -> Result<(Vec<Sess
 enum Lines {
     List(std::vec::IntoIter<Listed>),
     Contacts { store: Store, user: UserId, filter: Box<ContactFilter>, cursor: Option<ContactCursor>, is_over: bool },
-    File(tokio::sync::mpsc::Receiver<table::Bunch>, #[expect(dead_code, reason = "the file goes with it")] crate::media::Staged),
+    File(table::Table, #[expect(dead_code, reason = "the file goes with it")] crate::media::Staged),
 }
 
 impl Lines {
@@ -211,7 +211,7 @@ impl Lines {
         match source {
             Source::Contacts(filter) => Self::Contacts { store: app.store.clone(), user, filter, cursor: None, is_over: false },
             Source::List(listed) => Self::List(listed.into_iter()),
-            Source::File { staged, column } => Self::File(table::read(staged.scratch.path(), column), staged),
+            Source::File { staged, column } => Self::File(table::Table::new(staged.scratch.path(), column), staged),
         }
     }
 
@@ -228,7 +228,7 @@ impl Lines {
                 let bunch: Vec<Listed> = rest.take(BUNCH).collect();
                 Ok(Some(bunch).filter(|bunch| !bunch.is_empty()))
             }
-            Self::File(bunches, _) => Ok(bunches.recv().await.transpose()?),
+            Self::File(table, _) => Ok(table.next().await?),
         }
     }
 }

@@ -194,7 +194,8 @@ impl ReportView {
         "mapping": "{\"Mobile\": \"phone\"}", "dry_run": "true", "file": "(the bytes of contacts.csv)"})))),
     responses((status = 200, description = "What came of it.", body = Success<ReportView>),
         (status = 202, description = "The file is there; its lines are being read.", body = Success<ReportView>)),
-    extensions(("x-scope" = json!("contacts:write")), ("x-error-codes" = json!(["BAD_REQUEST", "WRONG_STATE"]))))]
+    extensions(("x-scope" = json!("contacts:write")), ("x-time-limit" = json!("contacts.import_seconds")),
+        ("x-error-codes" = json!(["BAD_REQUEST", "WRONG_STATE"]))))]
 pub(crate) async fn import_contacts(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Answer<ReportView>, ApiError> {
     Ok(import(&app, &caller, ImportKind::Contacts, request).await?.answer("The contacts were imported."))
 }

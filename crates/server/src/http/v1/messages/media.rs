@@ -40,7 +40,7 @@ pub(crate) struct MediaQuery {
         ("Range" = Option<String>, Header, description = "One range of bytes, like `bytes=0-1023`.")),
     responses((status = 200, description = "The bytes of the file.", body = Vec<u8>, content_type = "application/octet-stream"),
         (status = 206, description = "The bytes asked for.", body = Vec<u8>, content_type = "application/octet-stream")),
-    extensions(("x-scope" = json!("messages:read")), ("x-error-codes" = json!([
+    extensions(("x-scope" = json!("messages:read")), ("x-time-limit" = json!("media.request_seconds")), ("x-error-codes" = json!([
         "MEDIA_GONE", "MEDIA_TOO_LARGE", "MEDIA_CORRUPT", "MEDIA_NOT_FETCHED", "RANGE_NOT_SATISFIABLE"]))))]
 pub(crate) async fn get_message_media(
     State(app): State<Arc<App>>,

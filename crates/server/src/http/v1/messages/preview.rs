@@ -4,6 +4,7 @@
 
 use crate::app::App;
 use crate::egress::FetchLimits;
+use crate::http::{ApiError, Caller};
 use futures::StreamExt as _;
 use reqwest::header::CONTENT_TYPE;
 use sanasend_model::{Content, FieldErrors, LinkPreview};
@@ -66,22 +67,28 @@ pub(crate) enum Wanted {
     Given(LinkPreview),
 }
 
-/// Puts the preview into the text.
-pub(crate) async fn put(app: &App, content: Content, wanted: Wanted) -> Content {
-    let Content::Text { body, .. } = content else { return content };
+/// Puts the preview into the text. No page is asked for a message that would be refused.
+///
+/// # Errors
+/// When a limit of messages is reached.
+pub(crate) async fn put(app: &App, caller: &Caller, content: Content, wanted: Wanted) -> Result<Content, ApiError> {
+    let Content::Text { body, .. } = content else { return Ok(content) };
     let preview = match wanted {
         Wanted::Given(preview) => Some(preview),
-        Wanted::Fetch => fetch(app, &body).await,
+        Wanted::Fetch => {
+            caller.look_for_room(app).await?;
+            fetch(app, caller, &body).await
+        }
     };
-    Content::Text { body, preview: preview.map(Box::new) }
+    Ok(Content::Text { body, preview: preview.map(Box::new) })
 }
 
 /// Reads the page behind the first link of a text.
-async fn fetch(app: &App, text: &str) -> Option<LinkPreview> {
+async fn fetch(app: &App, caller: &Caller, text: &str) -> Option<LinkPreview> {
     let link = LinkPreview::first_link(text)?;
     let url = app.egress.check(link).ok()?;
     let page = tokio::time::timeout(LIMITS.timeout, async {
-        let fetched = app.egress.get(url, LIMITS).await.ok()?;
+        let fetched = app.egress.of(caller.id()).get(url, LIMITS).await.ok()?;
         let kind = fetched.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if !fetched.status.is_success() || !kind.trim_start().to_ascii_lowercase().starts_with("text/html") {
             return None;

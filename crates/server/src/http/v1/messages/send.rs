@@ -51,7 +51,7 @@ pub(crate) async fn send_text(
     }
     let session = choose_linked(&app, caller.id(), to.session(&query)).await?;
     if let Some(wanted) = preview {
-        text = preview::put(&app, text, wanted).await;
+        text = preview::put(&app, &caller, text, wanted).await?;
     }
     take_in(&app, &caller, session.id, to.saying(text), terms).await
 }

@@ -92,7 +92,8 @@ pub(crate) async fn end(app: &App, caller: &Caller, id: OptOutId, cause: OptOutC
         "dry_run": "true", "file": "(the bytes of suppressed.csv)"})))),
     responses((status = 200, description = "What came of it.", body = Success<ReportView>),
         (status = 202, description = "The file is there; its lines are being read.", body = Success<ReportView>)),
-    extensions(("x-scope" = json!("contacts:write")), ("x-error-codes" = json!(["BAD_REQUEST", "WRONG_STATE"]))))]
+    extensions(("x-scope" = json!("contacts:write")), ("x-time-limit" = json!("contacts.import_seconds")),
+        ("x-error-codes" = json!(["BAD_REQUEST", "WRONG_STATE"]))))]
 pub(crate) async fn import_opt_outs(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Answer<ReportView>, ApiError> {
     Ok(import(&app, &caller, ImportKind::OptOuts, request).await?.answer("The list was imported."))
 }

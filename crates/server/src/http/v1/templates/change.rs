@@ -22,7 +22,8 @@ use utoipa::IntoParams;
 /// A mistake is told with its line and column.
 #[utoipa::path(post, path = "/templates/", tag = "templates", request_body = WantedTemplate,
     responses((status = 201, description = "The new template.", body = Success<TemplateView>)),
-    extensions(("x-scope" = json!("templates:write")), ("x-error-codes" = json!(["CONFLICT", "TEMPLATE_LIMIT_REACHED",
+    extensions(("x-scope" = json!("templates:write")), ("x-time-limit" = json!("media.request_seconds")),
+        ("x-error-codes" = json!(["CONFLICT", "TEMPLATE_LIMIT_REACHED",
         "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
 pub(crate) async fn create_template(
     State(app): State<Arc<App>>,
@@ -66,7 +67,8 @@ pub(crate) async fn create(app: &App, caller: &Caller, wanted: WantedTemplate) -
 #[utoipa::path(put, path = "/templates/{id}/", tag = "templates", request_body = WantedTemplate,
     params(("id" = String, Path, format = "uuid", description = "Id of the template.")),
     responses((status = 200, description = "The template as it is now.", body = Success<TemplateView>)),
-    extensions(("x-scope" = json!("templates:write")), ("x-error-codes" = json!(["CONFLICT",
+    extensions(("x-scope" = json!("templates:write")), ("x-time-limit" = json!("media.request_seconds")),
+        ("x-error-codes" = json!(["CONFLICT",
         "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
 pub(crate) async fn replace_template(
     State(app): State<Arc<App>>,
@@ -85,7 +87,8 @@ pub(crate) async fn replace_template(
 #[utoipa::path(patch, path = "/templates/{id}/", tag = "templates", request_body = PartOfTemplate,
     params(("id" = String, Path, format = "uuid", description = "Id of the template.")),
     responses((status = 200, description = "The template as it is now.", body = Success<TemplateView>)),
-    extensions(("x-scope" = json!("templates:write")), ("x-error-codes" = json!(["CONFLICT",
+    extensions(("x-scope" = json!("templates:write")), ("x-time-limit" = json!("media.request_seconds")),
+        ("x-error-codes" = json!(["CONFLICT",
         "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
 pub(crate) async fn update_template(
     State(app): State<Arc<App>>,
@@ -214,7 +217,7 @@ pub(crate) fn check_content(content: &str, kind: Option<MediaKind>, has_media: b
 pub(crate) async fn keep(app: &App, caller: &Caller, media: WantedMedia, kind: MediaKind) -> Result<(Media, NewMedia), ApiError> {
     let wished = media.filename.as_deref().and_then(file_name);
     let asked = Asked { media_url: media.media_url, media_base64: media.media_base64, ..Asked::default() };
-    keep_uploaded(app, caller, source::file(app, asked, kind).await?, wished, kind).await
+    keep_uploaded(app, caller, source::file(app, caller, asked, kind).await?, wished, kind).await
 }
 
 /// The same for a file that lies here already; `wished` is the name for saving it, where another than its own is wanted.

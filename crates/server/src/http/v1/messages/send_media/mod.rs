@@ -140,7 +140,8 @@ struct Sound {
         (SendMedia = "application/json", example = json!({
             "recipient": "+12025550123", "media_type": "image", "media_url": "https://example.com/photo.jpg", "caption": "Look!"})))),
     params(SendQuery, SentKey), responses(TakenIn),
-    extensions(("x-scope" = json!("messages:send")), ("x-error-codes" = json!(CODES.concat()))))]
+    extensions(("x-scope" = json!("messages:send")), ("x-time-limit" = json!("media.request_seconds")),
+        ("x-error-codes" = json!(CODES.concat()))))]
 pub(crate) async fn send_media(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -171,8 +172,9 @@ pub(crate) async fn send(
         return Ok(answer);
     }
     let session = choose_linked(app, caller.id(), asked.session.as_deref().or(query.session.as_deref())).await?;
+    caller.look_for_room(app).await?;
     let (reply_to, when) = (asked.reply_to, asked.when);
-    let Uploaded { staged, name, declared } = source::file(app, asked, sound.kind).await?;
+    let Uploaded { staged, name, declared } = source::file(app, caller, asked, sound.kind).await?;
     let filename = sound.filename.or_else(|| name.as_deref().and_then(file_name));
     let wish = Wish { user: caller.id(), kind: sound.kind, caption: sound.caption, filename, declared };
     let kept = app.media.keep(staged, wish).await.map_err(not_kept)?;

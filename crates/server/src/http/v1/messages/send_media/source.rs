@@ -3,7 +3,7 @@
 use super::{Asked, Uploaded, not_staged, too_large};
 use crate::app::App;
 use crate::egress::{EgressError, FetchLimits};
-use crate::http::{ApiError, ErrorCode};
+use crate::http::{ApiError, Caller, ErrorCode};
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -27,14 +27,14 @@ static BASE64: GeneralPurpose =
 ///
 /// # Errors
 /// When it can't be had, or is too large.
-pub(crate) async fn file(app: &App, asked: Asked, kind: MediaKind) -> Result<Uploaded, ApiError> {
+pub(crate) async fn file(app: &App, caller: &Caller, asked: Asked, kind: MediaKind) -> Result<Uploaded, ApiError> {
     if let Some(file) = asked.file {
         return Ok(file);
     }
     if let Some(text) = asked.media_base64 {
         return decode(app, text, kind).await;
     }
-    fetch(app, asked.media_url.as_deref().unwrap_or_default(), kind).await
+    fetch(app, caller, asked.media_url.as_deref().unwrap_or_default(), kind).await
 }
 
 async fn decode(app: &App, text: String, kind: MediaKind) -> Result<Uploaded, ApiError> {
@@ -54,11 +54,11 @@ async fn decode(app: &App, text: String, kind: MediaKind) -> Result<Uploaded, Ap
     Ok(Uploaded { staged: staging.finish().await.map_err(not_staged)?, name: None, declared })
 }
 
-async fn fetch(app: &App, text: &str, kind: MediaKind) -> Result<Uploaded, ApiError> {
+async fn fetch(app: &App, caller: &Caller, text: &str, kind: MediaKind) -> Result<Uploaded, ApiError> {
     let limit = app.media.limit(kind);
     let url = app.egress.check(text).map_err(|refusal| url_refused(&refusal.to_string()))?;
     let limits = FetchLimits { max_bytes: limit, timeout: PATIENCE, redirects: REDIRECTS };
-    let fetched = app.egress.get(url, limits).await.map_err(|error| failed(&error))?;
+    let fetched = app.egress.of(caller.id()).get(url, limits).await.map_err(|error| failed(&error))?;
     if !fetched.status.is_success() {
         let message = format!("The server of `media_url` answered with status {}.", fetched.status.as_u16());
         return Err(ApiError::because(ErrorCode::MediaUrlFailed, message));
