@@ -208,9 +208,12 @@ fn received(receipt: &Receipt, own: &dyn Fn(&WireJid) -> bool) -> Option<Signal>
     if own(&source.sender) {
         return None;
     }
+    // Members of a group that hides numbers are told with their number where this account may know it: by it a member is the
+    // same one in every receipt.
+    let member = source.sender_alt.as_ref().filter(|number| number.is_pn()).unwrap_or(&source.sender);
     Some(Signal::Receipt {
         chat: source.chat.clone(),
-        by: (!source.sender.is_same_chat_as(&source.chat)).then(|| source.sender.clone()),
+        by: (!source.sender.is_same_chat_as(&source.chat)).then(|| member.clone()),
         wa_message_ids: receipt.message_ids.clone(),
         kind,
         at: Timestamp(receipt.timestamp.timestamp_millis()),

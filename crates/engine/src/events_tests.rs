@@ -171,6 +171,16 @@ fn a_receipt_in_a_group_names_who_gave_it() {
 }
 
 #[test]
+fn a_member_whose_number_is_told_beside_the_hidden_id_goes_by_the_number() {
+    let Event::Receipt(mut receipt) = receipt(ReceiptType::Read, "120363021033254949@g.us", "200:3@lid") else { panic!("a receipt") };
+    receipt.source.sender_alt = Some(jid("14155550101@s.whatsapp.net"));
+    match hear(&Event::Receipt(receipt)) {
+        Some(Signal::Receipt { by: Some(by), .. }) => assert_eq!(by.user.as_str(), "14155550101"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn messages_that_went_through_the_hook_are_not_taken_twice() {
     let batch = |committed| {
         let messages: Arc<[InboundMessage]> = Arc::from([]);

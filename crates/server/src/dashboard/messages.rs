@@ -5,6 +5,7 @@ use super::list::{Asked, PAGE_SIZE, Pager, with_next};
 use super::live::{self, Make};
 use super::owner::{acting_for, asked_or_own, names};
 use super::parts::{Badge, Empty, Told, When, grouped};
+use super::receipts::Receipts;
 use super::render::{Page, page};
 use super::visitor::{Shell, Visitor};
 use crate::app::App;
@@ -113,6 +114,8 @@ struct Part {
     status: Badge,
     /// What may be done with it now.
     can: Can,
+    /// What the members of its group told.
+    receipts: Option<Receipts>,
 }
 
 impl HtmlSafe for Part {}
@@ -126,6 +129,7 @@ struct Can {
 impl Part {
     async fn of(app: &App, message: Message) -> Result<Self, ApiError> {
         let timeline = app.store.timeline(message.id).await?;
+        let receipts = Receipts::of(app, &message).await?;
         let session = app.store.session(message.session_id).await?.map_or_else(|| message.session_id.to_string(), |row| row.name);
         let status = message.status;
         let can = Can {
@@ -133,7 +137,7 @@ impl Part {
             retry: status == MessageStatus::Failed,
             read: message.direction == Direction::Inbound,
         };
-        Ok(Self { view: MessageView::with_timeline(message, timeline), session, status: badge(status), can })
+        Ok(Self { view: MessageView::with_timeline(message, timeline), session, status: badge(status), can, receipts })
     }
 
     fn who(&self) -> (&'static str, Option<&PersonView>) {

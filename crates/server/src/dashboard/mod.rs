@@ -30,6 +30,7 @@ mod overview;
 mod owner;
 mod parts;
 mod phones;
+mod receipts;
 mod render;
 mod requests;
 mod rooms;

@@ -27,6 +27,7 @@ mod jobs;
 mod media;
 mod messages;
 mod operations;
+mod receipts;
 #[path = "../../../store/tests/memory/redis_server.rs"]
 mod redis_server;
 mod rich;

@@ -201,12 +201,14 @@ impl Store {
     async fn erase_messages(&self, user: UserId, person: &Person) -> Result<u64, StoreError> {
         let sql = "SELECT seq, created_at, id, chat, peer_phone, peer_jid, peer_lid, quoted FROM messages \
                    WHERE user_id = ? AND (created_at, seq) > (?, ?) ORDER BY created_at, seq LIMIT ?";
-        let (mut behind, mut erased) = ((i64::MIN, i64::MIN), 0);
+        let (mut behind, mut erased, handles) = ((i64::MIN, i64::MIN), 0, person.handles());
         loop {
             let rows = query_as::<_, Looked>(sql).bind(user.0).bind(behind.0).bind(behind.1).bind(PIECE);
             let rows = rows.fetch_all(&self.inner.readers).await.map_err(refused)?;
             let Some(last) = rows.last() else { break };
             behind = (last.1, last.0);
+            let in_groups = rows.iter().filter(|row| Jid::parse(&row.3).is_some_and(|chat| chat.is_group()));
+            self.erase_receipts(&in_groups.map(|row| row.2).collect::<Vec<_>>(), &handles).await?;
             let (gone, others): (Vec<&Looked>, Vec<&Looked>) = rows.iter().partition(|row| person.is_in(row));
             let unquote: Vec<Uuid> = others.into_iter().filter(|row| person.is_quoted(row)).map(|row| row.2).collect();
             let gone: Vec<Uuid> = gone.into_iter().map(|row| row.2).collect();

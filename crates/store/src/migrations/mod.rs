@@ -24,6 +24,7 @@ mod m20261127_000021_manners;
 mod m20261127_000022_imports;
 mod m20261127_000023_seal_keys;
 mod m20261127_000024_conversations;
+mod m20261127_000025_receipts;
 
 use sea_orm_migration::prelude::*;
 
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000022_imports::Migration),
             Box::new(m20261127_000023_seal_keys::Migration),
             Box::new(m20261127_000024_conversations::Migration),
+            Box::new(m20261127_000025_receipts::Migration),
         ]
     }
 }

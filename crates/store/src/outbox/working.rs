@@ -9,11 +9,12 @@ use crate::StoreError;
 use crate::dialect::{Rows, pieces, query, query_as, query_scalar, refused};
 use crate::marks::mark;
 use crate::messages::Message;
+use crate::receipts::Members;
 use crate::rows::from_row;
 use crate::rows::message::Model;
 use crate::signal::{SignalKind, delete_all};
 use crate::writer::Tx;
-use sanasend_model::{Failure, MessageId, MessageStatus, SessionId, Step, Timestamp};
+use sanasend_model::{Failure, Jid, MessageId, MessageStatus, SessionId, Step, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
@@ -63,6 +64,8 @@ pub(super) struct WorkingSet {
     acted: Vec<(MessageId, Timestamp)>,
     /// WhatsApp ids of messages that were acknowledged once more: whoever wished for one has it from WhatsApp now.
     again: HashMap<SessionId, Vec<Vec<u8>>>,
+    /// What members of groups told.
+    members: Members,
 }
 
 static BY_ID: Rows = Rows::new("SELECT * FROM messages WHERE id IN (", "?", ")");
@@ -159,9 +162,16 @@ impl WorkingSet {
                 }
                 Ok(changes)
             }
-            News::Receipt { wa_message_ids, status, at, .. } => {
+            News::Receipt { wa_message_ids, by, status, at, .. } => {
                 let told = matches!(status, MessageStatus::Delivered | MessageStatus::Read | MessageStatus::Played);
-                Ok(wa_message_ids.iter().filter(|_| told).flat_map(|id| self.acked(tx, session, id, *status, *at)).collect())
+                let mut changes = Vec::new();
+                for id in wa_message_ids.iter().filter(|_| told) {
+                    changes.extend(self.acked(tx, session, id, *status, *at));
+                    if let Some(by) = by {
+                        self.of_member(session, id, by, *status, *at);
+                    }
+                }
+                Ok(changes)
             }
             News::Retry { message_id, at, due_at, reason } => {
                 self.retry(tx, session, *message_id, (*at, *due_at), reason);
@@ -206,6 +216,16 @@ impl WorkingSet {
         ids.into_iter().filter_map(|id| self.advance(tx, id, to, at, None)).collect()
     }
 
+    /// A member of a group told of a message: the first one to do so has moved its status, and each is remembered.
+    fn of_member(&mut self, session: SessionId, wa_id: &str, by: &Jid, status: MessageStatus, at: Timestamp) {
+        for id in self.by_wa_id.get(&(session, wa_id.to_owned())).into_iter().flatten() {
+            if let Some(held) = self.held.get(id).filter(|held| held.message.has_receipts()) {
+                let sent = held.message.sent_at.unwrap_or(at);
+                self.members.add(*id, by, status, at.max(sent));
+            }
+        }
+    }
+
     fn retry(&mut self, tx: &mut Tx, session: SessionId, id: MessageId, (at, due_at): (Timestamp, Option<Timestamp>), reason: &str) {
         let Some(held) = self.own(session, id) else { return };
         let Some(row) = held.row.as_mut().filter(|row| row.phase != phase::WAITING) else { return };
@@ -234,8 +254,9 @@ impl WorkingSet {
     }
 
     /// Writes back what has changed.
-    pub(super) async fn write(self, tx: &mut Tx) -> Result<(), StoreError> {
+    pub(super) async fn write(mut self, tx: &mut Tx) -> Result<(), StoreError> {
         self.write_messages(tx).await?;
+        std::mem::take(&mut self.members).write(tx).await?;
         for (id, at) in &self.acted {
             if let Some(held) = self.held.get(id)
                 && let Some(event) = mark(tx, &mut held.message.clone(), *at).await?

@@ -6,7 +6,9 @@
 use crate::opt_outs::{both, by_phone, writes};
 use crate::webhooks::{deliveries, endpoint, report};
 use crate::world::{ANNA, Account, BEN, Backend, World, key};
-use sanasend_model::{CampaignId, Clock, ContactId, ContactSource, Content, FileId, Jid, Media, MediaKind, OptOutSource, Rich, Target};
+use sanasend_model::{
+    CampaignId, Clock, ContactId, ContactSource, Content, FileId, Jid, Media, MediaKind, MessageStatus, OptOutSource, Rich, Target,
+};
 use sanasend_store::{
     AttemptOutcome, CampaignMade, FileStore, ImportFault, ImportKind, ImportPlace, ImportState, ImportStep, Incoming, JobFilter,
     LoggedRequest, NewCampaign, NewContact, NewJob, NewMedia, NewMessage, NewOptOut, NewRecipient, News, OptOutCause, Page, Quoted,
@@ -22,7 +24,7 @@ const HIDDEN: &str = "77000000000001@lid";
 const CANARIES: [&str; 3] = ["14155550101", "77000000000001", "canary"];
 
 /// Every table with what it holds of people; docs/contacts.md says the same.
-const TABLES: [(&str, &str); 50] = [
+const TABLES: [(&str, &str); 51] = [
     ("account_hours", "counts"),
     ("account_pace", "counts"),
     ("api_hourly", "counts"),
@@ -58,6 +60,7 @@ const TABLES: [(&str, &str); 50] = [
     ("opted_out", "the bare id of somebody who opted out"),
     ("outbox", "erased"),
     ("proofs", "a proof"),
+    ("receipts", "erased"),
     ("recurring", "erased"),
     ("refresh_tokens", "of users"),
     ("schedules", "of the server"),
@@ -109,8 +112,20 @@ async fn messages<B: Backend>(w: &World<B>, account: Account, file: FileId) {
     w.store.accept(NewMessage { scheduled_at, ..w.text(account, ANNA, "a canary tomorrow") }).await.expect("accepted");
     let quoted = Some(Quoted { wa_message_id: "x".into(), participant: Jid::parse(HIDDEN), text: Some("canary's words".into()) });
     w.store.accept(NewMessage { quoted, ..w.text(account, BEN, "to ben") }).await.expect("accepted");
+    let to_all = w.text(account, "120363021033254949@g.us", "to all");
+    w.store.accept(to_all.clone()).await.expect("accepted");
     w.claim(account).await;
     let chat = by_phone(ANNA).jid.expect("an id");
+    // The person read what others read as well, told by either id.
+    let read = |by| News::Receipt {
+        wa_message_ids: vec![to_all.wa_message_id.clone()],
+        chat: to_all.recipient.jid(),
+        by: Some(by),
+        status: MessageStatus::Read,
+        at: w.clock.now(),
+    };
+    let hidden = Jid::parse(HIDDEN).expect("an id");
+    w.apply(account, vec![read(chat.clone()), read(hidden), read(by_phone(BEN).jid.expect("an id"))]).await;
     let news = News::Resolved { message_id: keyed.id, peer: both(ANNA, HIDDEN), chat };
     w.apply(account, vec![news]).await;
     let incoming = |chat: &str, text: &str| Incoming {
@@ -280,6 +295,7 @@ pub async fn nothing_of_an_erased_person_is_left_in_any_table_or_file<B: Backend
         "messages",
         "opt_outs",
         "outbox",
+        "receipts",
         "recurring",
         "signal",
         "webhook_attempts",
@@ -302,7 +318,8 @@ pub async fn nothing_of_an_erased_person_is_left_in_any_table_or_file<B: Backend
     }
     assert_eq!(found(&w, &CANARIES).await, BTreeSet::new(), "left of {before:?}");
     assert!(!in_files(&w.folder.path().join("media")));
-    assert_eq!(w.ask("SELECT COUNT(*) FROM messages").await, 4, "those with ben stay, and what the account did itself");
+    assert_eq!(w.ask("SELECT COUNT(*) FROM messages").await, 5, "those with ben stay, and what the account did itself");
+    assert_eq!(w.ask("SELECT COUNT(*) FROM receipts").await, 1, "ben read it too");
     assert!(w.ask("SELECT COUNT(*) FROM webhook_deliveries").await > 0, "what was told of ben stays");
 }
 

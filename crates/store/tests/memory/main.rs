@@ -27,6 +27,7 @@ mod nodes;
 mod opt_outs;
 mod out;
 mod people;
+mod receipts;
 mod redis_server;
 mod scheduled;
 mod seal_keys;
@@ -186,6 +187,14 @@ macro_rules! on {
                     what_the_account_does_shows_when_it_is_acknowledged,
                     votes_are_counted_once_for_each_person,
                     erasing_a_person_takes_their_reactions_off_the_messages_of_others,
+                ],
+                receipts: [
+                    each_member_of_a_group_tells_for_itself_once_and_never_back,
+                    what_is_no_receipt_of_a_member_leaves_none,
+                    many_members_come_in_one_batch_and_are_paged,
+                    members_have_the_names_that_their_users_contacts_have,
+                    receipts_go_with_their_message,
+                    erasing_a_person_takes_what_they_told_of_messages_to_groups,
                 ],
                 usage: [
                     a_day_is_counted_by_what_happened_on_it,

@@ -1,6 +1,7 @@
 //! Looking at messages: lists by page and by cursor, one message with its timeline.
 
 use super::choose::choose;
+use super::receipts::{MessageDetail, counts};
 use super::view::MessageView;
 use crate::app::App;
 use crate::http::{Answer, ApiError, Caller, LongPage, Origin, Path, Query, Success, long};
@@ -84,18 +85,21 @@ pub(crate) async fn list_messages(
 
 /// Get a message
 ///
-/// With its timeline: accepted, claimed, written, acknowledged, delivered, read, each retry and its cause.
+/// With its timeline: accepted, claimed, written, acknowledged, delivered, read, each retry and its cause. A message to a group
+/// says in `receipts` how many members it reached and how many read it; its status is what the first of them told, and each
+/// member is in `/messages/{id}/receipts/`.
 #[utoipa::path(get, path = "/messages/{id}/", tag = "messages", params(("id" = String, Path, format = "uuid", description = "Id of the message.")),
-    responses((status = 200, description = "The message.", body = Success<MessageView>)),
+    responses((status = 200, description = "The message.", body = Success<MessageDetail>)),
     extensions(("x-scope" = json!("messages:read"))))]
 pub(crate) async fn get_message(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(id): Path<MessageId>,
-) -> Result<Answer<MessageView>, ApiError> {
+) -> Result<Answer<MessageDetail>, ApiError> {
     let message = app.store.message(Some(caller.id()), id).await?.ok_or_else(ApiError::not_found)?;
     let timeline = app.store.timeline(id).await?;
-    Ok(Answer::ok("The message.", MessageView::with_timeline(message, timeline)))
+    let receipts = counts(&app, &message).await?;
+    Ok(Answer::ok("The message.", MessageDetail { message: MessageView::with_timeline(message, timeline), receipts }))
 }
 
 fn filter(asked: &ListMessages) -> Result<MessageFilter, ApiError> {

@@ -8,6 +8,7 @@ pub(crate) mod list;
 pub(crate) mod marks;
 pub(crate) mod media;
 pub(crate) mod preview;
+pub(crate) mod receipts;
 pub(crate) mod scheduled;
 pub(crate) mod send;
 pub(crate) mod send_media;
@@ -36,6 +37,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(list::list_messages))
         .routes(routes!(scheduled::list_scheduled_messages))
         .routes(routes!(list::get_message, scheduled::update_message))
+        .routes(routes!(receipts::list_message_receipts))
         .routes(routes!(act::cancel_message))
         .routes(routes!(act::retry_message))
         .routes(routes!(act::read_message))
