@@ -244,6 +244,7 @@ macro_rules! on {
                     everything_is_sealed_anew_through_kills_and_then_the_old_key_goes,
                     a_node_without_the_new_key_undoes_nothing_and_keeps_the_old_one_from_going,
                     what_is_damaged_is_counted_and_written_meanwhile_is_kept,
+                    a_node_that_comes_back_after_a_crash_tells_its_new_key,
                 ],
                 erasing: [
                     nothing_of_an_erased_person_is_left_in_any_table_or_file,
