@@ -199,6 +199,7 @@ macro_rules! on {
                 nodes: [
                     an_account_has_one_living_owner,
                     a_node_is_asked_once_and_answers_sealed,
+                    a_refused_accept_hides_no_event_of_another_node,
                 ],
                 crash: [
                     what_was_answered_survives_a_killed_process,
