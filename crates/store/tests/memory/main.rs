@@ -239,6 +239,8 @@ macro_rules! on {
                     an_endpoint_that_keeps_failing_is_switched_off_and_told,
                     secrets_of_endpoints_are_sealed_and_rotate,
                     old_deliveries_are_swept_and_endpoints_take_theirs_along,
+                    an_endpoint_with_a_long_log_goes_in_pieces,
+                    a_user_with_much_goes_in_pieces_and_to_the_end,
                     a_user_has_as_many_endpoints_as_allowed,
                 ],
                 seal_keys: [
