@@ -452,3 +452,15 @@ async fn an_account_tells_how_it_fares() {
     assert_eq!(health().await["level"], "good", "it is warm");
     account.get("/sessions/01936b1e-7a40-7c3e-8b5e-2f6d1c0a9e77/health/").await.is(404, "NOT_FOUND");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_campaign_whose_content_can_not_be_read_stops_and_says_why() {
+    let account = Account::linked().await;
+    let friends = account.friends(1).await;
+    let made = account.post("/campaigns/", json!({"content": "Hi", "recipients": to(&friends)})).await;
+    let id = text(&made.is(201, "").body["data"]["id"]);
+    account.world.tamper("UPDATE campaigns SET content = '{}'").await;
+    account.post(&format!("/campaigns/{id}/start/"), Value::Null).await.is(200, "");
+    let stopped = account.campaign_becomes(&id, "stopped").await;
+    assert!(text(&stopped["reason"]).contains("can't be read"), "{stopped}");
+}

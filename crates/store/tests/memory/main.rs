@@ -11,6 +11,7 @@ mod api_log;
 mod audit;
 mod back;
 mod backend;
+mod campaign_faults;
 mod campaigns;
 mod contacts;
 mod copies;
@@ -285,6 +286,9 @@ macro_rules! on {
                     what_was_undone_guards_nothing_and_what_was_done_guards_after_a_restart,
                     opt_outs_are_listed_newest_first_by_pages_and_cursors,
                     no_order_of_things_lets_a_message_leave_to_somebody_who_opted_out,
+                ],
+                campaign_faults: [
+                    a_lost_turn_is_made_once_and_what_can_not_be_read_is_stopped,
                 ],
                 campaigns: [
                     a_campaign_goes_through_its_states_and_tells_them,
