@@ -99,6 +99,7 @@ macro_rules! on {
                     a_database_that_was_put_back_uses_nothing_of_before,
                     deleting_a_session_takes_its_messages_along,
                     sessions_are_listed_by_status_and_name,
+                    all_that_is_left_in_motion_is_found,
                 ],
                 account_state: [
                     values_are_put_found_listed_and_removed,
