@@ -26,6 +26,7 @@ pub mod media;
 pub mod metrics;
 pub mod node;
 pub mod outbox;
+pub mod removal;
 pub mod rotation;
 pub mod secrets;
 pub mod sessions;

@@ -57,11 +57,15 @@ impl Tx {
     }
 }
 
-async fn renew(tx: &mut Tx, node: Uuid, lease: Duration) -> Result<(), StoreError> {
+/// A node that died comes back under its old id, maybe with another key: with its first lease its whole row is new.
+const ENTER: &str = "INSERT INTO nodes (id, started_at, lease_until, seal_key) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE \
+    SET started_at = excluded.started_at, lease_until = excluded.lease_until, seal_key = excluded.seal_key";
+const RENEW: &str = "INSERT INTO nodes (id, started_at, lease_until, seal_key) VALUES (?, ?, ?, ?) \
+    ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until";
+
+async fn live(tx: &mut Tx, sql: &'static str, node: Uuid, lease: Duration) -> Result<(), StoreError> {
     let now = tx.shared_now().await?;
     let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
-    let sql = "INSERT INTO nodes (id, started_at, lease_until, seal_key) VALUES (?, ?, ?, ?) \
-               ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until";
     let insert = query(sql).bind(node).bind(now).bind(now.saturating_add(lease)).bind(i64::from(tx.sealer.current()));
     insert.execute(&mut tx.conn).await.map(drop).map_err(refused)
 }
@@ -84,9 +88,15 @@ impl Store {
         self.inner.node.get().copied()
     }
 
+    /// Begins to live, for `lease` from the moment that the database writes this. What a run of the same node before left
+    /// of itself is overwritten. Called once, at the start.
+    pub async fn enter_node(&self, node: Uuid, lease: Duration) -> Result<(), StoreError> {
+        self.write(move |tx| Box::pin(live(tx, ENTER, node, lease))).await
+    }
+
     /// Lives on for `lease` from the moment that the database writes this.
     pub async fn renew_node(&self, node: Uuid, lease: Duration) -> Result<(), StoreError> {
-        self.write(move |tx| Box::pin(renew(tx, node, lease))).await
+        self.write(move |tx| Box::pin(live(tx, RENEW, node, lease))).await
     }
 
     /// Ends in good order: the accounts of this node are free at once.

@@ -326,6 +326,26 @@ impl Store {
         Ok(Listed { count, results })
     }
 
+    /// Sessions that a row shows in one of these statuses although nothing brings them back: not linked, not wanted, or of
+    /// another network. At most `most` behind `behind`, by id, with the id to go on from, if there may be more; one that can't
+    /// be read is left out and logged.
+    pub async fn sessions_left_in(
+        &self,
+        statuses: [SessionStatus; 4],
+        network: Network,
+        behind: SessionId,
+        most: u32,
+    ) -> Result<(Vec<Session>, Option<SessionId>), StoreError> {
+        let sql = "SELECT * FROM sessions WHERE status IN (?, ?, ?, ?) AND NOT (linked AND wanted AND network = ?) AND id > ? \
+                   ORDER BY id LIMIT ?";
+        let rows = statuses.iter().fold(query_as::<_, session::Model>(sql), |rows, status| rows.bind(status.as_str()));
+        let rows = rows.bind(network.as_str()).bind(behind.0).bind(i64::from(most)).fetch_all(&self.inner.readers);
+        let rows = rows.await.map_err(refused)?;
+        let next = rows.last().map(|row| SessionId(row.id)).filter(|_| rows.len() >= most as usize);
+        let whole = |row: session::Model| row.read().inspect_err(|error| tracing::error!(%error, "a session can't be read")).ok();
+        Ok((rows.into_iter().filter_map(whole).collect(), next))
+    }
+
     /// Linked sessions that should be online, for start-up. One that can't be read is left out and logged: it must not keep
     /// the others from starting.
     pub async fn wanted_sessions(&self) -> Result<Vec<Session>, StoreError> {

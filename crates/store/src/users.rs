@@ -116,7 +116,7 @@ pub struct UserFilter {
 }
 
 /// Whether taking admin rights or activity from this user would leave no active admin.
-async fn is_last_admin(tx: &mut Tx, id: UserId) -> Result<bool, StoreError> {
+pub(crate) async fn is_last_admin(tx: &mut Tx, id: UserId) -> Result<bool, StoreError> {
     let sql = "SELECT (SELECT COUNT(*) FROM users WHERE id = ? AND is_admin AND is_active) > 0 \
                AND (SELECT COUNT(*) FROM users WHERE id <> ? AND is_admin AND is_active) = 0";
     query_scalar(sql).bind(id.0).bind(id.0).fetch_one(&mut tx.conn).await.map_err(refused)
@@ -216,50 +216,6 @@ impl Store {
             })
         })
         .await
-    }
-
-    /// Removes a user with keys, logins, sessions, Signal state, messages and events; the
-    /// bytes of its files go with the next sweep. The caller has logged the accounts
-    /// out before. The user is deactivated at once; what may be much goes in pieces, so that other writers get their turn.
-    pub async fn delete_user(&self, id: UserId) -> Result<Updated<()>, StoreError> {
-        let off = UserPatch { is_active: Some(false), ..UserPatch::default() };
-        match self.update_user(id, off).await? {
-            Updated::Done(_) => {}
-            Updated::Missing => return Ok(Updated::Missing),
-            Updated::LastAdmin => return Ok(Updated::LastAdmin),
-        }
-        self.delete_in_pieces("DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE user_id = ? LIMIT 500)", id.0).await?;
-        self.delete_in_pieces("DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE user_id = ? LIMIT 2000)", id.0).await?;
-        self.delete_in_pieces(
-            "DELETE FROM campaign_recipients WHERE (campaign_id, ordinal) IN (SELECT r.campaign_id, r.ordinal FROM campaign_recipients r \
-             JOIN campaigns c ON c.id = r.campaign_id WHERE c.user_id = ? LIMIT 500)",
-            id.0,
-        )
-        .await?;
-        self.release_files(id).await?;
-        self.delete_in_pieces("DELETE FROM contacts WHERE seq IN (SELECT seq FROM contacts WHERE user_id = ? LIMIT 500)", id.0).await?;
-        self.delete_in_pieces("DELETE FROM opt_outs WHERE seq IN (SELECT seq FROM opt_outs WHERE user_id = ? LIMIT 1000)", id.0).await?;
-        self.delete_in_pieces("DELETE FROM users WHERE id = ?", id.0).await?;
-        Ok(Updated::Done(()))
-    }
-
-    /// Repeats a bounded delete, a transaction each, until nothing is left; answers how many rows went. No event tells of
-    /// them, so counts are thrown away here.
-    pub(crate) async fn delete_in_pieces(&self, sql: &'static str, owner: Uuid) -> Result<u64, StoreError> {
-        let mut gone = 0;
-        loop {
-            let delete = self.write(move |tx| {
-                Box::pin(
-                    async move { query(sql).bind(owner).execute(&mut tx.conn).await.map(|done| done.rows_affected()).map_err(refused) },
-                )
-            });
-            let gone_now = delete.await;
-            self.inner.counts.forget_all();
-            match gone_now? {
-                0 => return Ok(gone),
-                some => gone += some,
-            }
-        }
     }
 
     /// How many users there are.

@@ -9,7 +9,7 @@
 //! all nodes run one after the other, as the processes on one SQLite file do (decision 0010).
 
 use crate::commits::{Commit, Watch};
-use crate::dialect::{Conn, Pool, Source, refused};
+use crate::dialect::{Conn, Looked, Pool, Source, refused};
 use crate::events::Event;
 use crate::jobs::{Hints, JobHint};
 use crate::opt_outs::Guards;
@@ -97,6 +97,8 @@ pub(crate) struct Tx {
     pub(crate) hookless: bool,
     /// For which users recipients are to be looked at, as far as this writer knows; see `opt_outs::guard`.
     pub(crate) guards: Option<Guards>,
+    /// What the transaction that is open found at its beginning, where other nodes write too.
+    looked: Option<Looked>,
 }
 
 impl Tx {
@@ -134,14 +136,27 @@ impl Tx {
         }
     }
 
-    /// Opens the transaction.
-    pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
-        // Not looked again: between two transactions another node may have made a webhook.
-        self.hookless &= !self.is_shared();
-        if self.is_shared() {
-            self.guards = None;
+    /// Opens the transaction. With `look` it finds out what other nodes did since the last one, under the lock that it holds
+    /// from here on.
+    pub(crate) async fn begin(&mut self, look: bool) -> Result<(), StoreError> {
+        self.looked = self.conn.begin(look).await.map_err(refused)?;
+        match self.looked {
+            Some(looked) => self.hookless = !looked.any_webhook,
+            // Without a look nobody knows: another node may have made a webhook.
+            None => self.hookless &= !self.is_shared(),
         }
-        self.conn.begin(false).await.map(drop).map_err(refused)
+        let known = self.looked.map(|looked| looked.guard_version);
+        let is_shared = self.is_shared();
+        self.guards = self.guards.take().filter(|guards| !is_shared || known == Some(guards.version));
+        if let Some(guards) = &mut self.guards {
+            guards.changed = false;
+        }
+        Ok(())
+    }
+
+    /// Opens it again after a ROLLBACK. The lock was free meanwhile, so what was seen before counts no more.
+    pub(crate) async fn begin_again(&mut self) -> Result<(), StoreError> {
+        self.begin(self.looked.is_some()).await
     }
 
     /// Runs a statement that takes no values and answers no rows.
@@ -278,7 +293,7 @@ impl Parts {
     fn transaction(&self, conn: Conn) -> Tx {
         let (clock, sealer) = (self.clock.clone(), self.sealer.clone());
         let (events, queued, hints) = (Vec::new(), Queued::default(), Vec::new());
-        Tx { conn, clock, sealer, events, queued, generations: HashMap::new(), hints, hookless: false, guards: None }
+        Tx { conn, clock, sealer, events, queued, generations: HashMap::new(), hints, hookless: false, guards: None, looked: None }
     }
 
     /// Writes a batch and answers it; gives the connection back unless it is in doubt.
@@ -321,17 +336,7 @@ impl Parts {
             return Ok((tx, None));
         }
         tx.generations.clear();
-        let looked = tx.conn.begin(self.teller.has_begun()).await.map_err(refused)?;
-        if let Some(looked) = looked {
-            tx.hookless = !looked.any_webhook;
-        }
-        // Another node may have changed them; without a look nobody knows.
-        let known = looked.map(|looked| looked.guard_version);
-        let is_shared = tx.is_shared();
-        tx.guards = tx.guards.take().filter(|guards| !is_shared || known == Some(guards.version));
-        if let Some(guards) = &mut tx.guards {
-            guards.changed = false;
-        }
+        tx.begin(self.teller.has_begun()).await?;
         if !batch.accepts.is_empty() {
             batch.accept_results = outbox::accept_all(&mut tx, &mut batch.accepts).await?;
         }
@@ -344,6 +349,7 @@ impl Parts {
         }
         let told = tx.events.last().map(|event| event.seq);
         tx.conn.commit(told, !tx.hints.is_empty()).await.map_err(refused)?;
-        Ok((tx, looked.map(|looked| looked.last_event)))
+        let before = tx.looked.map(|looked| looked.last_event);
+        Ok((tx, before))
     }
 }

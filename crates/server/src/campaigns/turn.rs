@@ -45,7 +45,12 @@ impl Worker for CampaignTurns {
         let (Some(campaign), Some(step)) = (campaign, job.payload["step"].as_i64()) else {
             return JobOutcome::Dead { reason: "The job does not say which campaign it moves.".into() };
         };
-        match self.0.turn(campaign, step).await {
+        let moved = match self.0.turn(campaign, step).await {
+            // That will be so the next time, too.
+            Err(error @ StoreError::Corrupt { .. }) => self.0.inner.store.stop_unreadable_campaign(campaign, &error).await.map(drop),
+            moved => moved,
+        };
+        match moved {
             Ok(()) => JobOutcome::Done,
             Err(error) => {
                 tracing::warn!(%campaign, %error, "a campaign could not be moved on; it is tried again");

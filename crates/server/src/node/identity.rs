@@ -21,7 +21,7 @@ pub async fn join(ground: &Ground, clock: &dyn Clock) -> anyhow::Result<()> {
     }
     let node = recall(ground.data_dir.path(), clock)?;
     ground.store.join(node);
-    ground.store.renew_node(node, crate::sessions::LEASE).await.context("this node can't be made known to the others")
+    ground.store.enter_node(node, crate::sessions::LEASE).await.context("this node can't be made known to the others")
 }
 
 /// The id of the data folder, made when there is none.

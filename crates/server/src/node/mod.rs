@@ -217,11 +217,12 @@ fn make_webhooks(config: &Config, ground: &Ground, egress: &Egress, clock: &Arc<
 fn make_jobs(
     config: &Config,
     ground: &Ground,
-    workers: Vec<Arc<dyn Worker>>,
+    mut workers: Vec<Arc<dyn Worker>>,
     (sessions, media): (&Sessions, &Files),
     clock: &Arc<dyn Clock>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Jobs> {
+    workers.extend(crate::removal::workers(&ground.store, sessions, media, clock));
     let parts = schedules::Parts { store: ground.store.clone(), clock: clock.clone(), sessions: sessions.clone(), media: media.clone() };
     Jobs::new(crate::jobs::Parts {
         store: ground.store.clone(),

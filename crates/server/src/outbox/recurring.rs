@@ -21,7 +21,7 @@ const KEY_KEPT: Duration = Duration::from_hours(24);
 enum Failed {
     /// For people, and for good.
     Because(String),
-    /// It is tried again.
+    /// It is tried again, unless a row can't be read.
     Store(StoreError),
 }
 
@@ -46,8 +46,17 @@ impl Outbox {
             if due.is_empty() {
                 return Ok(());
             }
+            let mut failed = None;
             for recurring in due {
-                self.run(recurring, now).await?;
+                let id = recurring.id;
+                if let Err(error) = self.run(recurring, now).await {
+                    // It stays due; the others don't wait for it.
+                    tracing::warn!(schedule = %id, %error, "a run of a recurring send could not be done; it is tried again");
+                    failed = Some(error);
+                }
+            }
+            if let Some(error) = failed {
+                return Err(error);
             }
         }
     }
@@ -57,6 +66,11 @@ impl Outbox {
         let outcome = match self.accept_run(&recurring, due_at, now).await {
             Ok(message) => Ok(message),
             Err(Failed::Because(why)) => Err(why),
+            // That will be so the next time, too.
+            Err(Failed::Store(error @ StoreError::Corrupt { .. })) => {
+                tracing::error!(schedule = %recurring.id, %error, "what a recurring send needs can't be read");
+                Err(format!("What is stored for it can't be read: {error}."))
+            }
             Err(Failed::Store(error)) => return Err(error),
         };
         let next_at = next_run(&recurring, due_at, now);

@@ -2,8 +2,8 @@
 //! spread over a while so that WhatsApp sees no storm.
 
 use super::registry::Sessions;
-use sanasend_model::{SessionStatus, Timestamp};
-use sanasend_store::{Page, Session, SessionFilter, SessionPatch, StoreError};
+use sanasend_model::{SessionId, SessionStatus, Timestamp};
+use sanasend_store::{Session, SessionPatch, StoreError};
 use std::time::Duration;
 
 /// Accounts that are started in a second; the engine admits a limited number of handshakes at once besides.
@@ -13,8 +13,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// What was acknowledged so shortly before this start and has not arrived is sent again, under the same id: the end of
 /// the last process may have swallowed the recipient's wish for it. Longer than a client takes to ask.
 const UNPROVEN: Duration = Duration::from_mins(2);
-/// Rows of a status that are mended in one go.
-const PAGE: u64 = 100;
+/// Rows that are mended in one go.
+const PIECE: u32 = 100;
 
 /// Statuses that no row can truly have while nothing runs.
 const IN_MOTION: [SessionStatus; 4] =
@@ -103,16 +103,25 @@ impl Sessions {
 
     /// Rows that were in motion when the process ended, and are not wanted: nothing moves them any more.
     async fn mend_rows(&self) {
-        for status in IN_MOTION {
-            let filter = SessionFilter { status: Some(status), ..SessionFilter::default() };
-            let Ok(listed) = self.shared().store.list_sessions(&filter, Page { page: 1, page_size: PAGE }).await else { return };
-            for row in listed.results {
-                if (row.wanted && row.linked && row.network == self.network()) || self.is_elsewhere(&row) {
-                    continue;
+        let mut behind = Some(SessionId(uuid::Uuid::nil()));
+        while let Some(last) = behind {
+            match self.shared().store.sessions_left_in(IN_MOTION, self.network(), last, PIECE).await {
+                Ok((rows, next)) => {
+                    self.mend_some(&rows).await;
+                    behind = next;
                 }
-                if let Err(error) = self.mend_at_rest(&row).await {
-                    tracing::warn!(session = %row.id, %error, "row could not be put in order");
+                Err(error) => {
+                    tracing::warn!(%error, "rows of sessions can't be looked through yet");
+                    tokio::time::sleep(TRY_AGAIN).await;
                 }
+            }
+        }
+    }
+
+    async fn mend_some(&self, rows: &[Session]) {
+        for row in rows.iter().filter(|row| !self.is_elsewhere(row)) {
+            if let Err(error) = self.mend_at_rest(row).await {
+                tracing::warn!(session = %row.id, %error, "row could not be put in order");
             }
         }
     }

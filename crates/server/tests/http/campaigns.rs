@@ -433,3 +433,33 @@ async fn an_account_tells_how_it_fares() {
     assert_eq!(health().await["level"], "good", "it is warm");
     account.get("/sessions/01936b1e-7a40-7c3e-8b5e-2f6d1c0a9e77/health/").await.is(404, "NOT_FOUND");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_campaign_whose_content_can_not_be_read_stops_and_says_why() {
+    let account = Account::linked().await;
+    let friends = account.friends(1).await;
+    let made = account.post("/campaigns/", json!({"content": "Hi", "recipients": to(&friends)})).await;
+    let id = text(&made.is(201, "").body["data"]["id"]);
+    account.world.tamper("UPDATE campaigns SET content = '{}'").await;
+    account.post(&format!("/campaigns/{id}/start/"), Value::Null).await.is(200, "");
+    let stopped = account.campaign_becomes(&id, "stopped").await;
+    assert!(text(&stopped["reason"]).contains("can't be read"), "{stopped}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_request_finds_its_campaign_whatever_changed_since() {
+    let account = Account::linked().await;
+    let friends = account.friends(1).await;
+    let template = text(&account.post("/templates/", json!({"name": "spring", "content": "Hi"})).await.is(201, "").body["data"]["id"]);
+    let post = async |body: &Value| {
+        let request = As::Key(&account.key).sign(account.world.request(Method::POST, "/api/v1/campaigns/"));
+        Reply::read(request.header("idempotency-key", "spring").json(body).send().await.expect("an answer")).await
+    };
+    let body = json!({"template": "spring", "recipients": to(&friends)});
+    let id = text(&post(&body).await.is(201, "").body["data"]["id"]);
+    account.delete(&format!("/templates/{template}/?force=true")).await.is(200, "");
+    let again = post(&body).await;
+    assert_eq!((again.is(201, "").body["data"]["id"].as_str(), again.header("idempotency-replayed")), (Some(id.as_str()), "true"));
+    // What else is wrong with another request under the key is not the point.
+    post(&json!({"template": "summer", "recipients": to(&friends)})).await.is(422, "IDEMPOTENCY_KEY_REUSED");
+}

@@ -153,3 +153,19 @@ async fn a_crash_between_a_run_and_its_record_doubles_nothing() {
     let listed = account.get("/messages/list/?direction=outbound").await;
     assert_eq!(listed.body["data"]["count"], json!(1), "{}", listed.text);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_that_can_not_be_read_stops_nobody_elses_run() {
+    let account = Account::linked().await;
+    let friend = account.friend().await;
+    let template = account.post("/templates/", json!({"name": "hi", "content": "Hi"})).await.body["data"]["id"].clone();
+    let broken = json!({"name": "broken", "recipient": friend, "content": null, "template": template, "cron": "0 8 * * *"});
+    let broken = made(&account, broken).await;
+    made(&account, json!({"recipient": friend})).await;
+    account.world.tamper("UPDATE template_versions SET media = 'not JSON'").await;
+    account.world.clock.pass(DAY);
+    account.shown(&friend, "Good morning").await;
+    let failed = after_runs(&account, &broken["id"], 1).await;
+    assert!(text(&failed["last_error"]).contains("can't be read"), "{failed}");
+    assert!(failed["next_run_at"].is_string(), "{failed}");
+}

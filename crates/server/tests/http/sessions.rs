@@ -1,7 +1,9 @@
 //! `/sessions/`: linking, looking, following, leaving.
 
 use crate::account::{Account, Socket, Stream};
-use crate::world::{As, World};
+use crate::world::{As, PATIENCE, World};
+use sanasend_model::{Network, SessionId, SessionStatus};
+use sanasend_store::{Created, NewSession, Page, SessionFilter};
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,4 +141,24 @@ async fn without_the_sandbox_nothing_is_listed_and_nothing_is_there() {
     let who = crate::world::As::Token(&token);
     world.get("/sessions/status/", who).await.is(404, "NOT_FOUND");
     assert_eq!(world.get("/sessions/", who).await.body["data"]["count"], json!(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_rows_that_a_crash_left_in_motion_are_put_in_order() {
+    let Account { world, .. } = Account::new().await;
+    let store = world.node.app.store.clone();
+    let (user, _) = store.user_credentials("anna").await.expect("read").expect("there");
+    for n in 0..130 {
+        let new = NewSession { id: SessionId::new(&*world.clock), user_id: user.id, name: format!("s{n}"), network: Network::Sandbox };
+        assert!(matches!(store.create_session(new, 1000).await, Ok(Created::Done(_))));
+    }
+    drop(store);
+    world.tamper("UPDATE sessions SET status = 'qr_pending'").await;
+    let world = world.restart().await;
+    let left = SessionFilter { status: Some(SessionStatus::QrPending), ..SessionFilter::default() };
+    let until = tokio::time::Instant::now() + PATIENCE;
+    while world.node.app.store.list_sessions(&left, Page::default()).await.expect("read").count > 0 {
+        assert!(tokio::time::Instant::now() < until, "some are shown in motion for ever");
+        tokio::task::yield_now().await;
+    }
 }

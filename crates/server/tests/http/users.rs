@@ -2,7 +2,11 @@
 
 use crate::world::{ADMIN, As, PASSWORD, World, text};
 use reqwest::Method;
+use sanasend::removal;
+use sanasend_model::UserId;
+use sanasend_store::Updated;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 #[tokio::test]
 async fn an_admin_makes_changes_and_removes_a_user() {
@@ -186,4 +190,26 @@ async fn lists_are_paged_searched_and_sorted() {
     let far = world.get("/users/?page=99", who).await;
     far.is(200, "");
     assert!(names(&far).is_empty());
+}
+
+#[tokio::test]
+async fn a_user_goes_although_the_request_was_cut() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let (id, anna) = world.user(&admin, "anna").await;
+    let me = world.get("/auth/me/", As::Token(&admin)).await;
+    let actor: UserId = text(&me.body["data"]["id"]).parse().expect("an id");
+    // What a request has done when it is cut; nobody waits for the rest.
+    let store = &world.node.app.store;
+    let begun = store.begin_user_removal(id.parse().expect("an id"), actor, [192, 0, 2, 7].into()).await;
+    let Ok(Updated::Done((_, job))) = begun else { panic!("it may go: {begun:?}") };
+    assert_eq!(removal::is_done(store, job, Duration::from_secs(60)).await, Ok(true));
+    world.get(&format!("/users/{id}/"), As::Token(&admin)).await.is(404, "NOT_FOUND");
+    world.get("/auth/me/", As::Token(&anna)).await.is(401, "");
+    let noted = world.get("/audit/?action=user.deleted", As::Token(&admin)).await;
+    let entry = &noted.body["data"]["results"][0];
+    assert_eq!(
+        (&noted.body["data"]["count"], &entry["ip"], &entry["detail"]["username"]),
+        (&json!(1), &json!("192.0.2.7"), &json!("anna"))
+    );
 }

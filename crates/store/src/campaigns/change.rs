@@ -96,29 +96,67 @@ async fn change(tx: &mut Tx, id: CampaignId, wish: CampaignWish) -> Result<Campa
     Ok(CampaignChanged::Done(Box::new(changed)))
 }
 
+/// Makes the turn of a campaign that has no job for it; says whether it did.
+async fn wake(tx: &mut Tx, id: CampaignId) -> Result<bool, StoreError> {
+    let Some(campaign) = find(&mut tx.conn, id).await?.filter(|campaign| campaign.state == CampaignState::Running) else {
+        return Ok(false);
+    };
+    // A turn that fails is tried again by its own job: another one beside it would do no better.
+    let sql = "SELECT payload FROM jobs WHERE kind = ? AND bundle = ? AND state <> 2";
+    let jobs = query_scalar::<_, String>(sql).bind(CAMPAIGN_JOB).bind(campaign.user_id.to_string());
+    let jobs = jobs.fetch_all(&mut tx.conn).await.map_err(refused)?;
+    let (wanted, now) = (json!({"campaign": id, "step": campaign.step}), tx.clock.now());
+    if jobs.iter().any(|payload| serde_json::from_str::<serde_json::Value>(payload).is_ok_and(|payload| payload == wanted)) {
+        return Ok(false);
+    }
+    tx.next_turn(&campaign, campaign.step, now).await.map(|()| true)
+}
+
+async fn stop_unreadable(tx: &mut Tx, id: CampaignId, reason: String) -> Result<bool, StoreError> {
+    let now = tx.clock.now();
+    let sql = "UPDATE campaigns SET state = 'stopped', reason = ?, step = step + 1, held_until = NULL, held_why = NULL, ended_at = ?, \
+               updated_at = ? WHERE id = ? AND state = 'running'";
+    let update = query(sql).bind(reason).bind(now.0).bind(now.0).bind(id.0).execute(&mut tx.conn).await.map_err(refused)?;
+    if update.rows_affected() == 0 {
+        return Ok(false);
+    }
+    match find(&mut tx.conn, id).await {
+        Ok(Some(campaign)) => drop(tx.record(vec![campaign.event(EventKind::CampaignStopped, now)]).await?),
+        // Nothing can be told of it.
+        Ok(None) | Err(StoreError::Corrupt { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(true)
+}
+
 impl Store {
     /// Starts, pauses, resumes or cancels a campaign, with its event, in one transaction.
     pub async fn change_campaign(&self, id: CampaignId, wish: CampaignWish) -> Result<CampaignChanged, StoreError> {
         self.write(move |tx| Box::pin(change(tx, id, wish))).await
     }
 
-    /// Makes a turn of running campaigns that had none since `before`: their job was dropped or given up. One turn too many
-    /// does no harm. Answers how many.
+    /// Makes a turn of running campaigns that had none since `before` and have no job for it: it was dropped or given up. One
+    /// that can't be read is stopped. Answers how many turns were made.
     pub async fn wake_campaigns(&self, before: Timestamp) -> Result<u64, StoreError> {
         let sql = "SELECT id FROM campaigns WHERE state = 'running' AND updated_at < ?";
         let quiet = query_scalar::<_, uuid::Uuid>(sql).bind(before.0).fetch_all(&self.inner.readers).await.map_err(refused)?;
-        let count = quiet.len() as u64;
+        let mut woken = 0;
         for id in quiet.into_iter().map(CampaignId) {
-            self.write(move |tx| {
-                Box::pin(async move {
-                    let Some(campaign) = find(&mut tx.conn, id).await? else { return Ok(()) };
-                    let now = tx.clock.now();
-                    tx.next_turn(&campaign, campaign.step, now).await
-                })
-            })
-            .await?;
+            match self.write(move |tx| Box::pin(wake(tx, id))).await {
+                Ok(made) => woken += u64::from(made),
+                Err(error @ StoreError::Corrupt { .. }) => drop(self.stop_unreadable_campaign(id, &error).await?),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(count)
+        Ok(woken)
+    }
+
+    /// Stops a running campaign of which something can't be read, with that as the reason; its event is told unless it is the
+    /// campaign itself. False when it does not run.
+    pub async fn stop_unreadable_campaign(&self, id: CampaignId, error: &StoreError) -> Result<bool, StoreError> {
+        tracing::error!(campaign = %id, %error, "what is stored for a campaign can't be read; it is stopped");
+        let reason = format!("What is stored for it can't be read: {error}.");
+        self.write(move |tx| Box::pin(stop_unreadable(tx, id, reason))).await
     }
 
     /// Takes a person out of the lists of a user's campaigns: who is still planned is skipped, and of the others only their

@@ -50,7 +50,7 @@ pub(crate) async fn accept_all(tx: &mut Tx, news: &mut [Prepared]) -> Result<Vec
     // spoils no other. No savepoint was needed for that: nothing else is in the transaction yet.
     tx.events.clear();
     tx.command("ROLLBACK").await?;
-    tx.begin().await?;
+    tx.begin_again().await?;
     let mut results = Vec::with_capacity(news.len());
     for new in news {
         let told = tx.events.len();

@@ -198,15 +198,4 @@ impl Store {
     ) -> Result<Option<Webhook>, StoreError> {
         self.write(move |tx| Box::pin(rotate(tx, id, secret, until))).await
     }
-
-    /// Removes an endpoint with its deliveries; false when it is not there.
-    pub async fn delete_webhook(&self, id: WebhookId) -> Result<bool, StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let delete = query("DELETE FROM webhook_endpoints WHERE id = ?").bind(id.0).execute(&mut tx.conn).await;
-                delete.map(|done| done.rows_affected() > 0).map_err(refused)
-            })
-        })
-        .await
-    }
 }

@@ -3,6 +3,7 @@
 use crate::world::{ANNA, Backend, START, World};
 use sanasend_model::{EventKind, Failure, Jid, MessageStatus, Network, PhoneNumber, SessionId, SessionStatus};
 use sanasend_store::{Created, NewSession, Page, SessionFilter, SessionPatch, SignalChange, SignalKind, StoreError};
+use std::collections::HashSet;
 use std::time::Duration;
 
 pub async fn a_user_has_as_many_sessions_as_allowed<B: Backend>(w: World<B>) {
@@ -149,4 +150,29 @@ pub async fn sessions_are_listed_by_status_and_name<B: Backend>(w: World<B>) {
     assert_eq!(names(SessionFilter { ordering: "name".parse().expect("an order"), ..hers.clone() }).await, ["a", "b", "c"]);
     assert_eq!(names(SessionFilter { status: Some(SessionStatus::Failed), ..hers.clone() }).await, ["a"]);
     assert_eq!(names(SessionFilter { search: Some("C".into()), ..hers }).await, ["c"]);
+}
+
+pub async fn all_that_is_left_in_motion_is_found<B: Backend>(w: World<B>) {
+    const MOVING: [SessionStatus; 4] =
+        [SessionStatus::QrPending, SessionStatus::PasskeyRequired, SessionStatus::Connecting, SessionStatus::Connected];
+    let user = w.user("anna").await;
+    let mut left = HashSet::new();
+    for n in 0..90 {
+        let account = w.account_of(user.id, &format!("account {n}")).await;
+        let wanted = n % 2 == 0;
+        let patch = SessionPatch { status: Some(MOVING[n % 4]), linked: Some(wanted), wanted: Some(wanted), ..SessionPatch::default() };
+        w.store.update_session(account.id, account.generation, patch).await.expect("changed");
+        if !wanted {
+            left.insert(account.id);
+        }
+    }
+    let (mut found, mut behind) = (HashSet::new(), Some(SessionId(uuid::Uuid::nil())));
+    while let Some(last) = behind {
+        let (rows, next) = w.store.sessions_left_in(MOVING, Network::Sandbox, last, 20).await.expect("read");
+        found.extend(rows.into_iter().map(|row| row.id));
+        behind = next;
+    }
+    assert_eq!((found.len(), found), (45, left));
+    let all = w.store.sessions_left_in(MOVING, Network::Live, SessionId(uuid::Uuid::nil()), 1000).await.expect("read");
+    assert_eq!((all.0.len(), all.1), (90, None), "those of another network come back by nobody");
 }

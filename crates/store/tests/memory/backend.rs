@@ -24,6 +24,8 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn tamper(&self, database: &Database, sql: &str) -> impl Future<Output = ()> + Send;
     /// A number that a query behind the store's back answers.
     fn ask(&self, database: &Database, sql: &str) -> impl Future<Output = i64> + Send;
+    /// Keeps everybody from writing until the answer is dropped; waits in line for that.
+    fn hold(&self, database: &Database) -> impl Future<Output = Box<dyn Send>> + Send;
     /// How bytes are written in a statement.
     fn bytes(bytes: &[u8]) -> String;
     /// How an id is written in a statement.
@@ -69,6 +71,12 @@ impl Backend for Sqlite {
         sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&mut Self::connect(database).await).await.expect("an answer")
     }
 
+    async fn hold(&self, database: &Database) -> Box<dyn Send> {
+        let mut conn = Self::connect(database).await;
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut conn).await.expect("held");
+        Box::new(conn)
+    }
+
     fn bytes(bytes: &[u8]) -> String {
         format!("X'{}'", hex(bytes))
     }
@@ -94,6 +102,9 @@ impl Backend for Sqlite {
         sqlx::query_as(sql).fetch_all(&mut Self::connect(database).await).await.expect("columns")
     }
 }
+
+/// What the writers of all nodes on a PostgreSQL database take first.
+pub const WRITE_LOCK: i64 = 0x7361_6e61_7365_6e64;
 
 /// PostgreSQL: a database of its own in the server that the tests were given. It is dropped with the last clone.
 #[derive(Clone)]
@@ -163,6 +174,12 @@ impl Backend for Postgres {
 
     async fn ask(&self, database: &Database, sql: &str) -> i64 {
         sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&mut Self::connect(database).await).await.expect("an answer")
+    }
+
+    async fn hold(&self, database: &Database) -> Box<dyn Send> {
+        let mut conn = Self::connect(database).await;
+        sqlx::query("SELECT pg_advisory_lock($1)").bind(WRITE_LOCK).execute(&mut conn).await.expect("held");
+        Box::new(conn)
     }
 
     fn bytes(bytes: &[u8]) -> String {

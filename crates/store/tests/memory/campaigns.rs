@@ -33,7 +33,7 @@ fn jid(index: usize) -> String {
     PhoneNumber::parse(&number(index)).expect("a number").jid().to_string()
 }
 
-fn planned(index: usize) -> NewRecipient {
+pub fn planned(index: usize) -> NewRecipient {
     NewRecipient { recipient: jid(index), variables: Some(json!({"n": index})), skip: None }
 }
 
@@ -71,7 +71,7 @@ impl<B: Backend> World<B> {
         id
     }
 
-    async fn started(&self, user: UserId, accounts: &[Account], recipients: Vec<NewRecipient>) -> CampaignId {
+    pub async fn started(&self, user: UserId, accounts: &[Account], recipients: Vec<NewRecipient>) -> CampaignId {
         let id = self.campaign(user, accounts, recipients).await;
         self.change(id, CampaignWish::Start).await;
         id
@@ -82,7 +82,7 @@ impl<B: Backend> World<B> {
         assert!(matches!(changed, CampaignChanged::Done(_)), "{wish:?}: {changed:?}");
     }
 
-    async fn state(&self, id: CampaignId) -> CampaignState {
+    pub async fn state(&self, id: CampaignId) -> CampaignState {
         self.store.campaign(id).await.expect("read").expect("there").state
     }
 

@@ -11,6 +11,7 @@ mod api_log;
 mod audit;
 mod back;
 mod backend;
+mod campaign_faults;
 mod campaigns;
 mod contacts;
 mod copies;
@@ -99,6 +100,7 @@ macro_rules! on {
                     a_database_that_was_put_back_uses_nothing_of_before,
                     deleting_a_session_takes_its_messages_along,
                     sessions_are_listed_by_status_and_name,
+                    all_that_is_left_in_motion_is_found,
                 ],
                 account_state: [
                     values_are_put_found_listed_and_removed,
@@ -212,6 +214,7 @@ macro_rules! on {
                 nodes: [
                     an_account_has_one_living_owner,
                     a_node_is_asked_once_and_answers_sealed,
+                    a_refused_accept_hides_no_event_of_another_node,
                 ],
                 crash: [
                     what_was_answered_survives_a_killed_process,
@@ -251,12 +254,15 @@ macro_rules! on {
                     an_endpoint_that_keeps_failing_is_switched_off_and_told,
                     secrets_of_endpoints_are_sealed_and_rotate,
                     old_deliveries_are_swept_and_endpoints_take_theirs_along,
+                    an_endpoint_with_a_long_log_goes_in_pieces,
+                    a_user_with_much_goes_in_pieces_and_to_the_end,
                     a_user_has_as_many_endpoints_as_allowed,
                 ],
                 seal_keys: [
                     everything_is_sealed_anew_through_kills_and_then_the_old_key_goes,
                     a_node_without_the_new_key_undoes_nothing_and_keeps_the_old_one_from_going,
                     what_is_damaged_is_counted_and_written_meanwhile_is_kept,
+                    a_node_that_comes_back_after_a_crash_tells_its_new_key,
                 ],
                 erasing: [
                     nothing_of_an_erased_person_is_left_in_any_table_or_file,
@@ -294,6 +300,9 @@ macro_rules! on {
                     what_was_undone_guards_nothing_and_what_was_done_guards_after_a_restart,
                     opt_outs_are_listed_newest_first_by_pages_and_cursors,
                     no_order_of_things_lets_a_message_leave_to_somebody_who_opted_out,
+                ],
+                campaign_faults: [
+                    a_lost_turn_is_made_once_and_what_can_not_be_read_is_stopped,
                 ],
                 campaigns: [
                     a_campaign_goes_through_its_states_and_tells_them,

@@ -1,9 +1,11 @@
 //! Nodes: leases, owners, and what one node asks of another.
 
-use crate::world::{Backend, World};
-use sanasend_model::Clock;
-use sanasend_store::{SessionPatch, SignalChange, SignalKind, StoreError};
+use crate::backend::WRITE_LOCK;
+use crate::world::{ANNA, Account, Backend, World};
+use sanasend_model::{Clock, SessionId};
+use sanasend_store::{Accepted, SessionPatch, SignalChange, SignalKind, StoreError};
 use serde_json::json;
+use std::pin::pin;
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_mins(10);
@@ -54,4 +56,67 @@ pub async fn a_node_is_asked_once_and_answers_sealed<B: Backend>(w: World<B>) {
     for column in ["asked", "answer"] {
         assert_eq!(w.ask(&format!("SELECT COUNT(*) FROM node_calls WHERE {}", B::holds(column, b"secret"))).await, 0);
     }
+}
+
+/// Waits until so many writers stand in line. On SQLite nobody can see that line.
+async fn in_line<B: Backend>(w: &World<B>, count: i64) {
+    let sql = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while B::NAME == "postgres" && w.ask(sql).await < count {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Another node writes an event as soon as it may; nobody is notified of it. Answers its cursor.
+async fn event_of_another_node<B: Backend>(w: &World<B>) -> i64 {
+    let id = B::id(w.clock.uuid());
+    w.tamper(&format!(
+        "SELECT pg_advisory_xact_lock({WRITE_LOCK}); INSERT INTO events (id, user_id, session_id, kind, message_id, data, at) \
+         SELECT {id}, user_id, session_id, kind, message_id, data, at FROM events ORDER BY seq LIMIT 1"
+    ))
+    .await;
+    w.ask(&format!("SELECT seq FROM events WHERE id = {id}")).await
+}
+
+pub async fn a_refused_accept_hides_no_event_of_another_node<B: Backend>(w: World<B>) {
+    let is_shared = B::NAME == "postgres";
+    let account = w.account().await;
+    let gone = Account { id: SessionId::new(&*w.clock), ..account };
+    w.send(account, ANNA, "before").await;
+    let mut changes = w.store.changes();
+    let first = w.backend.hold(&w.database).await;
+    // While one waits for its turn to write, two more wait for it, and share the transaction after it.
+    let mut ahead = pin!(w.store.accept(w.text(account, ANNA, "ahead")));
+    assert!(futures::poll!(&mut ahead).is_pending());
+    in_line(&w, 1).await;
+    let mut refused = pin!(w.store.accept(w.text(gone, ANNA, "refused")));
+    let mut good = pin!(w.store.accept(w.text(account, ANNA, "good")));
+    assert!(futures::poll!(&mut refused).is_pending() && futures::poll!(&mut good).is_pending());
+    let theirs = if is_shared {
+        let (backend, database) = (w.backend.clone(), w.database.clone());
+        let second = tokio::spawn(async move { backend.hold(&database).await });
+        in_line(&w, 2).await;
+        drop(first);
+        let second = second.await.expect("held again");
+        in_line(&w, 1).await;
+        // Between the ROLLBACK for the one that is refused and the second try it is this one's turn.
+        let (theirs, ()) = tokio::join!(event_of_another_node(&w), async {
+            in_line(&w, 2).await;
+            drop(second);
+        });
+        Some(theirs)
+    } else {
+        drop(first);
+        None
+    };
+    assert!(matches!(ahead.await, Ok(Accepted::Created { .. })));
+    assert!(matches!(refused.await, Err(StoreError::Conflict { .. })));
+    let Ok(Accepted::Created { seq }) = good.await else { panic!("it spoils no other") };
+    let mut told = Vec::new();
+    while told.last() != Some(&seq) {
+        told.push(changes.recv().await.expect("told").seq);
+    }
+    assert_eq!(told.len(), if is_shared { 3 } else { 2 }, "{told:?}");
+    assert!(theirs.is_none_or(|theirs| theirs < seq && told.contains(&theirs)), "{theirs:?} of {told:?}");
+    assert!(told.is_sorted());
 }

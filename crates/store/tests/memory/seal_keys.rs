@@ -173,3 +173,19 @@ pub async fn what_is_damaged_is_counted_and_written_meanwhile_is_kept<B: Backend
     assert_eq!((done.done, done.stuck), (454, 1));
     assert_eq!(store.retire_key(1).await, Ok(KeyRetired::Needed(vec![("signal.value".into(), 1)])));
 }
+
+pub async fn a_node_that_comes_back_after_a_crash_tells_its_new_key<B: Backend>(w: World<B>) {
+    const LEASE: Duration = Duration::from_mins(10);
+    let node = w.clock.uuid();
+    w.store.enter_node(node, LEASE).await.expect("lives");
+    assert_eq!(w.store.nodes_sealing_below(1).await, Ok(1));
+    // It does not leave: it dies, gets a new key, and starts under its old id before its lease is over.
+    let store = w.reopen_with(second(), vec![first()]).await;
+    w.tamper("UPDATE nodes SET started_at = 1").await;
+    store.enter_node(node, LEASE).await.expect("lives again");
+    assert_eq!(store.nodes_sealing_below(1).await, Ok(0), "it keeps the old key from going no longer");
+    assert!(w.ask("SELECT MAX(started_at) FROM nodes").await > 1);
+    w.tamper("UPDATE nodes SET started_at = 1").await;
+    store.renew_node(node, LEASE).await.expect("lives on");
+    assert_eq!(w.ask("SELECT MAX(started_at) FROM nodes").await, 1, "no other start");
+}

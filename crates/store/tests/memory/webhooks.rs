@@ -4,10 +4,12 @@ use crate::world::{Account, Backend, START, World};
 use sanasend_model::webhook::{DeliveryState, EventFilter};
 use sanasend_model::{Clock, EventKind, Timestamp, UserId, WebhookId};
 use sanasend_store::{
-    AttemptOutcome, AttemptReport, Delivery, DeliveryFilter, JobFilter, NewAttempt, NewEvent, NewWebhook, Page, Replay, ReplayOnly,
-    Replayed, Webhook, WebhookCreated, WebhookPatch, WebhookSecret,
+    AttemptOutcome, AttemptReport, AuditEntry, Delivery, DeliveryFilter, JobFilter, NewAttempt, NewEvent, NewUser, NewWebhook, Page,
+    REMOVE_USER_JOB, REMOVE_WEBHOOK_JOB, Replay, ReplayOnly, Replayed, Updated, Webhook, WebhookCreated, WebhookPatch, WebhookSecret,
 };
 use serde_json::{Map, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_hours(24 * 5);
@@ -208,6 +210,67 @@ pub async fn old_deliveries_are_swept_and_endpoints_take_theirs_along<B: Backend
     assert_eq!(deliveries(&w, webhook.id).await.len(), 2);
     assert!(w.store.delete_webhook(webhook.id).await.expect("written"));
     assert_eq!(w.ask("SELECT (SELECT COUNT(*) FROM webhook_deliveries) + (SELECT COUNT(*) FROM webhook_attempts)").await, 0);
+}
+
+/// Counts transactions from now on. Once in a world.
+fn count_commits<B: Backend>(w: &World<B>) -> Arc<AtomicUsize> {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = seen.clone();
+    w.store.watch_commits(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    seen
+}
+
+/// Makes an endpoint of a user with a long log.
+async fn much_posted<B: Backend>(w: &World<B>, user: UserId) -> Webhook {
+    let webhook = endpoint(w, user, &[]).await;
+    futures::future::join_all((0..1200).map(|_| happens(w, user, EventKind::MessageSent))).await;
+    assert_eq!(w.ask("SELECT COUNT(*) FROM webhook_deliveries").await, 1200);
+    webhook
+}
+
+pub async fn an_endpoint_with_a_long_log_goes_in_pieces<B: Backend>(w: World<B>) {
+    let anna = w.user("anna").await.id;
+    let webhook = much_posted(&w, anna).await;
+    let job = w.store.begin_webhook_removal(webhook.id).await.expect("written").expect("there");
+    let switched = w.store.webhook(webhook.id).await.expect("read").expect("not gone yet");
+    assert!(!switched.is_active && switched.disabled_reason.is_some());
+    happens(&w, anna, EventKind::MessageSent).await;
+    assert_eq!(w.ask("SELECT COUNT(*) FROM webhook_deliveries").await, 1200, "nothing more is posted");
+    let job = w.store.job(job).await.expect("read").expect("written down");
+    assert_eq!((job.kind.as_str(), &job.payload["webhook"]), (REMOVE_WEBHOOK_JOB, &json!(webhook.id)));
+    let commits = count_commits(&w);
+    assert_eq!(w.store.delete_webhook(webhook.id).await, Ok(true));
+    assert!(commits.load(Ordering::SeqCst) >= 4, "others had their turn in between");
+    assert_eq!(w.ask("SELECT COUNT(*) FROM webhook_deliveries").await, 0);
+    assert_eq!((w.store.webhook(webhook.id).await, w.store.delete_webhook(webhook.id).await), (Ok(None), Ok(false)));
+    assert_eq!(w.store.begin_webhook_removal(webhook.id).await, Ok(None));
+}
+
+pub async fn a_user_with_much_goes_in_pieces_and_to_the_end<B: Backend>(w: World<B>) {
+    let (admin, ip) = (w.store.create_user(NewUser { is_admin: true, ..w.new_user("admin") }).await.expect("admin").id, [127, 0, 0, 1]);
+    assert_eq!(w.store.begin_user_removal(admin, admin, ip.into()).await, Ok(Updated::LastAdmin));
+    let anna = w.user("anna").await.id;
+    much_posted(&w, anna).await;
+    let Ok(Updated::Done((user, job))) = w.store.begin_user_removal(anna, admin, ip.into()).await else { panic!("it may go") };
+    assert!(!user.is_active);
+    // The process dies here: what is left to do is written down.
+    let store = w.reopen().await;
+    let job = store.job(job).await.expect("read").expect("written down");
+    let told = json!({"user": anna, "username": "anna", "actor": admin, "ip": "127.0.0.1"});
+    assert_eq!((job.kind.as_str(), &job.payload, job.user_id), (REMOVE_USER_JOB, &told, None));
+    assert!(matches!(store.begin_user_removal(anna, admin, ip.into()).await, Ok(Updated::Done(_))), "asked once more");
+    let commits = count_commits(&w);
+    let entry = || AuditEntry { actor: Some(admin), action: "user.deleted", target: format!("user {anna}"), ip: None, detail: json!({}) };
+    assert_eq!(w.store.delete_user_noting(anna, Some(entry())).await, Ok(Updated::Done(())));
+    assert!(commits.load(Ordering::SeqCst) >= 16, "others had their turn in between");
+    assert_eq!(w.store.delete_user_noting(anna, Some(entry())).await, Ok(Updated::Missing));
+    assert_eq!(w.ask("SELECT COUNT(*) FROM audit_log WHERE action = 'user.deleted'").await, 1, "noted once");
+    for table in ["webhook_deliveries", "webhook_endpoints", "events"] {
+        assert_eq!(w.ask(&format!("SELECT COUNT(*) FROM {table}")).await, 0, "{table}");
+    }
+    assert!(w.store.job(job.id).await.expect("read").is_some(), "the job itself is of nobody, and ends by itself");
 }
 
 pub async fn a_user_has_as_many_endpoints_as_allowed<B: Backend>(w: World<B>) {

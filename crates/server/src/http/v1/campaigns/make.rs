@@ -55,8 +55,10 @@ struct Sound {
 /// Create a campaign
 ///
 /// One message for each of many people, with values of their own. As JSON with a list, or as a form with a CSV file of up to
-/// 100,000 lines, and in `media_file` what everybody gets. It waits as a draft unless `start` is true. With `?dry_run=true` nothing is made, and the answer says who
-/// would be skipped and why, and when it would end. With an `Idempotency-Key` the same request makes one campaign.
+/// 100,000 lines, and in `media_file` what everybody gets. It waits as a draft unless `start` is true. With `?dry_run=true`
+/// nothing is made, and the answer says who would be skipped and why, and when it would end. With an `Idempotency-Key` the same
+/// request makes one campaign: repeated, it is answered with the same status and that campaign as it is by then, whatever became
+/// of accounts and templates.
 #[utoipa::path(post, path = "/campaigns/", tag = "campaigns",
     params(MakeQuery, SentKey),
     request_body(content(
@@ -316,13 +318,16 @@ async fn dry_run(app: &App, caller: &Caller, mut asked: Asked) -> Result<DryRun,
 /// What is wrong with the request; nothing was made then.
 pub(crate) async fn make(app: &App, caller: &Caller, mut asked: Asked, key: Option<String>) -> Result<(Campaign, bool), ApiError> {
     let (start, fingerprint) = (asked.start, asked.fingerprint);
-    if asked.media.is_some()
-        && let Some(key) = &key
-        && let Some((campaign, true)) = app.store.campaign_of_key(caller.id(), key, fingerprint).await?
-        && campaign.state != CampaignState::Planning
+    if let Some(key) = &key
+        && let Some((campaign, is_same)) = app.store.campaign_of_key(caller.id(), key, fingerprint).await?
     {
-        // Its file is here since then; where it came from may be gone.
-        return Ok((begun(app, campaign, start).await?, true));
+        if !is_same {
+            return Err(ErrorCode::IdempotencyKeyReused.into());
+        }
+        // Before anything is checked: accounts and templates may have changed since, and where its file came from may be gone.
+        if campaign.state != CampaignState::Planning {
+            return Ok((begun(app, campaign, start).await?, true));
+        }
     }
     let sound = check(app, caller, &mut asked).await?;
     let new = NewCampaign {

@@ -7,9 +7,10 @@ use super::UserView;
 use super::view::{PartOfUser, WholeUser};
 use crate::app::App;
 use crate::http::{Answer, ApiError, Caller, ErrorCode, Json, Nothing, Path, Success, audit};
+use crate::removal;
 use axum::extract::State;
 use sanasend_model::UserId;
-use sanasend_store::{NewUser, Updated, User, UserPatch};
+use sanasend_store::{NewUser, Updated, User};
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -85,24 +86,22 @@ pub async fn update_user(
 
 /// Delete a user
 ///
-/// Its WhatsApp accounts are logged out, then everything of it is removed: sessions, keys, messages, events.
+/// Its WhatsApp accounts are logged out, then everything of it is removed: sessions, keys, messages, events. From the first
+/// moment it can do nothing any more. What can't be removed within a request (millions of messages) goes on afterwards, also
+/// through a restart; the user is listed as inactive until it is gone.
 #[utoipa::path(delete, path = "/users/{id}/", tag = "users",
     params(("id" = String, Path, format = "uuid", description = "Id of the user.")),
-    responses((status = 200, description = "The user is gone.", body = Success<Nothing>)),
+    responses((status = 200, description = "The user is gone, or is going and can't be used any more.", body = Success<Nothing>)),
     extensions(("x-admin" = json!(true)), ("x-error-codes" = json!(["LAST_ADMIN"]))))]
 pub async fn delete_user(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<UserId>) -> Result<Answer<Nothing>, ApiError> {
     // Deactivating first asks the rule of the last admin before anything is undone, and stops new sends.
-    let user = done(app.store.update_user(id, UserPatch { is_active: Some(false), ..UserPatch::default() }).await?)?;
+    let (_, job) = done(app.store.begin_user_removal(id, caller.actor(), caller.ip).await?)?;
     app.auth.keys.forget();
-    app.sessions.forget_user(id).await;
-    done(app.store.delete_user(id).await?)?;
+    app.store.revoke_logins_of(id).await?;
+    let gone = removal::is_done(&app.store, job, removal::patience(&app.config)).await?;
     app.auth.keys.forget();
-    if let Err(error) = app.media.drop_unused().await {
-        // The rows are gone, so nobody can reach the bytes; the next sweep tries again.
-        tracing::warn!(%error, "files of a deleted user are still in the storage");
-    }
-    audit::note(&app, &caller, "user.deleted", target(id), json!({"username": user.username})).await;
-    Ok(Answer::ok("The user was deleted.", Nothing {}))
+    let told = if gone { "The user was deleted." } else { "The user can do nothing any more; what is left of it is being removed." };
+    Ok(Answer::ok(told, Nothing {}))
 }
 
 /// Activate a user

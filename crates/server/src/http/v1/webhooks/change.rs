@@ -3,6 +3,7 @@
 use super::view::{NewWebhookView, PartOfWebhook, WantedWebhook, WebhookView, WholeWebhook, check_secret};
 use crate::app::App;
 use crate::http::{Answer, ApiError, Caller, ErrorCode, Json, Nothing, OptionalJson, Path, Success, audit};
+use crate::removal;
 use crate::webhooks::secret;
 use axum::extract::State;
 use sanasend_model::{FieldErrors, WebhookId, user};
@@ -108,10 +109,11 @@ async fn change(app: &App, caller: &Caller, id: WebhookId, part: &PartOfWebhook)
 
 /// Delete a webhook endpoint
 ///
-/// With its deliveries; nothing more is posted.
+/// With its deliveries; nothing more is posted. A log of deliveries that can't be removed within a request goes on being
+/// removed afterwards; the endpoint is listed as switched off until it is gone.
 #[utoipa::path(delete, path = "/webhooks/{id}/", tag = "webhooks",
     params(("id" = String, Path, format = "uuid", description = "Id of the endpoint.")),
-    responses((status = 200, description = "The endpoint is gone.", body = Success<Nothing>)),
+    responses((status = 200, description = "The endpoint is gone, or is going and nothing more is posted.", body = Success<Nothing>)),
     extensions(("x-scope" = json!("webhooks:manage"))))]
 pub(crate) async fn delete_webhook(
     State(app): State<Arc<App>>,
@@ -119,11 +121,14 @@ pub(crate) async fn delete_webhook(
     Path(id): Path<WebhookId>,
 ) -> Result<Answer<Nothing>, ApiError> {
     let webhook = super::find(&app, &caller, id).await?;
-    if !app.store.delete_webhook(id).await? {
-        return Err(ApiError::not_found());
-    }
+    let job = app.store.begin_webhook_removal(id).await?.ok_or_else(ApiError::not_found)?;
     note(&app, &caller, "webhook.deleted", &webhook).await;
-    Ok(Answer::ok("The webhook endpoint was deleted.", Nothing {}))
+    let told = if removal::is_done(&app.store, job, removal::patience(&app.config)).await? {
+        "The webhook endpoint was deleted."
+    } else {
+        "Nothing more is posted to the webhook endpoint; its log of deliveries is being removed."
+    };
+    Ok(Answer::ok(told, Nothing {}))
 }
 
 /// Switch a webhook endpoint on
