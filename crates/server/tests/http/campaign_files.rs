@@ -1,7 +1,8 @@
 //! Files of campaigns: as part of the form, refused with the field that has to be changed, and handed to WhatsApp once for all.
 
-use crate::account::{Account, PATIENCE};
+use crate::account::Account;
 use crate::campaigns::to;
+use crate::world::PATIENCE;
 use crate::world::{As, Reply, text};
 use base64::Engine as _;
 use image::{DynamicImage, ImageFormat};

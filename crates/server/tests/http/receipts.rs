@@ -1,9 +1,9 @@
 //! Who of a group got a message and who read it: listed by pages, counted, shown on the page of the message, and nobody
 //! else's business.
 
-use crate::account::{Account, PATIENCE};
+use crate::account::Account;
 use crate::dashboard::Browser;
-use crate::world::As;
+use crate::world::{As, PATIENCE};
 use serde_json::{Value, json};
 use std::time::Duration;
 

@@ -68,7 +68,7 @@ async fn a_file_that_whatsapp_dropped_is_asked_for_on_either_node() {
     there.status_becomes("connected").await;
     let bytes = b"%PDF-1.7\nnot much of a report".to_vec();
     let report = NewMedia { kind: MessageKind::Document, mime: Some("application/pdf".into()), ..NewMedia::default() };
-    friend.control().send_media(&friend.number, &split.number, report, bytes.clone()).await.expect("sent");
+    friend.control().send_media(&friend.number, &split.shop().number, report, bytes.clone()).await.expect("sent");
     let message = eventually("the file's message", || async {
         there.incoming().await.into_iter().find(|message| message["message_type"] == "document")
     })

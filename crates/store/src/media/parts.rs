@@ -73,7 +73,8 @@ impl Store {
         .await
     }
 
-    /// The file of a message that came in is here; from now on the message tells its real size. `Conflict` on `file` when its row is gone again.
+    /// The file of a message that came in is here; from now on the message tells its real size. `Conflict` on `file` when its row
+    /// is gone again.
     pub async fn media_fetched(&self, id: MessageId, file: FileId, thumbnail: Option<Vec<u8>>) -> Result<(), StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
@@ -101,14 +102,14 @@ async fn correct_size(tx: &mut Tx, id: MessageId, file: FileId) -> Result<(), St
     let sql = "SELECT media, (SELECT size FROM files WHERE files.id = ?) FROM messages WHERE id = ?";
     let row = query_as::<_, (Option<String>, Option<i64>)>(sql).bind(file.0).bind(id.0).fetch_optional(&mut tx.conn);
     let Some((Some(told), Some(size))) = row.await.map_err(refused)? else { return Ok(()) };
-    let place = Place { table: "messages", row: &id };
-    let mut media: Media = serde_json::from_str(&told).map_err(|_| place.corrupt("media"))?;
+    let corrupt = || Place { table: "messages", row: &id }.corrupt("media");
+    let mut media: Media = serde_json::from_str(&told).map_err(|_| corrupt())?;
     let size = u64::try_from(size).unwrap_or_default();
     if media.size == size {
         return Ok(());
     }
     media.size = size;
-    let told = serde_json::to_string(&media).map_err(|_| place.corrupt("media"))?;
+    let told = serde_json::to_string(&media).map_err(|_| corrupt())?;
     let update = query("UPDATE messages SET media = ? WHERE id = ?").bind(told).bind(id.0);
     update.execute(&mut tx.conn).await.map(drop).map_err(refused)
 }

@@ -34,6 +34,7 @@ use sanasend_sandbox::Control;
 use sanasend_store::{NewMessage, Page, SessionFilter};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A server with the sandbox inside, as `serve --sandbox` starts it.
