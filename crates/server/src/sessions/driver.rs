@@ -83,6 +83,8 @@ pub(super) struct Driver<'a> {
     hungry: bool,
     /// When the next row that waits becomes due.
     due: Option<Instant>,
+    /// Whether the round under way writes down that a message waits for a connection.
+    waits: bool,
     /// When rows that wait for a connection are made due, if there is one.
     wakes: Option<Instant>,
     /// Not before this time is the store asked again after it was down.
@@ -164,6 +166,7 @@ impl<'a> Driver<'a> {
             round: None,
             hungry: true,
             due: None,
+            waits: false,
             wakes: None,
             store_rests: None,
             refused_since: None,

@@ -267,6 +267,11 @@ impl Flights {
         std::mem::take(&mut self.waiting)
     }
 
+    /// That is still to be told.
+    pub fn still_waiting(&mut self, waiting: bool) {
+        self.waiting |= waiting;
+    }
+
     /// Ends the flight by the table of [`judge`]. `false` when there is no such flight.
     fn land(&mut self, wa_message_id: &str, error: &AttemptError, now: Now) -> bool {
         let Some(flight) = self.by_wa.remove(wa_message_id) else { return false };

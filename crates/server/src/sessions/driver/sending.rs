@@ -33,7 +33,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// WhatsApp's code for its limit on messages to people who never wrote to the account.
 const REACHOUT: &str = "463";
 
-/// How long what waits for a connection waits when there is one already, or when it could not be woken. Not at once: a send
+/// How long what waits for a connection is left when there may be one already, or when it could not be woken. Not at once: a send
 /// that finds the line broken may come again before the driver hears of it.
 const WAKE_AGAIN: Duration = Duration::from_secs(1);
 
@@ -77,10 +77,7 @@ impl Driver<'_> {
             }
         }
         self.news_wait = None;
-        if self.flights.take_waiting() {
-            // They will be written down after the connection came that they wait for.
-            self.wakes.get_or_insert(now + WAKE_AGAIN);
-        }
+        self.waits |= self.flights.take_waiting();
         if want > 0 {
             self.hungry = false;
         }
@@ -89,6 +86,10 @@ impl Driver<'_> {
 
     /// Makes due what waits for a connection, when there is one.
     fn wake_waiting(&mut self, now: Instant) {
+        if self.round.is_none() && std::mem::take(&mut self.waits) {
+            // Written down just now: the connection that it waits for may have come before.
+            self.wakes.get_or_insert(now + WAKE_AGAIN);
+        }
         if self.connected && self.wakes.take_if(|at| *at <= now).is_some() {
             let (store, session) = (self.shared.store.clone(), self.session.id);
             self.tasks.spawn(async move { Landing::Woken(store.wake_offline(session).await) });
@@ -176,10 +177,9 @@ impl Driver<'_> {
 
     fn store_is_down(&mut self, error: &StoreError) {
         tracing::warn!(session = %self.session.id, %error, "the store took no news; they wait");
-        let now = Instant::now();
-        self.store_rests = Some(now + STORE_REST);
-        // What it did not take may be that a message waits for a connection.
-        self.wakes.get_or_insert(now + WAKE_AGAIN);
+        self.store_rests = Some(Instant::now() + STORE_REST);
+        // That a message waits for a connection is written down with the next round.
+        self.flights.still_waiting(std::mem::take(&mut self.waits));
     }
 
     /// Sends what can be addressed, asks WhatsApp about the rest.
