@@ -249,7 +249,7 @@ pub async fn an_endpoint_with_a_long_log_goes_in_pieces<B: Backend>(w: World<B>)
 }
 
 pub async fn a_user_with_much_goes_in_pieces_and_to_the_end<B: Backend>(w: World<B>) {
-    let (admin, ip) = (w.store.create_user(NewUser { is_admin: true, ..w.new_user("admin") }).await.expect("admin").id, [127, 0, 0, 1]);
+    let (admin, ip) = (w.store.create_user(NewUser { is_admin: true, ..w.new_user("admin") }).await.expect("admin").id, [127_u8, 0, 0, 1]);
     assert_eq!(w.store.begin_user_removal(admin, admin, ip.into()).await, Ok(Updated::LastAdmin));
     let anna = w.user("anna").await.id;
     much_posted(&w, anna).await;

@@ -42,7 +42,7 @@ pub(crate) async fn create(app: &App, caller: &Caller, wanted: WantedContact, so
 /// Change a contact
 ///
 /// Only the fields that are sent; `tags`, `groups` and `fields` replace what was there. A number can't be changed: another
-/// number is another contact.
+/// number is another contact. Opting out is no field, because it is kept with its proof: `POST /contacts/{id}/opt-out/`.
 #[utoipa::path(patch, path = "/contacts/{id}/", tag = "contacts", request_body = PartOfContact,
     params(("id" = String, Path, format = "uuid", description = "Id of the contact.")),
     responses((status = 200, description = "The contact as it is now.", body = Success<ContactView>)),

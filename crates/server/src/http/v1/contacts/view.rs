@@ -57,7 +57,8 @@ pub struct ContactView {
     /// A note beside it.
     #[schema(example = "Ticked the box on 2026-11-02.")]
     pub consent_note: Option<String>,
-    /// Whether the person wants no messages: then none are sent.
+    /// Whether the person wants no messages: then none are sent. Only shown here: `POST /contacts/{id}/opt-out/` sets it, and
+    /// `POST /opt-outs/{id}/end/` ends it, each with its proof.
     #[schema(example = false)]
     pub opted_out: bool,
     /// Since when.
