@@ -92,6 +92,14 @@ section! {
         https_redirect: bool = profile == Profile::Production;
         /// Requests that are worked on at once; those above are answered 503 with `Retry-After`.
         requests_at_once: usize = 4096, within 16..=1_000_000;
+        /// Connections that are open at once; others wait until one ends. Never more than half of the files that the process may
+        /// open.
+        connections: usize = 10_000, within 16..=1_000_000;
+        /// How long the head of a request may take, in seconds, from its first byte on; a new connection has as long to begin.
+        head_seconds: u64 = 30, within 1..=600;
+        /// How long a connection is kept without a request, in seconds, and an answer of which the caller takes nothing. Longer than a
+        /// reverse proxy in front keeps its own, or requests may meet a connection that was just closed.
+        idle_seconds: u64 = 180, within 1..=86_400;
     }
 }
 

@@ -3,6 +3,7 @@
 //! Everybody else is told that there is nothing here. An address counts only when it is the caller's own: behind a proxy
 //! that is not listed as trusted every caller seems to come from the proxy, which is often this very machine.
 
+use super::line::Peer;
 use super::{ApiError, Exchange};
 use crate::app::App;
 use axum::Router;
@@ -11,7 +12,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use sha2::{Digest, Sha256};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
@@ -25,11 +26,11 @@ pub fn routes() -> Router<Arc<App>> {
 
 async fn get_metrics(
     State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     exchange: Exchange,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    if !knows_token(&app, &headers) && !may_look(&app, peer.ip(), exchange.address, &headers) {
+    if !knows_token(&app, &headers) && !may_look(&app, peer.address.ip(), exchange.address, &headers) {
         return Err(ApiError::not_found());
     }
     Ok(([(header::CONTENT_TYPE, TEXT)], crate::metrics::render(&app).await).into_response())

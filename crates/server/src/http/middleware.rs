@@ -8,13 +8,14 @@ use super::address::client_address;
 use super::caller::{carries_credentials, vouch};
 use super::error::{ApiError, ErrorCode};
 use super::gate::Gate;
+use super::line::{Busy, Peer};
 use super::pace::Paces;
 use super::standing::Standings;
 use crate::app::App;
 use crate::dashboard;
 use crate::logs;
 use crate::metrics::requests::Requests;
-use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, OriginalUri, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, OriginalUri, Request, State};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -28,7 +29,7 @@ use sanasend_store::LoggedRequest;
 use sanasend_store::limits::{Ask, Counted};
 use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -222,6 +223,7 @@ fn sound_host(named: Option<&str>) -> Option<&str> {
 pub async fn around(State(front): State<Front>, mut request: Request, next: Next) -> Response {
     let app = &front.app;
     let started = tokio::time::Instant::now();
+    let busy = Busy::with(request.extensions());
     let exchange = Arc::new(begin(&front, &request));
     add_slash(request.uri_mut());
     request.extensions_mut().insert(exchange.clone());
@@ -247,12 +249,15 @@ pub async fn around(State(front): State<Front>, mut request: Request, next: Next
     if path.starts_with("/api/") && !is_health(&path) {
         app.api_log.note(remembered(app, &exchange, &method, &path, response.status(), took));
     }
-    response
+    match busy {
+        Some(busy) => busy.until_sent(response),
+        None => response,
+    }
 }
 
 fn begin(front: &Front, request: &Request) -> Exchange {
     let headers = request.headers();
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+    let peer = Peer::ip_of(request.extensions());
     let behind_proxy = front.trusted.iter().any(|network| network.contains(&peer.to_canonical()));
     let scheme = |value: &HeaderValue| if value.as_bytes().eq_ignore_ascii_case(b"https") { Scheme::Https } else { Scheme::Http };
     let proxied = headers.get("x-forwarded-proto").filter(|_| behind_proxy).map(scheme);

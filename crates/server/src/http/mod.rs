@@ -13,6 +13,7 @@ pub mod error;
 pub mod errors_page;
 pub mod extract;
 pub mod gate;
+pub mod line;
 pub mod long;
 pub mod metrics;
 pub mod middleware;
@@ -39,8 +40,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-/// The whole API as a service. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, so that
-/// addresses are known.
+/// The whole API as a service. Serve it with `into_make_service_with_connect_info`, so that addresses are
+/// known: [`line::Peer`], or a plain `SocketAddr` where the listener is not ours.
 pub fn router(app: Arc<App>) -> Router {
     let origins = app.config.http.cors_origins.clone();
     let (routes, collected) = openapi::collect(v1::routes()).split_for_parts();

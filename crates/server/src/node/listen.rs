@@ -1,8 +1,9 @@
 //! The HTTP listener: binding, serving, and draining when the server stops.
 
+use super::door::Door;
 use crate::app::App;
+use crate::http::line::Peer;
 use anyhow::Context;
-use axum::serve::ListenerExt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -21,18 +22,13 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// # Errors
 /// When the table of routes can't be made.
 pub async fn serve(listener: TcpListener, app: Arc<App>) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {
-    // Answers are small and written whole: waiting for more to send would only add 40 ms.
-    let listener = listener.tap_io(|socket| {
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "a connection closed before it was served");
-        }
-    });
+    let door = Door::new(listener, &app.config.http);
     let stop = app.shutdown.clone();
     // Making the table of routes takes some megabytes for a moment. The allocator gives them back when their thread ends,
     // and a thread of this pool ends soon; this one would keep them.
     let router = tokio::task::spawn_blocking(move || crate::http::router(app)).await.context("the table of routes can't be made")?;
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+    let service = router.into_make_service_with_connect_info::<Peer>();
+    let server = axum::serve(door, service).with_graceful_shutdown(stop.cancelled_owned());
     Ok(tokio::spawn(async move { server.await }))
 }
 

@@ -3,6 +3,7 @@
 //! Apart from the command line, so that tests start the whole product in their own process with a clock of theirs.
 
 pub mod client_version;
+mod door;
 pub mod first_run;
 pub mod ground;
 pub mod identity;

@@ -12,6 +12,7 @@ use sanasend::metrics::requests::Requests;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
 async fn send(request: reqwest::RequestBuilder) -> Reply {
@@ -70,6 +71,30 @@ async fn a_stranger_names_no_scheme() {
     for scheme in ["http", "https"] {
         let reply = send(world.request(Method::GET, "/health/live/").header("x-forwarded-proto", scheme)).await;
         assert_eq!((reply.status, reply.header("strict-transport-security")), (200, ""), "{scheme}");
+    }
+}
+
+#[tokio::test]
+async fn who_connects_and_does_not_ask_loses_its_place_to_others() {
+    let world = World::with(|config| {
+        config.http.head_seconds = 1;
+        config.http.connections = 16;
+    })
+    .await;
+    let half = "GET /health/live/ HTTP/1.1\r\nhost: sanasend\r\n";
+    let mut silent = Vec::new();
+    for _ in 0..16 {
+        let mut socket = tokio::net::TcpStream::connect(world.node.api).await.expect("connected");
+        socket.write_all(half.as_bytes()).await.expect("sent");
+        silent.push(socket);
+    }
+    // All places are taken, and nobody gives one back by itself.
+    let reply = send(world.request(Method::GET, "/health/live/")).await;
+    assert_eq!(reply.status, 200);
+    for mut socket in silent {
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer).await;
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&answer));
     }
 }
 
