@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod middleware;
 pub mod openapi;
 pub mod page;
+mod parts;
 pub mod standing;
 pub mod v1;
 
