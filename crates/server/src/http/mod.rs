@@ -20,6 +20,7 @@ pub mod middleware;
 pub mod openapi;
 pub mod pace;
 pub mod page;
+mod parts;
 pub mod standing;
 pub mod v1;
 

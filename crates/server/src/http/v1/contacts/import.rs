@@ -2,10 +2,11 @@
 
 use crate::app::App;
 use crate::contacts::import::{Look, Refused, Stage, Staged, Wanted, take_in};
+use crate::http::parts::{broken, text};
 use crate::http::{Answer, ApiError, Caller, ErrorCode, Success, audit};
-use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, Multipart, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use sanasend_model::contact_file::Line;
 use sanasend_model::{ImportId, Invalid};
 use sanasend_store::{Import, ImportFault, ImportKind, ImportProgress, ImportState, MOST_IMPORTS, StoreError};
@@ -15,8 +16,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// Most bytes of a field that is no file.
-const MAX_FIELD: usize = 64 * 1024;
 /// What a form takes beside its file.
 const MAX_BESIDE: u64 = 1 << 20;
 
@@ -345,22 +344,4 @@ fn refuse(refused: Refused) -> ApiError {
         Refused::Canceled => ApiError::because(ErrorCode::WrongState, "The import was canceled."),
         Refused::Store(error) => error.into(),
     }
-}
-
-async fn text(name: &str, mut field: Field<'_>) -> Result<String, ApiError> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
-        if bytes.len() + chunk.len() > MAX_FIELD {
-            return Err(ApiError::field(name, format!("must have at most {MAX_FIELD} bytes")));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    String::from_utf8(bytes).map_err(|_| ApiError::field(name, "must be UTF-8"))
-}
-
-fn broken(error: &MultipartError) -> ApiError {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return ErrorCode::PayloadTooLarge.into();
-    }
-    ApiError::because(ErrorCode::BadRequest, "The form is broken, or broke off.")
 }

@@ -2,14 +2,13 @@
 
 use super::{Asked, Uploaded, not_staged};
 use crate::app::App;
+use crate::http::parts::{broken, text};
 use crate::http::{ApiError, ErrorCode};
-use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use sanasend_model::{MediaKind, Timestamp};
 
-/// Most bytes of a field that is no file.
-const MAX_FIELD: usize = 64 * 1024;
 /// What a form takes beside its file.
 const MAX_BESIDE: u64 = 1 << 20;
 
@@ -84,25 +83,7 @@ async fn upload(app: &App, asked: &Asked, mut field: Field<'_>) -> Result<Upload
     Ok(Uploaded { staged: staging.finish().await.map_err(not_staged)?, name, declared })
 }
 
-async fn text(name: &str, mut field: Field<'_>) -> Result<String, ApiError> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
-        if bytes.len() + chunk.len() > MAX_FIELD {
-            return Err(ApiError::field(name, format!("must have at most {MAX_FIELD} bytes")));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    String::from_utf8(bytes).map_err(|_| ApiError::field(name, "must be UTF-8"))
-}
-
 async fn date(name: &str, field: Field<'_>) -> Result<Timestamp, ApiError> {
     let date = Timestamp::parse(text(name, field).await?.trim());
     date.ok_or_else(|| ApiError::field(name, "must be a date and time like 2026-11-21T08:30:00Z"))
-}
-
-fn broken(error: &MultipartError) -> ApiError {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return ErrorCode::PayloadTooLarge.into();
-    }
-    ApiError::because(ErrorCode::BadRequest, "The form is broken, or broke off.")
 }
