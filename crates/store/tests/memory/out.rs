@@ -1,7 +1,7 @@
 //! The way out: order, retries, deadlines, taking back, sending again.
 
 use crate::world::{ANNA, Account, BEN, Backend, CARL, START, World};
-use sanasend_model::{EventKind, Failure, Jid, MessageId, MessageStatus, PhoneNumber, Timestamp, UserId};
+use sanasend_model::{Clock, EventKind, Failure, Jid, MessageId, MessageStatus, PhoneNumber, Timestamp, UserId};
 use sanasend_store::{NewMessage, News, Peer, Settled, StoreError};
 use std::time::Duration;
 
