@@ -117,7 +117,7 @@ impl Outbox {
             if let Settled::Done(message) = &settled {
                 outbox.sessions.wake(message.session_id);
             }
-            Ok(settled)
+            Ok::<_, StoreError>(settled)
         });
         retried.await.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }

@@ -292,7 +292,7 @@ pub async fn what_waited_for_a_connection_goes_after_what_is_sent_again_before_i
     assert_eq!(w.store.send_again(account.id, START).await, Ok(2));
     w.store.wake_offline(account.id).await.expect("connected");
     let again = w.claimed(account).await;
-    assert_eq!(again.iter().filter_map(|claimed| claimed.message.content.body()).collect::<BTreeSet<_>>(), ["a1", "b1"].into());
+    assert_eq!(again.iter().filter_map(|claimed| claimed.message.content.body()).collect::<BTreeSet<_>>(), BTreeSet::from(["a1", "b1"]));
     // One is answered, the other reaches the end of its time.
     let a1 = again.iter().find(|claimed| claimed.message.content.body() == Some("a1")).expect("claimed");
     w.apply(account, vec![News::Acked { wa_message_id: a1.message.wa_message_id.clone(), at: at(9) }]).await;
