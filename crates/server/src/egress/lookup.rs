@@ -192,7 +192,11 @@ mod tests {
     }
 
     async fn find(lookups: &Lookups, owner: Option<UserId>, name: &str) -> io::Result<Vec<IpAddr>> {
-        counted_for(owner, async { lookups.find(name.to_owned()).await }).await
+        let asked = async {
+            let found = lookups.find(name.to_owned());
+            found.await
+        };
+        counted_for(owner, asked).await
     }
 
     #[tokio::test]
