@@ -229,7 +229,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
     const SHORT: Duration = Duration::from_millis(30);
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     /// A connection that takes 8 bytes at once: the other side, and this one.
     fn line(head: Duration, idle: Duration) -> (DuplexStream, Watched<DuplexStream>) {

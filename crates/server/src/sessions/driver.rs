@@ -83,8 +83,6 @@ pub(super) struct Driver<'a> {
     hungry: bool,
     /// When the next row that waits becomes due.
     due: Option<Instant>,
-    /// Whether the round under way writes down that a message waits for a connection.
-    waits: bool,
     /// When rows that wait for a connection are made due, if there is one.
     wakes: Option<Instant>,
     /// Not before this time is the store asked again after it was down.
@@ -94,15 +92,20 @@ pub(super) struct Driver<'a> {
     /// Reports of writing wait so long for the acknowledgement that usually follows.
     news_wait: Option<Instant>,
     connected: bool,
-    /// Since when nothing answers.
-    silent_since: Option<Instant>,
-    /// Whether the silence is about acknowledgements.
-    unanswered: bool,
+    /// That nothing answers.
+    silence: Option<Silence>,
     health: Instant,
     leaving: Option<Leaving>,
     closing: Option<Closing>,
     /// The server stops.
     stops: bool,
+}
+
+/// WhatsApp says nothing although the link says that it is connected.
+struct Silence {
+    since: Instant,
+    /// Whether acknowledgements are missing, which a live connection does not make good.
+    unanswered: bool,
 }
 
 /// The link is about to be closed on purpose.
@@ -146,7 +149,9 @@ pub(super) struct Start {
 impl<'a> Driver<'a> {
     pub(super) fn new(shared: Arc<Shared>, seat: Arc<Seat>, commands: &'a mut UnboundedReceiver<Command>, start: Start) -> Self {
         let mut flights = Flights::new(shared.options.in_flight, shared.options.ack_timeout);
-        flights.take_over(seat.untold().take());
+        let untold = seat.untold().take();
+        let refused_since = (!untold.is_empty()).then(Instant::now);
+        flights.take_over(untold);
         Self {
             shared,
             seat,
@@ -166,14 +171,12 @@ impl<'a> Driver<'a> {
             round: None,
             hungry: true,
             due: None,
-            waits: false,
             wakes: None,
             store_rests: None,
-            refused_since: None,
+            refused_since,
             news_wait: None,
             connected: false,
-            silent_since: None,
-            unanswered: false,
+            silence: None,
             health: Instant::now(),
             leaving: None,
             closing: None,
@@ -183,6 +186,12 @@ impl<'a> Driver<'a> {
 
     /// Holds the link, one client after the other, until there is nothing left to try.
     pub(super) async fn run(mut self) -> Exit {
+        if self.refused_since.is_some() {
+            let reason = "What WhatsApp told before is written down first; connecting then.".to_owned();
+            if let Err(exit) = self.pause(SessionStatus::Connecting, reason, Duration::ZERO).await {
+                return exit;
+            }
+        }
         let exit = loop {
             let turn = match self.open().await {
                 Ok(link) => {
@@ -337,8 +346,7 @@ impl<'a> Driver<'a> {
         let now = self.now();
         let unanswered = self.flights.give_up_waiting(now);
         if unanswered > 0 && self.connected {
-            self.unanswered = true;
-            self.fell_silent(now, "Connected, but WhatsApp does not acknowledge messages.").await?;
+            self.fell_silent(now, true, "Connected, but WhatsApp does not acknowledge messages.").await?;
         }
         if self.due.is_some_and(|due| due <= now.instant) {
             (self.due, self.hungry) = (None, true);

@@ -25,7 +25,7 @@ fn png_of(width: u32) -> Vec<u8> {
 
 /// A form with a list of recipients and a file for everybody.
 fn form(fields: &[(&str, &str)], friends: &[String], file: Part) -> Form {
-    let people: String = friends.iter().map(|phone| format!("{phone},Ann\n")).collect();
+    let people = friends.iter().map(|phone| format!("{phone},Ann\n")).collect::<Vec<_>>().concat();
     let texts = fields.iter().fold(Form::new(), |form, (name, value)| form.text((*name).to_owned(), (*value).to_owned()));
     texts.part("media_file", file).part("file", Part::text(format!("phone,name\n{people}")).file_name("people.csv"))
 }

@@ -72,7 +72,7 @@ async fn a_follower_that_talks_all_the_time_misses_no_state() {
     let mut socket = Socket::open(&account.world, As::Key(&account.key), "/sessions/events/ws/").await;
     tokio::join!(socket.talk_until(|session| session["status"] == "connected"), account.link());
     let go = account.post("/sessions/disconnect/", json!({"logout": false}));
-    let (_, left) = tokio::join!(socket.talk_until(|session| session["status"] == "disconnected"), go);
+    let ((), left) = tokio::join!(socket.talk_until(|session| session["status"] == "disconnected"), go);
     left.is(200, "");
 }
 

@@ -203,7 +203,7 @@ async fn a_user_goes_although_the_request_was_cut() {
     let store = &world.node.app.store;
     let begun = store.begin_user_removal(id.parse().expect("an id"), actor, [192_u8, 0, 2, 7].into()).await;
     let Ok(Updated::Done((_, job))) = begun else { panic!("it may go: {begun:?}") };
-    assert_eq!(removal::is_done(store, job, Duration::from_secs(60)).await, Ok(true));
+    assert_eq!(removal::is_done(store, job, Duration::from_mins(1)).await, Ok(true));
     world.get(&format!("/users/{id}/"), As::Token(&admin)).await.is(404, "NOT_FOUND");
     let noted = world.get("/audit/?action=user.deleted", As::Token(&admin)).await;
     let entry = &noted.body["data"]["results"][0];

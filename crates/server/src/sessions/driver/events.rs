@@ -155,7 +155,7 @@ impl Driver<'_> {
     async fn on_connected(&mut self, link: &Arc<Link>) -> Flow {
         self.connected = true;
         self.failures = 0;
-        self.silent_since = None;
+        self.silence = None;
         self.hungry = true;
         self.wakes = Some(self.now().instant);
         self.seat.touch();
@@ -168,7 +168,7 @@ impl Driver<'_> {
 
     async fn on_offline(&mut self, reason: &str) -> Result<(), Exit> {
         self.connected = false;
-        self.silent_since = None;
+        self.silence = None;
         let now = self.now();
         self.flights.line_broke(now);
         if !self.session.linked {

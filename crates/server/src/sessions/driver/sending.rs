@@ -40,6 +40,8 @@ const WAKE_AGAIN: Duration = Duration::from_secs(1);
 /// What a visit to the store brought.
 pub(super) struct Round {
     applied: Result<Vec<Change>, StoreError>,
+    /// Whether it writes down that a message waits for a connection.
+    waits: bool,
     /// How many were asked for, and what came; `None` when nothing was asked for.
     claimed: Option<(usize, Result<Vec<Claimed>, StoreError>)>,
     /// When the next waiting row becomes due, looked up when nothing was claimed.
@@ -77,7 +79,6 @@ impl Driver<'_> {
             }
         }
         self.news_wait = None;
-        self.waits |= self.flights.take_waiting();
         if want > 0 {
             self.hungry = false;
         }
@@ -86,10 +87,6 @@ impl Driver<'_> {
 
     /// Makes due what waits for a connection, when there is one.
     fn wake_waiting(&mut self, now: Instant) {
-        if self.round.is_none() && std::mem::take(&mut self.waits) {
-            // Written down just now: the connection that it waits for may have come before.
-            self.wakes.get_or_insert(now + WAKE_AGAIN);
-        }
         if self.connected && self.wakes.take_if(|at| *at <= now).is_some() {
             let (store, session) = (self.shared.store.clone(), self.session.id);
             self.tasks.spawn(async move { Landing::Woken(store.wake_offline(session).await) });
@@ -98,7 +95,7 @@ impl Driver<'_> {
 
     /// One visit to the store.
     fn visit(&mut self, want: usize) -> impl Future<Output = Round> + Send + use<> {
-        let news = self.flights.tell();
+        let (waits, news) = (self.flights.take_waiting(), self.flights.tell());
         let busy = if want > 0 { self.flights.busy_chats() } else { Vec::new() };
         let (store, session, generation) = (self.shared.store.clone(), self.session.id, self.generation);
         let now = self.shared.clock.now();
@@ -115,14 +112,14 @@ impl Driver<'_> {
             let (applied, claimed) = futures::future::join(apply, claim).await;
             let nothing = claimed.as_ref().is_some_and(|(_, rows)| rows.as_ref().is_ok_and(Vec::is_empty));
             let next_due = if nothing { store.next_due(session, &busy).await.ok().flatten() } else { None };
-            Round { applied, claimed, next_due }
+            Round { applied, waits, claimed, next_due }
         }
     }
 
     /// Takes up what a round brought.
     pub(super) fn on_round(&mut self, link: &Arc<Link>, round: Round) -> Flow {
         let now = self.now();
-        let untold = self.on_applied(round.applied)?;
+        let untold = self.on_applied(round.applied, round.waits)?;
         let Some((want, claimed)) = round.claimed else { return Ok(()) };
         let claimed = match claimed {
             Ok(claimed) => claimed,
@@ -149,7 +146,7 @@ impl Driver<'_> {
 
     /// The same while no link is open: news are told, nothing is sent.
     pub(super) fn on_round_while_down(&mut self, round: Round) -> Result<(), Exit> {
-        self.on_applied(round.applied)?;
+        self.on_applied(round.applied, round.waits)?;
         let now = self.now();
         if let Some((_, claimed)) = round.claimed {
             self.hungry = true;
@@ -159,17 +156,22 @@ impl Driver<'_> {
     }
 
     /// Answers the news that the store did not take: they are told again with the next round, whatever else became of this one.
-    fn on_applied(&mut self, applied: Result<Vec<Change>, StoreError>) -> Result<Arc<Vec<News>>, Exit> {
+    fn on_applied(&mut self, applied: Result<Vec<Change>, StoreError>, waits: bool) -> Result<Arc<Vec<News>>, Exit> {
         match applied {
             Ok(_) => {
                 self.flights.told();
                 self.refused_since = None;
+                if waits {
+                    // Written down just now: the connection that it waits for may have come before.
+                    self.wakes.get_or_insert(Instant::now() + WAKE_AGAIN);
+                }
                 Ok(Arc::default())
             }
             Err(StoreError::Fenced) => Err(Exit::Fenced),
             Err(error) => {
                 self.store_is_down(&error);
                 self.refused_since.get_or_insert_with(Instant::now);
+                self.flights.still_waiting(waits);
                 Ok(self.flights.put_back())
             }
         }
@@ -178,8 +180,6 @@ impl Driver<'_> {
     fn store_is_down(&mut self, error: &StoreError) {
         tracing::warn!(session = %self.session.id, %error, "the store took no news; they wait");
         self.store_rests = Some(Instant::now() + STORE_REST);
-        // That a message waits for a connection is written down with the next round.
-        self.flights.still_waiting(std::mem::take(&mut self.waits));
     }
 
     /// Sends what can be addressed, asks WhatsApp about the rest.

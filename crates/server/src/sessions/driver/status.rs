@@ -1,6 +1,6 @@
 //! The truth, told twice: at once to who watches, and to the row as soon as the store takes it.
 
-use super::{DEAD_FOR, Driver, Exit, HEALTH_EVERY, Link, Now, REFUSED_FOR, Turn};
+use super::{DEAD_FOR, Driver, Exit, HEALTH_EVERY, Link, Now, REFUSED_FOR, Silence, Turn};
 use sanasend_model::session::{LinkEnd, Warning};
 use sanasend_model::{Failure, SessionStatus, Timestamp};
 use sanasend_store::{SessionPatch, StoreError};
@@ -102,19 +102,19 @@ impl Driver<'_> {
     }
 
     /// Nothing answers although the link says that it is connected.
-    pub(super) async fn fell_silent(&mut self, now: Now, reason: &str) -> Result<(), Exit> {
-        if self.silent_since.is_none() {
-            self.silent_since = Some(now.instant);
-            self.show_and_save(SessionStatus::Degraded, Some(reason.to_owned())).await?;
+    pub(super) async fn fell_silent(&mut self, now: Now, unanswered: bool, reason: &str) -> Result<(), Exit> {
+        if let Some(silence) = &mut self.silence {
+            silence.unanswered |= unanswered;
+            return Ok(());
         }
-        Ok(())
+        self.silence = Some(Silence { since: now.instant, unanswered });
+        self.show_and_save(SessionStatus::Degraded, Some(reason.to_owned())).await
     }
 
     /// Something came from WhatsApp: the link is what it says.
     pub(super) async fn sign_of_life(&mut self) -> Result<(), Exit> {
         self.seat.touch();
-        self.unanswered = false;
-        if self.silent_since.take().is_some() && self.connected {
+        if self.silence.take().is_some() && self.connected {
             let (status, reason) = self.standing();
             self.show_and_save(status, reason).await?;
         }
@@ -142,14 +142,14 @@ impl Driver<'_> {
         }
         let alive = link.is_alive();
         if !alive {
-            self.fell_silent(now, "Connected, but the connection is dead.").await?;
+            self.fell_silent(now, false, "Connected, but the connection is dead.").await?;
         }
-        if self.silent_since.is_some_and(|since| now.instant.duration_since(since) >= DEAD_FOR) {
+        if self.silence.as_ref().is_some_and(|silence| now.instant.duration_since(silence.since) >= DEAD_FOR) {
             tracing::warn!(session = %self.session.id, "nothing answers; building a new link");
             link.close().await;
             return Err(Turn::Ended(LinkEnd::Lost { reason: "nothing answered".into() }));
         }
-        if alive && !self.unanswered && self.silent_since.is_some() {
+        if alive && self.silence.as_ref().is_some_and(|silence| !silence.unanswered) {
             // It was dead and is not any more; what waits for acknowledgements waits for those.
             self.sign_of_life().await?;
         }
