@@ -163,10 +163,10 @@ async fn over_https_the_cookie_is_bound_to_this_host() {
 
 #[tokio::test]
 async fn where_people_are_meant_to_come_by_https_the_cookie_never_travels_in_the_clear() {
+    type Set = fn(&mut Config);
     let production = |config: &mut Config| config.general.profile = Profile::Production;
     let public = |config: &mut Config| config.general.public_url = Some("https://api.example.com".into());
     let plain = |config: &mut Config| config.general.public_url = Some("http://127.0.0.1:8080".into());
-    type Set = fn(&mut Config);
     let table: [(Set, bool); 3] = [(production, true), (public, true), (plain, false)];
     for (set, secure) in table {
         let world = World::with(|config| {
