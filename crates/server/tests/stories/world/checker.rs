@@ -67,10 +67,11 @@ impl Transcript {
         seen
     }
 
-    /// Ids of messages of which the account's companion acknowledged a receipt: the network does not tell that again.
+    /// Ids of messages of which the account's companion acknowledged the recipient's receipt: the network does not tell that
+    /// again. (The account's own phone tells of its copy with a receipt too, of the type `sender`.)
     pub fn receipts_acknowledged(&self) -> Vec<String> {
         let told = self.0.iter().filter(|record| record.direction == Direction::In && record.tag == "ack");
-        let told = told.filter(|record| record.node["attrs"]["class"] == "receipt");
+        let told = told.filter(|record| record.node["attrs"]["class"] == "receipt" && record.node["attrs"]["type"] != "sender");
         told.filter_map(|record| record.node["attrs"]["id"].as_str().map(str::to_owned)).collect()
     }
 
