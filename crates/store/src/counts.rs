@@ -108,7 +108,8 @@ impl Counts {
 
 impl Known {
     fn begin(&mut self, user: UserId, of_user: OfUser) {
-        if self.users.len() >= USERS {
+        // Another entry for a user who has one takes no more room.
+        if self.users.len() >= USERS && !self.users.contains_key(&user) {
             self.users.clear();
         }
         self.users.insert(user, of_user);
@@ -194,6 +195,17 @@ mod tests {
         assert!(matches!(counts.look(&inbound), Look::Count(_)));
         assert_eq!(counts.look(&MessageFilter { search: Some("x".into()), ..of(1) }), Look::Never);
         assert_eq!(counts.look(&MessageFilter::default()), Look::Never);
+    }
+
+    #[test]
+    fn a_new_count_of_one_user_costs_no_other_its_own_when_all_places_are_taken() {
+        let counts = Counts::default();
+        for user in 0..USERS as u128 {
+            counts.look_as_of(&of(user), 1, Timestamp(0));
+            counts.keep(1, &of(user), 7);
+        }
+        assert_eq!(counts.look_as_of(&of(0), 2, Timestamp(0)), Look::Count(2));
+        assert_eq!(counts.look_as_of(&of(1), 1, Timestamp(0)), Look::Counted(7));
     }
 
     #[test]
