@@ -206,7 +206,8 @@ names! {
         Released = "released",
         /// It came in.
         Received = "received",
-        /// Its campaign kept it back before it was accepted; the detail says why.
+        /// Its campaign kept it back before it was accepted, or the pacing of its account before an attempt; the detail says why
+        /// and how long.
         Held = "held",
     }
 }

@@ -2,17 +2,20 @@
 //!
 //! Pure: [`decide`] gets the account as it stands, the policy and the present moment, and answers *go* or *hold until*; who
 //! asks draws the random numbers. Hours and days are UTC's, so that what counts where can be said in a sentence. Everything
-//! that an account sends counts, whoever sent it: WhatsApp sees no difference. Only campaigns wait.
+//! that an account sends counts, whoever sent it: WhatsApp sees no difference. Only campaigns wait for these rules; what is sent
+//! message by message has a quicker one, [`Rate`].
 
 mod forecast;
 mod health;
 mod quiet_forecast;
+mod rate;
 #[cfg(test)]
 mod tests;
 
 pub use forecast::{Forecast, ForecastAccount, forecast};
 pub use health::{Figures, Health, Level, alarm, health};
 pub use quiet_forecast::{Neighbours, forecast_with_quiet_hours};
+pub use rate::{Rate, RateOfDay, Spent};
 
 use crate::day::{DAY_MS, HOUR_MS};
 use crate::{Invalid, Timestamp};

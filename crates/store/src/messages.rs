@@ -383,8 +383,8 @@ impl Store {
         let place = Place { table: "timeline", row: &id };
         for (at, step, attempt, detail) in rows {
             let entry = TimelineEntry { at: Timestamp(at), step: place.name("step", &step)?, attempt, detail };
-            // Its campaign kept it back before it was accepted.
-            if entry.step == Step::Held {
+            // Its campaign kept it back before it was accepted; the pacing of its account, afterwards.
+            if entry.step == Step::Held && entry.attempt == 0 {
                 entries.insert(before, entry);
                 before += 1;
             } else {

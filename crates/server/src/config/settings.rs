@@ -180,6 +180,20 @@ section! {
 }
 
 section! {
+    /// How fast an account sends what is asked for message by message. What is too much waits in its order, and says so.
+    PacingSettings("pacing.", profile) {
+        /// Messages of one account in a minute; everything that it sends counts. 0: as fast as it can.
+        per_minute: u32 = 60, within 0..=60_000;
+        /// Messages that may go at once after a quiet time; never more than a minute's.
+        burst: u32 = 30, within 1..=60_000;
+        /// `per_minute` on the first, second, third day (UTC) after an account was linked, and so on.
+        warm_up: DayCaps = DayCaps(vec![6, 9, 12, 18, 24, 36, 48]);
+        /// Whether accounts in the sandbox wait as well.
+        sandbox: bool = false;
+    }
+}
+
+section! {
     /// Campaigns: how accounts are paced. A campaign may be gentler than this, never harsher; only in the sandbox it may be
     /// whatever it likes. Hours and days are UTC's, and everything that an account sends counts.
     CampaignSettings("campaigns.", profile) {
@@ -439,6 +453,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// Messages on their way.
     pub messages: Messages,
+    /// How accounts are paced.
+    pub pacing: PacingSettings,
     /// How accounts are paced in campaigns.
     pub campaigns: CampaignSettings,
     /// Events posted to the endpoints of users.
@@ -483,6 +499,7 @@ impl Config {
             limits: Limits::read(reader, profile),
             sessions: Sessions::read(reader, profile),
             messages: Messages::read(reader, profile),
+            pacing: PacingSettings::read(reader, profile),
             campaigns: CampaignSettings::read(reader, profile),
             webhooks: WebhookSettings::read(reader, profile),
             contacts: ContactsSettings::read(reader, profile),

@@ -11,6 +11,7 @@ use super::visitor::{Shell, Visitor};
 use crate::app::App;
 use crate::http::v1::messages::act::{cancel_message, read_message, retry_message};
 use crate::http::v1::messages::media::{MediaQuery, get_message_media};
+use crate::http::v1::messages::timeline::timeline;
 use crate::http::v1::messages::view::{MessageView, PersonView};
 use crate::http::{Answer, ApiError, Caller, ErrorCode, Path, Query};
 use askama::Template;
@@ -128,7 +129,7 @@ struct Can {
 
 impl Part {
     async fn of(app: &App, message: Message) -> Result<Self, ApiError> {
-        let timeline = app.store.timeline(message.id).await?;
+        let timeline = timeline(app, &message).await?;
         let receipts = Receipts::of(app, &message).await?;
         let session = app.store.session(message.session_id).await?.map_or_else(|| message.session_id.to_string(), |row| row.name);
         let status = message.status;

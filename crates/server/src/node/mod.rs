@@ -27,6 +27,7 @@ use crate::sessions::{Sessions, bridge};
 use crate::webhooks::{Deliver, Webhooks};
 use anyhow::{Context, anyhow};
 use sanasend_engine::{Engine, SandboxDoor};
+use sanasend_model::pacing::Rate;
 use sanasend_model::{Clock, Network};
 use sanasend_sandbox::Sandbox;
 use std::net::SocketAddr;
@@ -236,6 +237,13 @@ fn make_jobs(
     })
 }
 
+/// How fast accounts of a network send. What runs in the sandbox need not please WhatsApp.
+fn rate(config: &Config, network: Network) -> Option<Rate> {
+    let set = &config.pacing;
+    let is_paced = set.per_minute > 0 && (network == Network::Live || set.sandbox);
+    is_paced.then(|| Rate { per_minute: set.per_minute, burst: set.burst, warm_up: set.warm_up.0.clone() })
+}
+
 fn make_way_of_messages(
     config: &Config,
     ground: &Ground,
@@ -257,6 +265,7 @@ fn make_way_of_messages(
             first_code: Duration::from_secs(config.sessions.first_code_seconds),
             server_limit: u64::from(config.limits.sessions),
         },
+        rate: rate(config, network),
         shutdown: shutdown.child_token(),
     });
     let options = crate::outbox::Options {

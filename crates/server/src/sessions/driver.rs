@@ -11,6 +11,7 @@
 
 mod commands;
 mod events;
+mod pace;
 mod sending;
 mod status;
 
@@ -22,6 +23,7 @@ use super::shared::Shared;
 use super::untold::tell_the_rest;
 use crate::inbox::Receiver;
 use futures::future::BoxFuture;
+use pace::Pace;
 use sanasend_engine::{Account, EngineError, Link, LinkEvent};
 use sanasend_model::session::{LinkEnd, Next, step};
 use sanasend_model::{PhoneNumber, SessionStatus};
@@ -76,6 +78,7 @@ pub(super) struct Driver<'a> {
     unerased: Option<String>,
     save_again: Option<Instant>,
     flights: Flights,
+    pace: Pace,
     book: Book,
     tasks: JoinSet<Landing>,
     round: Option<BoxFuture<'static, Round>>,
@@ -152,6 +155,7 @@ impl<'a> Driver<'a> {
         let untold = seat.untold().take();
         let refused_since = (!untold.is_empty()).then(Instant::now);
         flights.take_over(untold);
+        let pace = Pace::new(shared.rate.clone());
         Self {
             shared,
             seat,
@@ -166,6 +170,7 @@ impl<'a> Driver<'a> {
             unerased: None,
             save_again: None,
             flights,
+            pace,
             book: Book::default(),
             tasks: JoinSet::new(),
             round: None,
@@ -377,6 +382,7 @@ impl<'a> Driver<'a> {
 impl Drop for Driver<'_> {
     /// However a driver ends, and be it by a panic or in the middle of what it does: what WhatsApp told it is not lost.
     fn drop(&mut self) {
+        self.let_go();
         self.seat.untold().keep(self.flights.leave());
         // A link that was only let go of still hears for a moment.
         let rest = self.events.take().filter(|rest| !(rest.is_closed() && rest.is_empty()));

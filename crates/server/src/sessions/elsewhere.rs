@@ -284,6 +284,7 @@ fn write(live: &Live) -> Value {
         "push_name": live.push_name,
         "connected_at": live.connected_at.map(|at| at.0),
         "limited_until": live.limited_until.map(|at| at.0),
+        "paced_since": live.paced_since.map(|at| at.0),
     })
 }
 
@@ -306,5 +307,6 @@ fn read(told: &Value) -> Option<Live> {
         push_name: text("push_name"),
         connected_at: told["connected_at"].as_i64().map(Timestamp),
         limited_until: told["limited_until"].as_i64().map(Timestamp),
+        paced_since: told["paced_since"].as_i64().map(Timestamp),
     })
 }

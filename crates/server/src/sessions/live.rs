@@ -27,6 +27,8 @@ pub struct Live {
     pub passkey_code: Option<String>,
     /// Until when WhatsApp limits the account.
     pub limited_until: Option<Timestamp>,
+    /// Since when messages wait for the account's pacing, without a break.
+    pub paced_since: Option<Timestamp>,
     /// The account's number.
     pub phone: Option<PhoneNumber>,
     /// The account's id by number.
@@ -55,6 +57,7 @@ impl Live {
             passkey: None,
             passkey_code: None,
             limited_until: row.limited_until,
+            paced_since: None,
             phone: row.phone.clone(),
             jid: row.jid.clone(),
             lid: row.lid.clone(),

@@ -8,6 +8,7 @@ use super::shared::{Options, Shared};
 use super::supervise::supervise;
 use crate::media::Files;
 use sanasend_engine::{Engine, EngineError, FetchError, Found};
+use sanasend_model::pacing::Rate;
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{Clock, Jid, Network, PhoneNumber, SessionId, SessionStatus, UserId};
 use sanasend_store::{Message, Session, Store, StoreError};
@@ -37,6 +38,8 @@ pub struct Parts {
     pub media: Files,
     /// Settings.
     pub options: Options,
+    /// How fast an account sends what it is asked for message by message; `None`: as fast as it can.
+    pub rate: Option<Rate>,
     /// Canceled when the server stops: no account is started any more then.
     pub shutdown: CancellationToken,
 }
@@ -95,8 +98,8 @@ pub enum Begin {
 impl Sessions {
     /// An empty registry.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, engine, clock, network, media, options, shutdown } = parts;
-        let shared = Arc::new(Shared { store, engine, clock, network, media, options });
+        let Parts { store, engine, clock, network, media, options, rate, shutdown } = parts;
+        let shared = Arc::new(Shared { store, engine, clock, network, media, options, rate });
         Self { inner: Arc::new(Inner { shared, shutdown, places: Mutex::default(), names: RwLock::default() }) }
     }
 

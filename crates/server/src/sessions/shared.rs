@@ -2,6 +2,7 @@
 
 use crate::media::Files;
 use sanasend_engine::Engine;
+use sanasend_model::pacing::Rate;
 use sanasend_model::{Clock, Network};
 use sanasend_store::Store;
 use std::sync::Arc;
@@ -36,4 +37,6 @@ pub(super) struct Shared {
     /// Files of messages.
     pub media: Files,
     pub options: Options,
+    /// How fast an account sends; `None`: as fast as it can.
+    pub rate: Option<Rate>,
 }

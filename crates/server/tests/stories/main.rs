@@ -23,6 +23,7 @@ mod long_campaign;
 mod media;
 mod nodes;
 mod offline;
+mod pacing;
 mod receipts;
 mod redis_away;
 #[path = "../../../store/tests/memory/redis_server.rs"]

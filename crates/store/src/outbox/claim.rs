@@ -12,8 +12,10 @@ use crate::rows::message::Model;
 use crate::together::{AnswerTo, Asked, Together};
 use crate::writer::Tx;
 use crate::{Store, StoreError};
+use sanasend_model::pacing::waited;
 use sanasend_model::{Jid, MessageId, SessionId, Step, Timestamp, UserId, retry};
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Phases of an outbox row.
@@ -29,6 +31,9 @@ pub(super) mod phase {
 /// Messages of a chat that are given up at once; those behind them are when their turn comes.
 const CHAT_PIECE: i64 = 200;
 
+/// A wait that is worth a word in the timeline.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
+
 /// A due head.
 struct Head {
     seq: i64,
@@ -36,10 +41,20 @@ struct Head {
     session_id: Uuid,
     chat: String,
     phase: i16,
+    due_at: i64,
     expires_at: i64,
 }
 
-from_row!("outbox": Head { seq, message_id, session_id, chat, phase, expires_at });
+from_row!("outbox": Head { seq, message_id, session_id, chat, phase, due_at, expires_at });
+
+/// That an account was held: the timelines of what it takes up now say so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why, for people.
+    pub why: String,
+}
 
 /// What the owner of an account wants to take up.
 pub(crate) struct Claim {
@@ -49,9 +64,17 @@ pub(crate) struct Claim {
     /// Chats of which nothing is taken.
     busy: Vec<Jid>,
     limit: usize,
+    held: Option<Held>,
 }
 
 impl Claim {
+    /// What is told of the wait of a message that is taken up now, and since when it waited.
+    fn wait_of(&self, head: &Head) -> Option<(Timestamp, String)> {
+        let held = self.held.as_ref()?;
+        let since = held.since.max(Timestamp(head.due_at));
+        (self.now.since(since) >= WORTH_TELLING).then(|| (since, waited(since, self.now, &held.why, self.now)))
+    }
+
     fn is_free(&self, head: &Head) -> bool {
         !self.busy.iter().any(|chat| chat.as_str() == head.chat)
     }
@@ -67,7 +90,7 @@ static ATTEMPT: Rows = Rows::new("UPDATE messages SET attempts = attempts + 1 WH
 
 // No order: who reads sorts, and the limit then bounds the work however many chats wait.
 static DUE: Rows = Rows::new(
-    "SELECT seq, message_id, session_id, chat, phase, expires_at FROM outbox WHERE session_id IN (",
+    "SELECT seq, message_id, session_id, chat, phase, due_at, expires_at FROM outbox WHERE session_id IN (",
     "?",
     ") AND head AND due_at <= ? LIMIT ?",
 );
@@ -99,7 +122,7 @@ async fn due_heads_of_all(tx: &mut Tx, claims: &[&Claim]) -> Result<HashMap<Sess
 
 /// The heads to take, in order. Those past their deadline are given up on the way: they must not hold up their chat.
 async fn due_heads(tx: &mut Tx, claim: &Claim, mut known: Option<Vec<Head>>) -> Result<Vec<Head>, StoreError> {
-    let sql = "SELECT seq, message_id, session_id, chat, phase, expires_at FROM outbox \
+    let sql = "SELECT seq, message_id, session_id, chat, phase, due_at, expires_at FROM outbox \
                WHERE session_id = ? AND head AND due_at <= ? ORDER BY seq LIMIT ?";
     loop {
         let mut heads = if let Some(heads) = known.take() {
@@ -199,6 +222,9 @@ impl Together for Claim {
                 let written_before = row.written || head.phase != phase::WAITING;
                 match row.read() {
                     Ok(message) => {
+                        if let Some((since, text)) = claim.wait_of(&head) {
+                            tx.note((message.id, since, Step::Held, message.attempts, Some(text)));
+                        }
                         tx.note((message.id, claim.now, Step::Claimed, message.attempts, None));
                         let expires_at = Timestamp(head.expires_at);
                         claimed.push(Claimed { attempts: message.attempts, message, written_before, expires_at });
@@ -226,8 +252,21 @@ impl Store {
         busy_chats: &[Jid],
         limit: u32,
     ) -> Result<Vec<Claimed>, StoreError> {
+        self.claim_after(None, session_id, generation, now, busy_chats, limit).await
+    }
+
+    /// The same for an account that was held back: what waited for a second or longer says so in its timeline.
+    pub async fn claim_after(
+        &self,
+        held: Option<Held>,
+        session_id: SessionId,
+        generation: i64,
+        now: Timestamp,
+        busy_chats: &[Jid],
+        limit: u32,
+    ) -> Result<Vec<Claimed>, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        self.inner.writer.together(Claim { session_id, generation, now, busy: busy_chats.to_vec(), limit }).await
+        self.inner.writer.together(Claim { session_id, generation, now, busy: busy_chats.to_vec(), limit, held }).await
     }
 
     /// When the next message of a chat that is not busy is due; `None` when none is or all wait for a connection.

@@ -16,6 +16,7 @@ pub(crate) use accept::{Prepared, accept_all, accept_together, insert_details, i
 pub(crate) use advance::Queued;
 pub(crate) use apply::Telling;
 pub(crate) use claim::Claim;
+pub use claim::Held;
 pub use scheduled::{Released, Reschedule};
 
 use crate::media::NewMedia;

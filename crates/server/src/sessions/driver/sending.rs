@@ -66,7 +66,11 @@ impl Driver<'_> {
         if self.round.is_some() || self.store_rests.is_some_and(|until| until > now) {
             return;
         }
-        let want = if self.hungry && self.connected && self.leaving.is_none() && self.closing.is_none() { self.flights.room() } else { 0 };
+        if !self.connected {
+            self.let_go();
+        }
+        let may_ask = self.hungry && self.connected && self.leaving.is_none() && self.closing.is_none();
+        let want = if may_ask { self.paced(self.flights.room(), now) } else { 0 };
         let (any, urgent) = self.flights.has_news();
         if want == 0 && !urgent {
             if !any {
@@ -98,14 +102,15 @@ impl Driver<'_> {
         let (waits, news) = (self.flights.take_waiting(), self.flights.tell());
         let busy = if want > 0 { self.flights.busy_chats() } else { Vec::new() };
         let (store, session, generation) = (self.shared.store.clone(), self.session.id, self.generation);
-        let now = self.shared.clock.now();
+        let (now, held) = (self.shared.clock.now(), self.held());
         async move {
             let apply = async { if news.is_empty() { Ok(Vec::new()) } else { inbox::apply(&store, session, generation, &news).await } };
             let claim = async {
                 if want == 0 {
                     None
                 } else {
-                    Some((want, store.claim(session, generation, now, &busy, u32::try_from(want).unwrap_or(u32::MAX)).await))
+                    let want_u32 = u32::try_from(want).unwrap_or(u32::MAX);
+                    Some((want, store.claim_after(held, session, generation, now, &busy, want_u32).await))
                 }
             };
             // In this order: the claim is queued behind the news, and sees what they settled.
@@ -131,6 +136,7 @@ impl Driver<'_> {
             }
         };
         self.hungry |= claimed.len() >= want;
+        self.spent(claimed.len(), want, now.at);
         if let Some(due) = round.next_due {
             // At least a moment, so that a row that can't be claimed makes no busy loop.
             self.due = Some(now.instant + due.since(now.at).max(Duration::from_millis(50)));

@@ -1,6 +1,7 @@
 //! The way of every send from what was checked to its answer: make it durable, wait if asked to, answer; and give the first
 //! answer again to a request that comes again.
 
+use super::timeline::timeline;
 use super::view::MessageView;
 use crate::app::App;
 use crate::http::{Answer, ApiError, Caller, ErrorCode};
@@ -100,7 +101,7 @@ async fn outcome(app: &App, user: UserId, key: Option<&str>, id: MessageId, wait
     // It is accepted whatever happens to the wait: a store that is down now, or a stop, must not turn that into an error.
     let waited = shut.run_until_cancelled(app.outbox.outcome(id, wait)).await;
     let Some(Ok(Some(message))) = waited else { return Ok(raw(StatusCode::ACCEPTED, body)) };
-    let timeline = app.store.timeline(id).await.unwrap_or_default();
+    let timeline = timeline(app, &message).await.unwrap_or_default();
     let (status, body) = told(message, timeline)?;
     if let Some(key) = key
         && status == StatusCode::OK

@@ -2,6 +2,7 @@
 
 use super::choose::choose;
 use super::receipts::{MessageDetail, counts};
+use super::timeline::timeline;
 use super::view::MessageView;
 use crate::app::App;
 use crate::http::{Answer, ApiError, Caller, LongPage, Origin, Path, Query, Success, long};
@@ -85,7 +86,7 @@ pub(crate) async fn list_messages(
 
 /// Get a message
 ///
-/// With its timeline: accepted, claimed, written, acknowledged, delivered, read, each retry and its cause. A message to a group
+/// With its timeline: accepted, held and why, claimed, written, acknowledged, delivered, read, each retry and its cause. A message to a group
 /// says in `receipts` how many members it reached and how many read it; its status is what the first of them told, and each
 /// member is in `/messages/{id}/receipts/`.
 #[utoipa::path(get, path = "/messages/{id}/", tag = "messages", params(("id" = String, Path, format = "uuid", description = "Id of the message.")),
@@ -97,7 +98,7 @@ pub(crate) async fn get_message(
     Path(id): Path<MessageId>,
 ) -> Result<Answer<MessageDetail>, ApiError> {
     let message = app.store.message(Some(caller.id()), id).await?.ok_or_else(ApiError::not_found)?;
-    let timeline = app.store.timeline(id).await?;
+    let timeline = timeline(&app, &message).await?;
     let receipts = counts(&app, &message).await?;
     Ok(Answer::ok("The message.", MessageDetail { message: MessageView::with_timeline(message, timeline), receipts }))
 }

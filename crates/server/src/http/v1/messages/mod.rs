@@ -13,6 +13,7 @@ pub(crate) mod scheduled;
 pub(crate) mod send;
 pub(crate) mod send_media;
 pub(crate) mod send_rich;
+pub(crate) mod timeline;
 pub(crate) mod view;
 pub(crate) mod view_rich;
 

@@ -41,7 +41,7 @@ pub(crate) struct StepView {
     /// When.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    /// What: `accepted`, `claimed`, `written`, `acknowledged`, `delivered`, `read`, `played`, `retrying`, `failed`,
+    /// What: `held`, `accepted`, `claimed`, `written`, `acknowledged`, `delivered`, `read`, `played`, `retrying`, `failed`,
     /// `canceled`, `requeued`, `scheduled`, `rescheduled`, `released`, `received`.
     #[schema(example = "acknowledged")]
     pub step: &'static str,

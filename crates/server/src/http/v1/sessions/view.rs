@@ -97,6 +97,10 @@ pub(crate) struct SessionView {
     /// Until when WhatsApp limits the account.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub limited_until: Option<Timestamp>,
+    /// Since when messages wait for the pacing of the account (`pacing.per_minute` of the server), without a break; null while
+    /// none does.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub paced_since: Option<Timestamp>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -128,6 +132,7 @@ impl SessionView {
             connected_at: live.connected_at,
             last_active_at: last_active,
             limited_until: live.limited_until,
+            paced_since: live.paced_since,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
