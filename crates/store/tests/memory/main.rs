@@ -139,6 +139,7 @@ macro_rules! on {
                 out: [
                     a_chat_is_served_in_order_and_one_at_a_time,
                     a_retry_holds_up_its_own_chat_only,
+                    what_was_held_for_long_says_so_in_its_timeline,
                     what_waits_for_a_connection_is_due_when_it_is_there,
                     a_claim_that_was_never_reported_may_have_left,
                     an_old_owner_claims_nothing,

@@ -1,8 +1,8 @@
 //! The way out: order, retries, deadlines, taking back, sending again.
 
 use crate::world::{ANNA, Account, BEN, Backend, CARL, START, World};
-use sanasend_model::{Clock, EventKind, Failure, Jid, MessageId, MessageStatus, PhoneNumber, Timestamp, UserId};
-use sanasend_store::{NewMessage, News, Peer, Settled, StoreError};
+use sanasend_model::{Clock, EventKind, Failure, Jid, MessageId, MessageStatus, PhoneNumber, Step, Timestamp, UserId};
+use sanasend_store::{Held, NewMessage, News, Peer, Settled, StoreError};
 use std::time::Duration;
 
 fn retry(message: &NewMessage, due_at: Option<Timestamp>) -> News {
@@ -39,6 +39,31 @@ pub async fn a_chat_is_served_in_order_and_one_at_a_time<B: Backend>(w: World<B>
     assert_eq!(w.store.next_due(account.id, &busy).await, Ok(Some(START)));
     let other = w.account().await;
     assert!(w.claim(other).await.is_empty(), "another account has nothing to do");
+}
+
+pub async fn what_was_held_for_long_says_so_in_its_timeline<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let first = w.send(account, ANNA, "before it was held").await;
+    w.clock.advance(Duration::from_secs(30));
+    let since = w.clock.now();
+    let held = || Some(Held { since, why: "account pacing".into() });
+    let second = w.send(account, BEN, "while it was held").await;
+    w.clock.advance(Duration::from_millis(3500));
+    let third = w.send(account, CARL, "a moment ago").await;
+    w.clock.advance(Duration::from_millis(900));
+    let now = w.clock.now();
+    let claimed = w.store.claim_after(held(), account.id, account.generation, now, &[], 10).await.expect("claimed");
+    assert_eq!(claimed.len(), 3);
+    let told = |step: Step, at: Timestamp, detail: Option<&str>| (step, at, i32::from(step != Step::Accepted), detail.map(str::to_owned));
+    for (message, accepted, wait) in [(&first, START, Some("5")), (&second, since, Some("5")), (&third, third.created_at, None)] {
+        let timeline = w.store.timeline(message.id).await.expect("read");
+        let steps: Vec<_> = timeline.into_iter().map(|entry| (entry.step, entry.at, entry.attempt, entry.detail)).collect();
+        let sentence = wait.map(|seconds| format!("held {seconds} s: account pacing"));
+        let mut expected = vec![told(Step::Accepted, accepted, None)];
+        expected.extend(sentence.as_deref().map(|sentence| told(Step::Held, since, Some(sentence))));
+        expected.push(told(Step::Claimed, now, None));
+        assert_eq!(steps, expected);
+    }
 }
 
 pub async fn a_retry_holds_up_its_own_chat_only<B: Backend>(w: World<B>) {
