@@ -11,6 +11,7 @@ mod api_log;
 mod audit;
 mod backup;
 mod campaigns;
+mod chats;
 mod commits;
 mod contacts;
 mod cookies;
@@ -63,6 +64,7 @@ pub use campaigns::{
     Ahead, CAMPAIGN_JOB, Campaign, CampaignAccount, CampaignChanged, CampaignFilter, CampaignMade, CampaignRecipient, CampaignTurn,
     CampaignTurned, Funnels, NewCampaign, NewRecipient, RecipientFilter, Turn, TurnMessage, TurnWhat,
 };
+pub use chats::{Chat, ChatFilter, UNANSWERED};
 pub use commits::Commit;
 pub use contacts::{
     CHECK_JOB, CheckResult, Contact, ContactCursor, ContactFilter, ContactOrder, ContactPatch, ContactSettings, ERASE_JOB, Erased,

@@ -63,7 +63,7 @@ fn row(operation: &str) -> Option<Row> {
         "get_campaign" | "delete_campaign" | "start_campaign" | "pause_campaign" | "resume_campaign" | "cancel_campaign" => Row::Owned,
         "try_campaign" | "list_campaign_recipients" | "get_campaign_report" | "get_session_health" => Row::Owned,
         "rotate_webhook_secret" | "test_webhook" | "list_deliveries" | "get_delivery" | "replay_delivery" | "replay_webhook" => Row::Owned,
-        "send_location" | "send_contact" | "send_poll" | "show_typing" => Row::Own,
+        "list_chats" | "send_location" | "send_contact" | "send_poll" | "show_typing" => Row::Own,
         "react_to_message" | "edit_message" | "delete_message" | "list_message_receipts" => Row::Owned,
         "get_overview" | "list_usage_stats" | "list_api_logs" => Row::Admins,
         "get_message" | "cancel_message" | "read_message" | "retry_message" | "get_session" | "delete_session" => Row::Owned,

@@ -13,6 +13,7 @@ mod auth;
 mod campaign_files;
 mod campaign_manners;
 mod campaigns;
+mod chats;
 mod contacts;
 mod contract;
 mod daily_limit;

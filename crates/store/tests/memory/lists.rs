@@ -1,8 +1,9 @@
 //! Lists, cursors, and rows that can't be read.
 
-use crate::world::{ANNA, BEN, Backend, START, TODAY, World};
+use crate::world::{ANNA, Account, BEN, Backend, CARL, START, TODAY, World};
+use futures::future::join_all;
 use sanasend_model::{Clock, Content, Direction, EventKind, Failure, MessageStatus, PhoneNumber};
-use sanasend_store::{Cursor, Incoming, MessageFilter, NewEvent, News, Page, Peer, StoreError};
+use sanasend_store::{ChatFilter, Cursor, Incoming, MessageFilter, NewEvent, News, Page, Peer, StoreError, UNANSWERED};
 use std::time::Duration;
 
 pub async fn messages_are_filtered_by_everything_a_person_would_want<B: Backend>(w: World<B>) {
@@ -53,6 +54,76 @@ pub async fn messages_are_filtered_by_everything_a_person_would_want<B: Backend>
     }
     let counts = w.store.message_counts(Some(account.user)).await.expect("counted");
     assert_eq!(counts, [(MessageStatus::Pending, 2), (MessageStatus::Received, 1), (MessageStatus::Sent, 1)]);
+}
+
+async fn comes_in<B: Backend>(w: &World<B>, account: Account, from: &str) {
+    let phone = PhoneNumber::parse(from).expect("a number");
+    let incoming = Incoming {
+        wa_message_id: format!("I{}", w.number()),
+        chat: phone.jid(),
+        sender: Peer { jid: Some(phone.jid()), lid: None, phone: Some(phone) },
+        sender_name: None,
+        from_me: false,
+        content: Content::text("a question").expect("a text"),
+        quoted: None,
+        at: w.clock.now(),
+        media: None,
+        raw: None,
+    };
+    w.store.receive(account.id, account.generation, vec![incoming]).await.expect("received");
+}
+
+/// A page of chats: with whom, and how many messages wait for an answer.
+async fn chats<B: Backend>(w: &World<B>, filter: ChatFilter, cursor: Option<Cursor>) -> (Vec<(String, u64)>, Option<Cursor>) {
+    let (chats, next) = w.store.chats(filter, cursor, 2).await.expect("listed");
+    let with = |chat: &sanasend_store::Chat| chat.last.chat.phone().map_or_else(|| chat.last.chat.to_string(), |phone| phone.to_string());
+    (chats.iter().map(|chat| (with(chat), chat.unanswered)).collect(), next)
+}
+
+pub async fn chats_are_listed_by_their_newest_message<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let second = w.account_of(account.user, "second").await;
+    let all = ChatFilter { user_id: account.user, session_id: None, unanswered: false };
+    assert_eq!(chats(&w, all, None).await, (Vec::new(), None));
+    w.send(account, ANNA, "one").await;
+    w.send(account, BEN, "two").await;
+    w.send(second, ANNA, "from the second account").await;
+    w.send(w.account().await, CARL, "somebody else's").await;
+    w.clock.advance(Duration::from_secs(1));
+    comes_in(&w, account, ANNA).await;
+    comes_in(&w, account, ANNA).await;
+    let (first, next) = chats(&w, all, None).await;
+    assert_eq!(first, [(ANNA.to_owned(), 2), (ANNA.to_owned(), 0)], "a chat of each account");
+    assert!(next.is_some());
+    assert_eq!(chats(&w, all, next).await, (vec![(BEN.to_owned(), 0)], None));
+    let of_first = ChatFilter { session_id: Some(account.id), ..all };
+    assert_eq!(chats(&w, of_first, None).await, (vec![(ANNA.to_owned(), 2), (BEN.to_owned(), 0)], None));
+    let waiting = ChatFilter { unanswered: true, ..all };
+    assert_eq!(chats(&w, waiting, None).await, (vec![(ANNA.to_owned(), 2)], None));
+    assert_eq!(chats(&w, ChatFilter { session_id: Some(second.id), ..waiting }, None).await, (Vec::new(), None));
+    w.clock.advance(Duration::from_secs(1));
+    w.send(account, ANNA, "an answer").await;
+    assert_eq!(chats(&w, waiting, None).await, (Vec::new(), None));
+    for _ in 0..UNANSWERED + 3 {
+        comes_in(&w, account, BEN).await;
+    }
+    assert_eq!(chats(&w, waiting, None).await, (vec![(BEN.to_owned(), UNANSWERED)], None), "counted so far");
+}
+
+pub async fn a_talkative_chat_costs_a_page_and_hides_nobody<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let all = ChatFilter { user_id: account.user, session_id: None, unanswered: false };
+    w.send(account, ANNA, "long ago").await;
+    w.clock.advance(Duration::from_secs(1));
+    // One more than a page looks at.
+    for _ in 0..10 {
+        join_all((0..500).map(|_| w.send(account, BEN, "on and on"))).await;
+    }
+    w.send(account, BEN, "and on").await;
+    let (first, next) = chats(&w, all, None).await;
+    assert_eq!(first, [(BEN.to_owned(), 0)]);
+    assert!(next.is_some(), "there may be more");
+    assert_eq!(chats(&w, all, next).await, (vec![(ANNA.to_owned(), 0)], None));
 }
 
 pub async fn pages_count_all_and_show_some<B: Backend>(w: World<B>) {

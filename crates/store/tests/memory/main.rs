@@ -343,6 +343,8 @@ macro_rules! on {
                     a_remembered_count_is_never_behind_what_was_answered,
                     a_cursor_misses_and_repeats_nothing_while_messages_arrive,
                     everybodys_messages_go_on_behind_a_cursor,
+                    chats_are_listed_by_their_newest_message,
+                    a_talkative_chat_costs_a_page_and_hides_nobody,
                     who_came_is_counted_by_day,
                     another_users_message_is_not_there,
                     events_follow_a_cursor_without_gaps,

@@ -5,6 +5,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod auth;
 pub mod campaigns;
+pub mod chats;
 pub mod contacts;
 pub mod events;
 pub mod health;
@@ -33,6 +34,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(api_keys::routes())
         .merge(sessions::routes())
         .merge(messages::routes())
+        .merge(chats::routes())
         .merge(campaigns::routes())
         .merge(events::routes())
         .merge(jobs::routes())
