@@ -75,6 +75,24 @@ export async function write(watched, context, api, phones, friend) {
     return page
 }
 
+/** Reads a conversation and answers on its page. */
+export async function converse(watched, page, api, phones, friend) {
+    await page.goto(`${api}/admin/chats/?waiting=yes`)
+    await watched.look(page, 'chats-waiting')
+    await page.getByRole('row', { name: /Thank you!/ }).getByRole('link').first().click()
+    await page.locator('.bubble', { hasText: 'Thank you!' }).waitFor()
+    await page.getByRole('button', { name: 'Send', exact: true }).click()
+    await page.locator('#content-error').waitFor()
+    await watched.look(page, 'chat-refused')
+    await page.getByLabel('Text').fill('You are welcome.')
+    await page.getByRole('button', { name: 'Send', exact: true }).click()
+    await says(page, 'Accepted; it is on its way.')
+    await page.locator('#chat-live .bubble.mine', { hasText: 'You are welcome.' }).locator('.badge', { hasText: 'delivered' }).waitFor()
+    check(true, 'an answer written in the chat is delivered, and the page says so by itself')
+    await phones.locator(`#phone-${friend.replace('+', '')}`).locator('.bubble', { hasText: 'You are welcome.' }).waitFor()
+    await watched.look(page, 'chat')
+}
+
 /** Answers one message on the phone by the link that works without scripts, too. */
 export async function answer(phones, friend) {
     const card = phones.locator(`#phone-${friend.replace('+', '')}`)

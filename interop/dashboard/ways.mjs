@@ -2,7 +2,7 @@
 import { check } from '../product.mjs'
 import { logIn } from './browser.mjs'
 
-const PAGES = ['', 'sessions/', 'sessions/new/', 'messages/', 'messages/new/', 'campaigns/', 'campaigns/new/', 'messages/scheduled/', 'schedules/', 'schedules/new/', 'quiet-hours/', 'templates/', 'templates/new/', 'users/', 'account/', 'contacts/', 'contacts/new/', 'contacts/import/', 'contacts/settings/', 'opt-outs/', 'webhooks/', 'webhooks/new/', 'requests/', 'audit/', 'jobs/', 'settings/', 'phones/']
+const PAGES = ['', 'sessions/', 'sessions/new/', 'messages/', 'messages/new/', 'chats/', 'campaigns/', 'campaigns/new/', 'messages/scheduled/', 'schedules/', 'schedules/new/', 'quiet-hours/', 'templates/', 'templates/new/', 'users/', 'account/', 'contacts/', 'contacts/new/', 'contacts/import/', 'contacts/settings/', 'opt-outs/', 'webhooks/', 'webhooks/new/', 'requests/', 'audit/', 'jobs/', 'settings/', 'phones/']
 
 /** Every page on a phone's screen and in the dark. */
 export async function everywhere(watched, context, api, message) {

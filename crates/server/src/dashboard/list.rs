@@ -166,6 +166,31 @@ impl Asked {
             let pager = self.long_pager((listed.count, listed.is_exact), listed.results.len(), next);
             return Ok((listed.results, pager));
         }
+        self.behind(is_counted, after, following).await
+    }
+
+    /// A page of a list that is never counted.
+    ///
+    /// # Errors
+    /// When the store is down.
+    pub async fn uncounted<T, C, S>(&self, following: impl FnOnce(Option<C>) -> S) -> Result<(Vec<T>, Pager), StoreError>
+    where
+        C: FromStr + Display,
+        S: Future<Output = Result<(Vec<T>, Option<C>), StoreError>>,
+    {
+        self.behind(false, self.text("after").parse().ok(), following).await
+    }
+
+    async fn behind<T, C, S>(
+        &self,
+        is_counted: bool,
+        after: Option<C>,
+        following: impl FnOnce(Option<C>) -> S,
+    ) -> Result<(Vec<T>, Pager), StoreError>
+    where
+        C: Display,
+        S: Future<Output = Result<(Vec<T>, Option<C>), StoreError>>,
+    {
         let is_first = after.is_none();
         let (found, next) = following(after).await?;
         let pager = self.far_pager(is_counted, is_first, found.len(), next);

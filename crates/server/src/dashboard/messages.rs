@@ -76,8 +76,10 @@ pub struct Line {
     pub name: Option<String>,
     /// What it is.
     pub kind: String,
-    /// Its first words.
+    /// Its first words, in one line.
     pub text: String,
+    /// All of its words.
+    pub whole: String,
     /// How it stands.
     pub status: Badge,
     /// When it was made.
@@ -198,12 +200,14 @@ pub fn day_after(text: &str) -> Option<Timestamp> {
     day(text).map(|start| start.plus(DAY))
 }
 
-fn line(message: Message, owner: Option<String>) -> Line {
+/// A message as a row.
+pub fn line(message: Message, owner: Option<String>) -> Line {
     let status = badge(message.status);
     let at = When(message.created_at);
     let view = MessageView::from(message);
-    let text = said(&view).map(excerpt).unwrap_or_default();
-    let file = view.media.as_ref().and_then(|media| media.filename.as_deref()).map(excerpt);
+    let file = view.media.as_ref().and_then(|media| media.filename.as_deref());
+    let whole = said(&view).filter(|text| !text.is_empty()).or(file).unwrap_or_default().to_owned();
+    let text = excerpt(&whole);
     let is_out = view.recipient.is_some();
     let person = view.recipient.as_ref().or(view.sender.as_ref());
     let chat = view.chat.to_string();
@@ -214,7 +218,8 @@ fn line(message: Message, owner: Option<String>) -> Line {
         name: person.and_then(|person| person.name.clone()),
         person: person.and_then(|person| person.phone.clone()).unwrap_or(chat),
         kind: view.message_type.replace('_', " "),
-        text: if text.is_empty() { file.unwrap_or_default() } else { text },
+        text,
+        whole,
         status,
         at,
     }
@@ -271,7 +276,10 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
 }
 
 /// A message, and the caller that its handlers are given.
-async fn find(app: &App, visitor: &Visitor, id: MessageId) -> Result<(Message, Caller), ApiError> {
+///
+/// # Errors
+/// `NOT_FOUND` when it is another user's, unless the visitor is an admin.
+pub async fn find(app: &App, visitor: &Visitor, id: MessageId) -> Result<(Message, Caller), ApiError> {
     let message = app.store.message(None, id).await?.ok_or_else(ApiError::not_found)?;
     let caller = acting_for(app, visitor, message.user_id).await?;
     Ok((message, caller))

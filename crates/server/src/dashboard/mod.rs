@@ -11,6 +11,7 @@ mod assets;
 mod audit;
 mod campaigns;
 mod chart;
+mod chats;
 mod confirm;
 mod contacts;
 mod cookie;

@@ -37,6 +37,7 @@ const ENTRIES: &[Entry] = &[
     for_admins(entry("users", "Users", "/admin/users/", "users")),
     entry("sessions", "Sessions", "/admin/sessions/", "phone"),
     entry("messages", "Messages", "/admin/messages/", "message"),
+    entry("chats", "Chats", "/admin/chats/", "talk"),
     entry("campaigns", "Campaigns", "/admin/campaigns/", "horn"),
     entry("contacts", "Contacts", "/admin/contacts/", "book"),
     entry("scheduled", "Scheduled", "/admin/messages/scheduled/", "calendar"),

@@ -3,7 +3,7 @@
 
 use super::phones::act;
 use super::{
-    Row, Who, audit, campaigns, contacts, deliveries, form, jobs, messages, page, phones, requests, scheduled, schedules, send,
+    Row, Who, audit, campaigns, chats, contacts, deliveries, form, jobs, messages, page, phones, requests, scheduled, schedules, send,
     send_template, sessions, settings, templates, webhooks,
 };
 use crate::http::pace::Pace;
@@ -60,6 +60,10 @@ fn message_rows() -> Vec<Row> {
         with_file(with_limit(form("/admin/messages/send-file/", User, send::file), None)),
         page("/admin/messages/{id}/", User, messages::show),
         page("/admin/messages/{id}/live/", User, messages::follow),
+        page("/admin/chats/", User, chats::list),
+        page("/admin/messages/{id}/chat/", User, chats::show),
+        form("/admin/messages/{id}/chat/", User, chats::write),
+        page("/admin/messages/{id}/chat/live/", User, chats::follow),
         with_file(page("/admin/messages/{id}/media/", User, messages::media)),
         form("/admin/messages/{id}/cancel/", User, messages::cancel),
         form("/admin/messages/{id}/retry/", User, messages::retry),

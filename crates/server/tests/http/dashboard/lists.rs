@@ -68,11 +68,14 @@ async fn the_api_log_goes_on_where_a_search_does() {
 async fn a_filter_that_can_not_be_read_is_refused_and_shows_nothing() {
     let world = World::start().await;
     let browser = Browser::admin(&world).await;
-    let lists = ["messages", "sessions", "campaigns", "requests", "webhooks", "audit", "schedules", "templates", "contacts", "opt-outs"];
+    let lists =
+        ["messages", "chats", "sessions", "campaigns", "requests", "webhooks", "audit", "schedules", "templates", "contacts", "opt-outs"];
     let table = [
         ("messages", "status"),
         ("messages", "session"),
         ("messages", "from"),
+        ("chats", "session"),
+        ("chats", "waiting"),
         ("requests", "status"),
         ("contacts", "consent"),
         ("contacts", "opted_out"),

@@ -3,6 +3,7 @@
 mod account;
 mod browser;
 mod campaigns;
+mod chats;
 mod contacts;
 mod figures;
 mod isolation;

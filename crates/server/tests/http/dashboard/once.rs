@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// The address that a form on a page is sent to.
 #[track_caller]
-fn address(page: &Shown, action: &str) -> String {
+pub fn address(page: &Shown, action: &str) -> String {
     let start = page.html.find(&format!("action=\"{action}?once=")).unwrap_or_else(|| panic!("no form {action} with a key: {}", page.html));
     let rest = &page.html[start + "action=\"".len()..];
     rest[..rest.find('"').expect("its end")].to_owned()
