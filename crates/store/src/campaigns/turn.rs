@@ -12,9 +12,9 @@ use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::campaign::Skip;
 use sanasend_model::pacing::{Hold, Pace, Policy, Why, decide, moment, waited};
-use sanasend_model::session::Warning;
 use sanasend_model::{
-    CampaignId, CampaignState, Content, EventKind, MessageId, Recipient, SessionId, SessionStatus, Step, Timestamp, UserId,
+    CampaignId, CampaignState, Content, EventKind, MessageId, Reason, ReasonCode, Recipient, SessionId, SessionStatus, Step, Timestamp,
+    UserId,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -148,13 +148,13 @@ fn random(tx: &Tx) -> u64 {
 
 /// Why an account can't go on with a campaign, if so.
 fn gone_bad(account: &PacedAccount, now: Timestamp) -> Option<String> {
-    let is_ban = |reason: &&str| account.status == SessionStatus::Degraded && Warning::of(reason) == Some(Warning::Banned);
-    let banned = account.reason.as_deref().filter(is_ban);
+    let is_ban = |reason: &&Reason| account.status == SessionStatus::Degraded && reason.code == ReasonCode::Banned;
+    let banned = account.reason.as_ref().filter(is_ban);
     if !account.figures.linked {
         return Some("It is not linked any more.".into());
     }
     if let Some(reason) = banned {
-        return Some(reason.to_owned());
+        return Some(reason.text.clone());
     }
     let until = account.figures.limited_until.filter(|until| *until > now)?;
     Some(format!("WhatsApp limits it until {} (463).", moment(until, now)))
