@@ -279,6 +279,7 @@ macro_rules! on {
                 ],
                 contacts: [
                     a_contact_is_made_seen_changed_and_removed,
+                    a_contact_is_replaced_but_not_by_another_person,
                     a_file_is_put_in_and_put_in_again,
                     people_are_found_by_the_beginnings_of_words,
                     lists_are_whole_in_every_order_by_pages_and_cursors,
