@@ -7,7 +7,7 @@ use super::{Campaign, find};
 use crate::account_hours::{AccountCounts, PacedAccount};
 use crate::dialect::{query, query_as, query_scalar, refused};
 use crate::media::NewMedia;
-use crate::outbox::{Accepted, NewMessage, Prepared, accept_together};
+use crate::outbox::{Accepted, MessageIds, NewMessage, Prepared, accept_together};
 use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::campaign::Skip;
@@ -236,24 +236,13 @@ impl<'a> Road<'a> {
     }
 
     fn new_message(&self, message: &TurnMessage, session_id: SessionId) -> NewMessage {
+        let ids = MessageIds { id: message.id, wa_message_id: message.wa_message_id.clone(), user_id: self.user, session_id };
+        let (recipient, content) = (message.recipient.clone(), message.content.clone());
+        let times = (self.now, self.now.plus(self.asked.deadline));
         NewMessage {
-            id: message.id,
-            user_id: self.user,
-            session_id,
-            recipient: message.recipient.clone(),
-            content: message.content.clone(),
             media: message.media.clone(),
-            wa_message_id: message.wa_message_id.clone(),
-            reply_to: None,
-            quoted: None,
             metadata: message.metadata.clone(),
-            created_at: self.now,
-            scheduled_at: None,
-            wait_reason: None,
-            expires_at: self.now.plus(self.asked.deadline),
-            day: self.now.day(),
-            daily_limit: self.asked.daily_limit,
-            idempotency: None,
+            ..NewMessage::plain(ids, recipient, content, times, self.asked.daily_limit)
         }
     }
 
