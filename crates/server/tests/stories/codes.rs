@@ -101,6 +101,10 @@ async fn codes_to_a_message() {
                 let failed = shop.message_becomes(&sent, "failed").await;
                 assert_eq!(failed["error_code"], expected, "{failed}");
                 assert!(failed["error_message"].as_str().is_some_and(|text| text.ends_with('.')), "{failed}");
+                if expected == "REACHOUT_LIMITED" {
+                    let told = || async { (shop.session().await["reason_code"] == "reachout_limited").then_some(()) };
+                    eventually("the limit of the account is told", told).await;
+                }
             }
         }
         world.control().clear_faults();
