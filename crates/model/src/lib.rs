@@ -54,6 +54,6 @@ pub use message::{Direction, Failure, MessageStatus, Step};
 pub use opt_out::OptOutSource;
 pub use rich::{ContactCard, LinkPreview, Location, Poll, Rich, Target};
 pub use scope::Scope;
-pub use session::{Network, SessionStatus};
+pub use session::{Network, Reason, ReasonCode, SessionStatus};
 pub use template::Template;
 pub use time::Timestamp;

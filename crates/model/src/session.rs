@@ -3,6 +3,10 @@
 //! [`step`] is the whole table: an ending of the link goes in, the status shown to people, a sentence, and the
 //! next thing to do come out. The engine reports endings, the server's driver carries the next step out.
 
+mod reason;
+
+pub use reason::{Reason, ReasonCode};
+
 use crate::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -176,44 +180,10 @@ pub enum Next {
 pub struct Outcome {
     /// The status people see.
     pub status: SessionStatus,
-    /// The sentence beside it.
-    pub reason: String,
+    /// Why, as a code and a sentence.
+    pub reason: Reason,
     /// The next step.
     pub next: Next,
-}
-
-/// What WhatsApp holds against a linked account, as the sentence beside its status tells.
-///
-/// The sentence is all that is stored. Whoever writes one begins it with the warning, and it is read back by
-/// [`Warning::of`] alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Warning {
-    /// It banned the account for a time.
-    Banned,
-    /// It limits messages to people who never wrote to the account, until a time or without an end.
-    Limited,
-}
-
-impl Warning {
-    /// The warning in a sentence, if there is one.
-    #[must_use]
-    pub fn of(reason: &str) -> Option<Self> {
-        [Self::Banned, Self::Limited].into_iter().find(|warning| reason.starts_with(warning.opening()))
-    }
-
-    const fn opening(self) -> &'static str {
-        match self {
-            Self::Banned => "WhatsApp banned the account",
-            Self::Limited => "WhatsApp limits messages to people who never wrote to this account",
-        }
-    }
-}
-
-/// How the sentence begins.
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.opening())
-    }
 }
 
 /// First wait before a new client is built, doubled with every failure in a row up to [`REBUILD_MAX`].
@@ -231,51 +201,61 @@ pub fn rebuild_after(failures: u32) -> Duration {
 /// whole), `failures` counts the ends in a row without a connection between them, this one included.
 #[must_use]
 pub fn step(end: &LinkEnd, linked: bool, failures: u32, now: Timestamp) -> Outcome {
+    use ReasonCode as Code;
     use SessionStatus::{Connecting, Degraded, Disconnected, Failed, LoggedOut};
     let after = rebuild_after(failures);
-    let outcome = |status, reason: String, next| Outcome { status, reason, next };
+    let outcome = |status, code, text: String, next| Outcome { status, reason: Reason::new(code, text), next };
     match end {
         LinkEnd::Lost { reason } if linked => {
-            outcome(Connecting, format!("Connection lost ({reason}); reconnecting."), Next::Rebuild { after })
+            let text = format!("Connection lost ({reason}); reconnecting.");
+            outcome(Connecting, Code::ConnectionLost, text, Next::Rebuild { after })
         }
         LinkEnd::Lost { reason } => outcome(
             Failed,
+            Code::Unreachable,
             format!("WhatsApp could not be reached ({reason}). Check this server's Internet connection, then start linking again."),
             Next::Stop,
         ),
         LinkEnd::Replaced => {
-            outcome(Disconnected, "Another program took over this link. Stop it, then ask for a reconnect.".into(), Next::Stop)
+            let text = "Another program took over this link. Stop it, then ask for a reconnect.";
+            outcome(Disconnected, Code::Replaced, text.into(), Next::Stop)
         }
         LinkEnd::LoggedOut { code } => {
             let code = code.map_or_else(String::new, |code| format!(" (WhatsApp's code {code})"));
-            outcome(LoggedOut, format!("The account was unlinked{code}. Link it again with a new QR code."), Next::Erase)
+            outcome(LoggedOut, Code::Unlinked, format!("The account was unlinked{code}. Link it again with a new QR code."), Next::Erase)
         }
         LinkEnd::Banned { until, reason } => {
-            let wait = until.map_or(REBUILD_MAX, |until| until.since(now).max(REBUILD_MIN));
-            let end = until.map_or_else(|| "an unknown time".to_owned(), |until| until.to_string());
-            outcome(Degraded, format!("{} until {end}: {reason}.", Warning::Banned), Next::Rebuild { after: wait })
+            let after = until.map_or(REBUILD_MAX, |until| until.since(now).max(REBUILD_MIN));
+            Outcome { status: Degraded, reason: Reason::banned(*until, reason), next: Next::Rebuild { after } }
         }
         LinkEnd::Outdated => {
-            outcome(Connecting, "WhatsApp wants a newer client version; fetching it.".into(), Next::RefreshVersion { after })
+            let text = "WhatsApp wants a newer client version; fetching it.";
+            outcome(Connecting, Code::Outdated, text.into(), Next::RefreshVersion { after })
         }
         LinkEnd::RateLimited => outcome(
             Connecting,
+            Code::RateLimited,
             "WhatsApp limits connections from here; waiting.".into(),
             Next::Rebuild { after: after.max(Duration::from_secs(30)) },
         ),
         LinkEnd::ServerTrouble { code } => {
-            outcome(Connecting, format!("WhatsApp's server is in trouble (code {code}); waiting."), Next::Rebuild { after })
+            let text = format!("WhatsApp's server is in trouble (code {code}); waiting.");
+            outcome(Connecting, Code::ServerTrouble, text, Next::Rebuild { after })
         }
         LinkEnd::Refused { code } if linked && failures < 10 => outcome(
             Degraded,
+            Code::Refused,
             format!("WhatsApp refused the connection with code {code}; trying again."),
             Next::Rebuild { after: after.max(Duration::from_secs(10)) },
         ),
-        LinkEnd::Refused { code } => outcome(Failed, format!("WhatsApp refused the connection with code {code}."), Next::Stop),
-        LinkEnd::CodesExhausted => {
-            outcome(Disconnected, "Nobody used the code in time. Start linking again for a new one.".into(), Next::Erase)
+        LinkEnd::Refused { code } => {
+            outcome(Failed, Code::Refused, format!("WhatsApp refused the connection with code {code}."), Next::Stop)
         }
-        LinkEnd::PairingFailed { reason } => outcome(Failed, format!("Linking failed: {reason}."), Next::Erase),
+        LinkEnd::CodesExhausted => {
+            let text = "Nobody used the code in time. Start linking again for a new one.";
+            outcome(Disconnected, Code::CodeExpired, text.into(), Next::Erase)
+        }
+        LinkEnd::PairingFailed { reason } => outcome(Failed, Code::LinkingFailed, format!("Linking failed: {reason}."), Next::Erase),
     }
 }
 
@@ -307,30 +287,23 @@ mod tests {
     ) {
         let outcome = step(&end, linked, 1, NOW);
         assert_eq!((outcome.status, outcome.next), (status, next), "{}", outcome.reason);
-        assert!(outcome.reason.ends_with('.'), "a sentence: {}", outcome.reason);
+        assert!(outcome.reason.text.ends_with('.'), "a sentence: {}", outcome.reason);
     }
 
     #[rstest]
-    #[case(LinkEnd::Lost { reason: "eof".into() }, None)]
-    #[case(LinkEnd::LoggedOut { code: Some(401) }, None)]
-    #[case(LinkEnd::Banned { until: Some(Timestamp(1_060_000)), reason: "spam".into() }, Some(Warning::Banned))]
-    #[case(LinkEnd::Banned { until: None, reason: "spam".into() }, Some(Warning::Banned))]
-    #[case(LinkEnd::RateLimited, None)]
-    #[case(LinkEnd::Refused { code: 418 }, None)]
-    fn only_a_ban_is_told_with_a_warning(#[case] end: LinkEnd, #[case] warning: Option<Warning>) {
-        let reason = step(&end, true, 1, NOW).reason;
-        assert_eq!(Warning::of(&reason), warning, "{reason}");
-    }
-
-    #[test]
-    fn a_warning_is_read_where_a_sentence_begins_with_it_and_nowhere_else() {
-        for warning in [Warning::Banned, Warning::Limited] {
-            assert_eq!(Warning::of(&warning.to_string()), Some(warning));
-            assert_eq!(Warning::of(&format!("{warning} until tomorrow (463).")), Some(warning));
-            assert_eq!(Warning::of(&format!("Connection lost ({warning}); reconnecting.")), None);
-        }
-        assert_eq!(Warning::of(""), None);
-        assert_eq!(Warning::of("WhatsApp limits connections from here; waiting."), None, "that limits this server, not the account");
+    #[case(LinkEnd::Lost { reason: "eof".into() }, ReasonCode::ConnectionLost)]
+    #[case(LinkEnd::Replaced, ReasonCode::Replaced)]
+    #[case(LinkEnd::LoggedOut { code: Some(401) }, ReasonCode::Unlinked)]
+    #[case(LinkEnd::Banned { until: Some(Timestamp(1_060_000)), reason: "spam".into() }, ReasonCode::Banned)]
+    #[case(LinkEnd::Banned { until: None, reason: "spam".into() }, ReasonCode::Banned)]
+    #[case(LinkEnd::Outdated, ReasonCode::Outdated)]
+    #[case(LinkEnd::RateLimited, ReasonCode::RateLimited)]
+    #[case(LinkEnd::ServerTrouble { code: 503 }, ReasonCode::ServerTrouble)]
+    #[case(LinkEnd::Refused { code: 418 }, ReasonCode::Refused)]
+    #[case(LinkEnd::CodesExhausted, ReasonCode::CodeExpired)]
+    #[case(LinkEnd::PairingFailed { reason: "x".into() }, ReasonCode::LinkingFailed)]
+    fn every_end_is_told_with_its_code(#[case] end: LinkEnd, #[case] code: ReasonCode) {
+        assert_eq!(step(&end, true, 1, NOW).reason.code, code);
     }
 
     #[test]

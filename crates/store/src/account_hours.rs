@@ -9,8 +9,7 @@ use crate::rows::{Place, from_row};
 use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::pacing::{Account, Figures, Level, Policy, alarm, health};
-use sanasend_model::session::Warning;
-use sanasend_model::{EventKind, Network, SessionId, SessionStatus, Timestamp, UserId};
+use sanasend_model::{EventKind, Network, Reason, SessionId, SessionStatus, Timestamp, UserId};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -57,8 +56,8 @@ pub struct PacedAccount {
     pub network: Network,
     /// Its status as it was written down.
     pub status: SessionStatus,
-    /// The sentence beside it.
-    pub reason: Option<String>,
+    /// Why it is so.
+    pub reason: Option<Reason>,
     /// What is sent, waits, and may be sent.
     pub account: Account,
     /// What else is known of today.
@@ -73,6 +72,7 @@ struct Row {
     name: String,
     network: String,
     status: String,
+    reason_code: Option<String>,
     reason: Option<String>,
     linked: bool,
     linked_at: i64,
@@ -94,6 +94,7 @@ from_row!("sessions": Row {
     name,
     network,
     status,
+    reason_code,
     reason,
     linked,
     linked_at,
@@ -115,6 +116,7 @@ impl Row {
         let place = Place { table: "sessions", row: &id };
         let count = |count: i64| u32::try_from(count.max(0)).unwrap_or(u32::MAX);
         let status: SessionStatus = place.name("status", &self.status)?;
+        let reason = place.reason("reason_code", self.reason_code.as_deref(), self.reason)?;
         let account = Account {
             linked_at: Timestamp(self.linked_at),
             connected: status == SessionStatus::Connected,
@@ -129,20 +131,21 @@ impl Row {
             sent: u64::from(count(self.sent_today)),
             failed: u64::from(count(self.failed_today)),
             limited_until: self.limited_until.map(Timestamp),
-            warning: self.reason.clone().filter(|reason| Warning::of(reason).is_some()),
+            warning: reason.as_ref().filter(|reason| reason.code.is_warning()).map(ToString::to_string),
             refused_at: self.refused_at.map(Timestamp),
         };
         let level = self.level.as_deref().and_then(|level| level.parse().ok());
         let (user_id, network) = (UserId(self.user_id), place.name("network", &self.network)?);
-        Ok(PacedAccount { id, user_id, name: self.name, network, status, reason: self.reason, account, figures, level })
+        Ok(PacedAccount { id, user_id, name: self.name, network, status, reason, account, figures, level })
     }
 }
 
 macro_rules! accounts {
     ($which:literal) => {
         concat!(
-            "SELECT s.id AS id, s.user_id AS user_id, s.name AS name, s.network AS network, s.status AS status, s.reason AS reason, \
-             s.linked AS linked, COALESCE(s.linked_at, s.created_at) AS linked_at, s.limited_until AS limited_until, \
+            "SELECT s.id AS id, s.user_id AS user_id, s.name AS name, s.network AS network, s.status AS status, \
+             s.reason_code AS reason_code, s.reason AS reason, s.linked AS linked, \
+             COALESCE(s.linked_at, s.created_at) AS linked_at, s.limited_until AS limited_until, \
              p.next_at AS next_at, p.refused_at AS refused_at, p.level AS level, \
              CAST(COALESCE((SELECT SUM(sent + failed) FROM account_hours WHERE session_id = s.id AND hour = ?), 0) AS BIGINT) AS this_hour, \
              CAST(COALESCE((SELECT SUM(sent) FROM account_hours WHERE session_id = s.id AND hour >= ?), 0) AS BIGINT) AS sent_today, \

@@ -86,7 +86,7 @@ pub use media::{Bucket, FileStore, IncomingMedia, LocalFile, MediaPart, NewMedia
 pub use messages::{Cursor, Message, MessageFilter, MessageOrder, Peer, Quoted, Settled, TimelineEntry};
 pub use nodes::NodeCall;
 pub use opt_outs::{ANSWER_JOB, NewOptOut, OptIn, OptOut, OptOutCause, OptOutFilter};
-pub use outbox::{Accepted, Backlog, Change, Claimed, Handed, Held, Idempotency, NewMessage, News, Released, Reschedule};
+pub use outbox::{Accepted, Backlog, Change, Claimed, Handed, Held, Idempotency, MessageIds, NewMessage, News, Released, Reschedule};
 pub use overview::{Growth, Newcomers, UserCounts};
 pub use page::{COUNTED, Listed, LongList, Ordering, Page};
 pub use people::UserFigures;

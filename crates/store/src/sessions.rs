@@ -7,8 +7,7 @@ use crate::rows::session;
 use crate::signal::SignalState;
 use crate::writer::Tx;
 use crate::{Listed, Ordering, Page, Store, StoreError};
-use sanasend_model::session::Warning;
-use sanasend_model::{EventKind, Jid, Network, PhoneNumber, SessionId, SessionStatus, Timestamp, UserId};
+use sanasend_model::{EventKind, Jid, Network, PhoneNumber, Reason, SessionId, SessionStatus, Timestamp, UserId};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 
@@ -25,8 +24,8 @@ pub struct Session {
     pub network: Network,
     /// Status.
     pub status: SessionStatus,
-    /// A sentence beside the status.
-    pub reason: Option<String>,
+    /// Why it is so: a code, and a sentence beside the status.
+    pub reason: Option<Reason>,
     /// The account's number.
     pub phone: Option<PhoneNumber>,
     /// The account's id by number.
@@ -44,7 +43,7 @@ pub struct Session {
     /// When it last did something.
     pub last_active_at: Option<Timestamp>,
     /// What last went wrong.
-    pub last_error: Option<String>,
+    pub last_error: Option<Reason>,
     /// Until when WhatsApp limits it.
     pub limited_until: Option<Timestamp>,
     /// When it was linked; its warm-up begins then.
@@ -77,8 +76,8 @@ pub struct NewSession {
 pub struct SessionPatch {
     /// New status.
     pub status: Option<SessionStatus>,
-    /// Sentence beside the status.
-    pub reason: Option<Option<String>>,
+    /// Why it is so.
+    pub reason: Option<Option<Reason>>,
     /// The account's number.
     pub phone: Option<Option<PhoneNumber>>,
     /// The account's id by number.
@@ -96,7 +95,7 @@ pub struct SessionPatch {
     /// When it last did something.
     pub last_active_at: Option<Option<Timestamp>>,
     /// What last went wrong.
-    pub last_error: Option<Option<String>>,
+    pub last_error: Option<Option<Reason>>,
     /// Until when WhatsApp limits it.
     pub limited_until: Option<Option<Timestamp>>,
 }
@@ -211,23 +210,32 @@ impl Session {
 
     /// What is told about a session.
     pub(crate) fn event(&self, at: Timestamp) -> NewEvent {
+        let (reason_code, reason) = code_and_text(self.reason.as_ref());
+        let (last_error_code, last_error) = code_and_text(self.last_error.as_ref());
         let data = json!({"session": {
             "id": self.id,
             "name": self.name,
             "network": self.network,
             "status": self.status,
-            "reason": self.reason,
+            "reason": reason,
+            "reason_code": reason_code,
             "phone_number": self.phone,
             "jid": self.jid,
             "lid": self.lid,
             "push_name": self.push_name,
-            "last_error": self.last_error,
+            "last_error": last_error,
+            "last_error_code": last_error_code,
             "limited_until": self.limited_until,
             "at": at,
         }});
         let kind = EventKind::SessionChanged;
         NewEvent { user_id: self.user_id, session_id: Some(self.id), kind, message_id: None, data, at }
     }
+}
+
+/// The two columns of a reason, and the two fields that are told of it.
+fn code_and_text(reason: Option<&Reason>) -> (Option<&'static str>, Option<&str>) {
+    reason.map(|reason| (reason.code.as_str(), reason.text.as_str())).unzip()
 }
 
 async fn create(tx: &mut Tx, new: NewSession, max_sessions: i64) -> Result<Created<Session>, StoreError> {
@@ -255,14 +263,17 @@ async fn update(tx: &mut Tx, id: SessionId, generation: i64, patch: SessionPatch
     let mut session = before.clone();
     session.patch(patch);
     session.updated_at = tx.clock.now();
-    let sql = "UPDATE sessions SET status = ?, reason = ?, phone = ?, jid = ?, lid = ?, push_name = ?, linked = ?, wanted = ?, \
-               connected_at = ?, last_active_at = ?, last_error = ?, limited_until = ?, updated_at = ?, \
+    let sql = "UPDATE sessions SET status = ?, reason_code = ?, reason = ?, phone = ?, jid = ?, lid = ?, push_name = ?, linked = ?, \
+               wanted = ?, connected_at = ?, last_active_at = ?, last_error_code = ?, last_error = ?, limited_until = ?, updated_at = ?, \
                linked_at = CASE WHEN CAST(? AS BOOLEAN) THEN ? ELSE linked_at END WHERE id = ?";
     let time = |at: Option<Timestamp>| at.map(|at| at.0);
-    let update = query(sql).bind(session.status.as_str()).bind(&session.reason).bind(session.phone.as_ref().map(PhoneNumber::as_str));
+    let (reason_code, reason) = code_and_text(session.reason.as_ref());
+    let (last_error_code, last_error) = code_and_text(session.last_error.as_ref());
+    let update = query(sql).bind(session.status.as_str()).bind(reason_code).bind(reason);
+    let update = update.bind(session.phone.as_ref().map(PhoneNumber::as_str));
     let update = update.bind(session.jid.as_ref().map(Jid::as_str)).bind(session.lid.as_ref().map(Jid::as_str));
     let update = update.bind(&session.push_name).bind(session.linked).bind(session.wanted).bind(time(session.connected_at));
-    let update = update.bind(time(session.last_active_at)).bind(&session.last_error).bind(time(session.limited_until));
+    let update = update.bind(time(session.last_active_at)).bind(last_error_code).bind(last_error).bind(time(session.limited_until));
     // An account is as old as its link; the same number linked again stays as old as it was.
     let is_new = session.linked && !before.linked && (before.linked_at.is_none() || session.phone != before.phone);
     let update = update.bind(session.updated_at.0).bind(is_new).bind(session.updated_at.0);
@@ -271,7 +282,7 @@ async fn update(tx: &mut Tx, id: SessionId, generation: i64, patch: SessionPatch
         let event = session.event(session.updated_at);
         tx.record(vec![event]).await?;
     }
-    let is_warned = session.reason.as_deref().and_then(Warning::of).is_some();
+    let is_warned = session.reason.as_ref().is_some_and(|reason| reason.code.is_warning());
     let is_alarming = !session.linked || session.limited_until.is_some() || is_warned;
     let was = (before.linked, before.limited_until, &before.reason);
     if is_alarming && (session.linked, session.limited_until, &session.reason) != was {

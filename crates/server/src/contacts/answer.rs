@@ -7,7 +7,7 @@ use crate::jobs::Worker;
 use crate::outbox::Outbox;
 use async_trait::async_trait;
 use sanasend_model::{Clock, Content, Jid, MessageId, Recipient, SessionId, UserId};
-use sanasend_store::{ANSWER_JOB, Accepted, Job, JobOutcome, NewMessage, Store, StoreError};
+use sanasend_store::{ANSWER_JOB, Accepted, Job, JobOutcome, MessageIds, NewMessage, Store, StoreError};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,27 +76,9 @@ impl Answer {
         let settings = self.store.contact_settings(user.id).await?;
         let text = if asked.stop { settings.stop_answer } else { settings.start_answer };
         let Some(content) = text.and_then(|text| Content::text(text).ok()) else { return Ok(None) };
-        let (created_at, expires_at) = self.outbox.times();
         let (_, wa_message_id) = self.outbox.new_ids();
-        let message = NewMessage {
-            id: asked.message,
-            user_id: user.id,
-            session_id: asked.session,
-            recipient: asked.recipient,
-            content,
-            media: None,
-            wa_message_id,
-            reply_to: None,
-            quoted: None,
-            metadata: None,
-            created_at,
-            scheduled_at: None,
-            wait_reason: None,
-            expires_at,
-            day: created_at.day(),
-            daily_limit: user.max_messages_per_day,
-            idempotency: None,
-        };
+        let ids = MessageIds { id: asked.message, wa_message_id, user_id: user.id, session_id: asked.session };
+        let message = NewMessage::plain(ids, asked.recipient, content, self.outbox.times(), user.max_messages_per_day);
         self.outbox.accept(message).await.map(Some)
     }
 }

@@ -127,7 +127,7 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
             push_name: live.push_name.clone(),
             phone: live.phone.as_ref().map(ToString::to_string),
             status: Badge::session(live.status),
-            reason: live.reason.clone(),
+            reason: live.reason.as_ref().map(ToString::to_string),
             last_active: app.sessions.last_active(&row).map(When),
             name: row.name,
         }

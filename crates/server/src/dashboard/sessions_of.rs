@@ -35,7 +35,7 @@ fn now(app: &App, row: Session) -> SessionRow {
     let live = app.sessions.live(&row);
     SessionRow {
         status: Badge::session(live.status),
-        reason: live.reason,
+        reason: live.reason.map(|reason| reason.text),
         push_name: live.push_name.or(row.push_name.clone()),
         phone: live.phone.or(row.phone.clone()).map_or_else(|| "–".to_owned(), |phone| phone.to_string()),
         active: app.sessions.last_active(&row).map(When),

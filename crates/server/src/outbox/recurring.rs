@@ -7,7 +7,9 @@ use super::{Hold, Outbox, When, hold};
 use sanasend_model::schedule::Recurrence;
 use sanasend_model::template::{Language, Unfilled};
 use sanasend_model::{Content, Recipient, Template, Timestamp};
-use sanasend_store::{Accepted, Idempotency, NewMedia, NewMessage, Recurring, RecurringContent, RecurringRun, StoreError, TemplateVersion};
+use sanasend_store::{
+    Accepted, Idempotency, MessageIds, NewMedia, NewMessage, Recurring, RecurringContent, RecurringRun, StoreError, TemplateVersion,
+};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -119,24 +121,14 @@ impl Outbox {
         let when = When { quiet_hours: plan.quiet_hours, ..When::default() };
         let Hold { due, reason } = hold(user.quiet_hours, &recipient, when, now);
         let (id, wa_message_id) = self.new_ids();
+        let ids = MessageIds { id, wa_message_id, user_id: recurring.user_id, session_id: plan.session_id };
+        let times = (now, due.unwrap_or(due_at).plus(self.options.deadline));
         Ok(NewMessage {
-            id,
-            user_id: recurring.user_id,
-            session_id: plan.session_id,
-            recipient,
-            content,
             media,
-            wa_message_id,
-            reply_to: None,
-            quoted: None,
             metadata: Some(json!({"schedule": {"id": recurring.id, "name": plan.name, "due_at": due_at}})),
-            created_at: now,
             scheduled_at: due,
             wait_reason: reason,
-            expires_at: due.unwrap_or(due_at).plus(self.options.deadline),
-            day: now.day(),
-            daily_limit: user.max_messages_per_day,
-            idempotency: None,
+            ..NewMessage::plain(ids, recipient, content, times, user.max_messages_per_day)
         })
     }
 

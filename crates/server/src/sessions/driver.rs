@@ -26,7 +26,7 @@ use futures::future::BoxFuture;
 use pace::Pace;
 use sanasend_engine::{Account, EngineError, Link, LinkEvent};
 use sanasend_model::session::{LinkEnd, Next, step};
-use sanasend_model::{PhoneNumber, SessionStatus};
+use sanasend_model::{PhoneNumber, Reason, ReasonCode, SessionStatus};
 use sanasend_store::{Session, SessionPatch, SignalState};
 use sending::{Landing, Round};
 use std::sync::Arc;
@@ -192,7 +192,7 @@ impl<'a> Driver<'a> {
     /// Holds the link, one client after the other, until there is nothing left to try.
     pub(super) async fn run(mut self) -> Exit {
         if self.refused_since.is_some() {
-            let reason = "What WhatsApp told before is written down first; connecting then.".to_owned();
+            let reason = Reason::new(ReasonCode::Restarting, "What WhatsApp told before is written down first; connecting then.");
             if let Err(exit) = self.pause(SessionStatus::Connecting, reason, Duration::ZERO).await {
                 return exit;
             }
@@ -302,16 +302,16 @@ impl<'a> Driver<'a> {
     }
 
     /// The end of trying. With `erase` the account needs a new link.
-    async fn give_up(&mut self, status: SessionStatus, reason: String, erase: bool) -> Result<(), Exit> {
+    async fn give_up(&mut self, status: SessionStatus, reason: Reason, erase: bool) -> Result<(), Exit> {
         if erase {
-            self.erase(&reason).await?;
+            self.erase(&reason.text).await?;
         }
         self.show_and_save(status, Some(reason)).await?;
         Err(Exit::Done)
     }
 
     /// Waits before the next client is built, with jitter so that many accounts do not come back in one moment.
-    async fn pause(&mut self, status: SessionStatus, reason: String, wait: Duration) -> Result<(), Exit> {
+    async fn pause(&mut self, status: SessionStatus, reason: Reason, wait: Duration) -> Result<(), Exit> {
         self.show_and_save(status, Some(reason)).await?;
         let until = Instant::now() + wait + wait.mul_f64(f64::from(self.now().jitter) / 512.0);
         loop {

@@ -10,7 +10,7 @@ use super::registry::{Begin, Sessions};
 use super::typing::read_typing;
 use sanasend_engine::{FetchError, Found};
 use sanasend_model::retry::AttemptError;
-use sanasend_model::{Jid, MessageId, PhoneNumber, Timestamp};
+use sanasend_model::{Jid, MessageId, PhoneNumber, Reason, ReasonCode, Timestamp};
 use sanasend_store::{NodeCall, Session, StoreError};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
@@ -272,7 +272,8 @@ fn write(live: &Live) -> Value {
     let code = |code: &Option<Code>| code.as_ref().map(|code| json!({"text": code.text, "until": code.expires_at.0}));
     json!({
         "status": live.status.as_str(),
-        "reason": live.reason,
+        "reason": live.reason.as_ref().map(|reason| &reason.text),
+        "reason_code": live.reason.as_ref().map(|reason| reason.code),
         "linked": live.linked,
         "qr": code(&live.qr),
         "pair_code": code(&live.pair_code),
@@ -288,6 +289,10 @@ fn write(live: &Live) -> Value {
     })
 }
 
+fn code_of(told: &Value) -> ReasonCode {
+    told.as_str().and_then(|code| code.parse().ok()).unwrap_or(ReasonCode::Other)
+}
+
 /// The other node's truth.
 fn read(told: &Value) -> Option<Live> {
     let code = |told: &Value| Some(Code { text: told["text"].as_str()?.to_owned(), expires_at: Timestamp(told["until"].as_i64()?) });
@@ -295,7 +300,7 @@ fn read(told: &Value) -> Option<Live> {
     let jid = |name: &str| told[name].as_str().and_then(Jid::parse);
     Some(Live {
         status: told["status"].as_str()?.parse().ok()?,
-        reason: text("reason"),
+        reason: text("reason").map(|sentence| Reason::new(code_of(&told["reason_code"]), sentence)),
         linked: told["linked"].as_bool()?,
         qr: code(&told["qr"]),
         pair_code: code(&told["pair_code"]),

@@ -5,7 +5,7 @@
 //! whatever is left of the old one. Sessions that nobody ever linked are removed here too.
 
 use super::registry::{Place, Sessions};
-use sanasend_model::{SessionStatus, Timestamp};
+use sanasend_model::{Reason, ReasonCode, SessionStatus, Timestamp};
 use sanasend_store::StoreError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +69,8 @@ impl Sessions {
         place.seat.show(|live| {
             live.drop_codes();
             live.status = SessionStatus::Connecting;
-            live.reason = Some("The account did not answer inside the server; starting it again.".into());
+            let text = "The account did not answer inside the server; starting it again.";
+            live.reason = Some(Reason::new(ReasonCode::Restarting, text));
         });
         self.launch(place, row, None).await?;
         Ok(true)

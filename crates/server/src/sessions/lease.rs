@@ -8,7 +8,7 @@
 use super::command::Command;
 use super::live::Live;
 use super::registry::Sessions;
-use sanasend_model::{EventKind, SessionId, SessionStatus};
+use sanasend_model::{EventKind, Reason, ReasonCode, SessionId, SessionStatus};
 use sanasend_store::Event;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -102,7 +102,8 @@ impl Sessions {
             place.seat.show(|live| {
                 live.drop_codes();
                 live.status = SessionStatus::Disconnected;
-                live.reason = Some("The server lost touch with the database; the account comes back with it.".into());
+                let text = "The server lost touch with the database; the account comes back with it.";
+                live.reason = Some(Reason::new(ReasonCode::Restarting, text));
             });
         }
     }

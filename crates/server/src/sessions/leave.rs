@@ -3,7 +3,7 @@
 use super::command::{Command, LeaveAnswer};
 use super::elsewhere::Leaving;
 use super::registry::{Place, Sessions};
-use sanasend_model::{Failure, SessionStatus, UserId};
+use sanasend_model::{Failure, Reason, ReasonCode, SessionStatus, UserId};
 use sanasend_store::{Page, Session, SessionFilter, SessionPatch, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,13 +124,13 @@ impl Sessions {
     async fn leave_without_driver(&self, place: &Place, row: &Session, logout: bool) -> Result<Left, StoreError> {
         let store = &self.shared().store;
         let generation = store.take_session(row.id).await?;
-        let (status, reason) = if logout {
+        let (status, text) = if logout {
             (SessionStatus::LoggedOut, "Logged out on request, but WhatsApp could not be told: remove the device on the phone.")
         } else {
             (SessionStatus::Disconnected, "Disconnected on request.")
         };
-        let mut patch =
-            SessionPatch { status: Some(status), reason: Some(Some(reason.into())), wanted: Some(false), ..SessionPatch::default() };
+        let reason = Some(Reason::new(ReasonCode::Requested, text));
+        let mut patch = SessionPatch { status: Some(status), reason: Some(reason.clone()), wanted: Some(false), ..SessionPatch::default() };
         if logout {
             store.erase_credentials(row.id, generation).await?;
             patch.linked = Some(false);
@@ -140,7 +140,7 @@ impl Sessions {
         place.seat.show(|live| {
             live.drop_codes();
             live.status = status;
-            live.reason = Some(reason.into());
+            live.reason = reason;
             live.linked &= !logout;
         });
         Ok(if logout { Left::UnlinkedHereOnly } else { Left::Offline })

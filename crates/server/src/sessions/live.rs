@@ -3,7 +3,7 @@
 //! Kept in a `watch` channel beside the database row: the row is what is remembered, this is what is. Codes and
 //! passkey options live only here, so that nothing that links an account is ever written down.
 
-use sanasend_model::{Jid, PhoneNumber, SessionStatus, Timestamp};
+use sanasend_model::{Jid, PhoneNumber, Reason, ReasonCode, SessionStatus, Timestamp};
 use sanasend_store::Session;
 use serde_json::Value;
 use std::fmt;
@@ -13,8 +13,8 @@ use std::fmt;
 pub struct Live {
     /// The status people see.
     pub status: SessionStatus,
-    /// A sentence beside it, where there is something to say.
-    pub reason: Option<String>,
+    /// Why it is so, where there is something to say.
+    pub reason: Option<Reason>,
     /// Whether the account's credentials are whole.
     pub linked: bool,
     /// The QR code that can be scanned now.
@@ -46,7 +46,7 @@ impl Live {
     pub fn at_rest(row: &Session) -> Self {
         let (status, reason) = match row.status {
             SessionStatus::Disconnected | SessionStatus::LoggedOut | SessionStatus::Failed => (row.status, row.reason.clone()),
-            _ => (SessionStatus::Disconnected, Some("The server was restarted.".to_owned())),
+            _ => (SessionStatus::Disconnected, Some(Reason::new(ReasonCode::Restarting, "The server was restarted."))),
         };
         Self {
             status,

@@ -10,7 +10,7 @@ use crate::media::Files;
 use sanasend_engine::{Engine, EngineError, FetchError, Found};
 use sanasend_model::pacing::Rate;
 use sanasend_model::retry::AttemptError;
-use sanasend_model::{Clock, Jid, Network, PhoneNumber, SessionId, SessionStatus, UserId};
+use sanasend_model::{Clock, Jid, Network, PhoneNumber, Reason, ReasonCode, SessionId, SessionStatus, UserId};
 use sanasend_store::{Message, Session, Store, StoreError};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -212,7 +212,7 @@ impl Sessions {
         place.seat.show(|live| {
             live.drop_codes();
             live.status = SessionStatus::Connecting;
-            live.reason = Some("Asking WhatsApp for a code.".into());
+            live.reason = Some(Reason::new(ReasonCode::Linking, "Asking WhatsApp for a code."));
         });
         self.launch(&place, row.clone(), phone).await?;
         Ok(Begin::UnderWay)
@@ -413,7 +413,7 @@ impl Sessions {
         let mut live = if self.is_elsewhere(row) { Live::elsewhere(row) } else { Live::at_rest(row) };
         if let Some(sentence) = self.wrong_network(row) {
             live.status = SessionStatus::Failed;
-            live.reason = Some(sentence.into());
+            live.reason = Some(Reason::new(ReasonCode::WrongNetwork, sentence));
         }
         live
     }

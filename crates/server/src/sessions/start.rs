@@ -2,7 +2,7 @@
 //! spread over a while so that WhatsApp sees no storm.
 
 use super::registry::Sessions;
-use sanasend_model::{SessionId, SessionStatus, Timestamp};
+use sanasend_model::{Reason, ReasonCode, SessionId, SessionStatus, Timestamp};
 use sanasend_store::{Session, SessionPatch, StoreError};
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ impl Sessions {
         for row in &ours {
             self.place(row).seat.show(|live| {
                 live.status = SessionStatus::Connecting;
-                live.reason = Some("The server was restarted; reconnecting.".into());
+                live.reason = Some(Reason::new(ReasonCode::Restarting, "The server was restarted; reconnecting."));
             });
         }
         ours

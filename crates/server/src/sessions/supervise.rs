@@ -6,7 +6,7 @@ use super::driver::{Driver, Exit, Start};
 use super::seat::Seat;
 use super::shared::Shared;
 use futures::FutureExt as _;
-use sanasend_model::{SessionId, SessionStatus};
+use sanasend_model::{Reason, ReasonCode, SessionId, SessionStatus};
 use sanasend_store::StoreError;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -30,10 +30,11 @@ pub(super) async fn supervise(shared: Arc<Shared>, seat: Arc<Seat>, mut commands
             Some(Exit::Done) => {}
             Some(Exit::Fenced) => {
                 tracing::warn!(%session, "another owner has taken over the account; this one stops");
-                rest(&seat, SessionStatus::Disconnected, "Another server runs this account.");
+                rest(&seat, SessionStatus::Disconnected, Reason::new(ReasonCode::Elsewhere, "Another server runs this account."));
             }
             None => {
-                rest(&seat, SessionStatus::Connecting, "Something went wrong inside the server; starting the account again.");
+                let text = "Something went wrong inside the server; starting the account again.";
+                rest(&seat, SessionStatus::Connecting, Reason::new(ReasonCode::Restarting, text));
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
                 next = again(&shared, session, &mut commands).await;
@@ -50,11 +51,11 @@ async fn guarded(session: SessionId, driver: impl Future<Output = Exit>) -> Opti
     ended.inspect_err(|cause| tracing::error!(%session, cause = what(cause.as_ref()), "driver broke down; starting it again")).ok()
 }
 
-fn rest(seat: &Seat, status: SessionStatus, reason: &str) {
+fn rest(seat: &Seat, status: SessionStatus, reason: Reason) {
     seat.show(|live| {
         live.drop_codes();
         live.status = status;
-        live.reason = Some(reason.to_owned());
+        live.reason = Some(reason);
     });
 }
 

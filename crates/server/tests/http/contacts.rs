@@ -79,6 +79,39 @@ async fn a_contact_is_made_seen_changed_and_removed() {
 }
 
 #[tokio::test]
+async fn a_contact_is_replaced_whole_and_stays_the_same_person() {
+    let anna = Caller::start().await;
+    let wanted = json!({
+        "phone": ANNA, "name": "Anna", "tags": ["vip"], "groups": ["news"], "fields": {"city": "Berlin"}, "notes": "likes tea",
+        "consent": "granted", "consent_note": "web form"});
+    let made = anna.post("/contacts/", wanted.clone()).await.is(201, "").body["data"].clone();
+    let path = format!("/contacts/{}/", text(&made["id"]));
+    let put = async |body: Value| anna.call(Method::PUT, &path, body).await;
+    let same = put(wanted).await.is(200, "").body["data"].clone();
+    for field in ["phone", "name", "tags", "groups", "fields", "notes", "source", "consent", "consent_at", "consent_source", "consent_note"]
+    {
+        assert_eq!(same[field], made[field], "{field} was sent as it was");
+    }
+    let part = json!({"phone": "14155550101@s.whatsapp.net", "name": "Ann", "tags": ["new"]});
+    let now = put(part).await.is(200, "").body["data"].clone();
+    assert_eq!((&now["id"], &now["phone"], &now["name"]), (&made["id"], &json!(ANNA), &json!("Ann")));
+    assert_eq!((&now["tags"], &now["groups"], &now["fields"], &now["notes"]), (&json!(["new"]), &json!([]), &json!({}), &json!("")));
+    assert_eq!((&now["consent"], &now["consent_at"], &now["consent_source"]), (&json!("unknown"), &Value::Null, &Value::Null));
+    assert_eq!((&now["consent_note"], &now["created_at"]), (&Value::Null, &made["created_at"]));
+    put(json!({"phone": BEN, "name": "Ben"})).await.is(400, "VALIDATION_ERROR").names(&["phone"]);
+    put(json!({"name": "Ben"})).await.is(400, "VALIDATION_ERROR").names(&["phone"]);
+    put(json!({"phone": ANNA, "tags": [""], "consent": "perhaps"})).await.is(400, "VALIDATION_ERROR").names(&["consent", "tags"]);
+    put(json!({"phone": ANNA, "opted_out": false})).await.is(400, "UNKNOWN_FIELD").names(&["opted_out"]);
+    assert_eq!(anna.get(&path).await.body["data"], now, "nothing of that changed anything");
+    anna.post(&format!("{path}opt-out/"), json!({"note": "by phone"})).await.is(200, "");
+    let out = put(json!({"phone": ANNA, "consent": "granted"})).await.is(200, "").body["data"].clone();
+    assert_eq!((&out["consent"], &out["opted_out"], &out["name"]), (&json!("withdrawn"), &json!(true), &json!("")));
+    anna.call(Method::PUT, "/contacts/01936b1e-7a40-7c3e-8b5e-2f6d1c0a9e77/", json!({"phone": ANNA})).await.is(404, "NOT_FOUND");
+    let admin = anna.world.admin().await;
+    anna.world.call(Method::PUT, &path, As::Token(&admin), json!({"phone": ANNA})).await.is(404, "NOT_FOUND");
+}
+
+#[tokio::test]
 async fn bad_fields_are_all_named_and_change_nothing() {
     let anna = Caller::start().await;
     let wrong = json!({"phone": "12", "name": "x".repeat(201), "tags": [""], "fields": {"1x": "y"}, "consent": "perhaps"});

@@ -57,7 +57,7 @@ fn row(operation: &str) -> Option<Row> {
         "get_contact_check" | "list_contact_tags" | "list_contact_groups" | "move_contact_label" | "get_contact_settings" => Row::Own,
         "update_contact_settings" | "list_opt_outs" | "create_opt_out" | "import_opt_outs" => Row::Own,
         "get_contact" | "update_contact" | "delete_contact" | "opt_out_contact" | "opt_in_contact" | "erase_contact" => Row::Owned,
-        "get_import" | "cancel_import" | "list_import_faults" | "get_opt_out" | "end_opt_out" => Row::Owned,
+        "replace_contact" | "get_import" | "cancel_import" | "list_import_faults" | "get_opt_out" | "end_opt_out" => Row::Owned,
         "get_message_media" | "get_webhook" | "delete_webhook" | "enable_webhook" | "replace_webhook" | "update_webhook" => Row::Owned,
         "list_campaigns" | "create_campaign" | "send_bulk" => Row::Own,
         "get_campaign" | "delete_campaign" | "start_campaign" | "pause_campaign" | "resume_campaign" | "cancel_campaign" => Row::Owned,

@@ -114,6 +114,7 @@ async fn a_remote_unlink_is_seen_and_what_waits_fails_visibly() {
     account.post("/sessions/reconnect/", Value::Null).await.is(200, "");
     let session = account.session_becomes("logged_out").await;
     assert!(session["reason"].as_str().expect("a sentence").contains("unlinked"), "{session}");
+    assert_eq!((&session["reason_code"], &session["last_error_code"]), (&json!("unlinked"), &json!("unlinked")), "{session}");
     assert_eq!(account.message_becomes(&waiting["id"], "failed").await["error_code"], json!("ACCOUNT_UNLINKED"));
 }
 

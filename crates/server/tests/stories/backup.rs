@@ -91,6 +91,7 @@ async fn an_old_backup_asks_for_new_links_and_uses_no_message_key_twice() {
     let shop = split.shop();
     let session = shop.status_becomes("logged_out").await;
     assert!(session["reason"].as_str().is_some_and(|reason| reason.contains("restored from a backup")), "{session}");
+    assert_eq!(session["reason_code"], "restored", "{session}");
     let given_up = shop.message(&waiting["id"]).await;
     assert_eq!((&given_up["status"], &given_up["error_code"]), (&json!("failed"), &json!("OUTCOME_UNKNOWN")), "{given_up}");
     assert_eq!(texts(&shop).await, ["one", "sent after the backup"], "what was there when it was saved, and nothing else");

@@ -8,21 +8,21 @@ use sanasend_sandbox::Fault;
 enum After {
     /// It comes back by itself and is connected.
     Returns,
-    /// It rests in this status and does not come back by itself.
-    Rests(&'static str),
+    /// It rests in this status, for the reason of this code, and does not come back by itself.
+    Rests(&'static str, &'static str),
 }
 
 /// A `<stream:error>` in the middle of a connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn codes_in_a_connection() {
     let table = [
-        (401, After::Rests("logged_out")),
-        (409, After::Rests("disconnected")),
+        (401, After::Rests("logged_out", "unlinked")),
+        (409, After::Rests("disconnected", "replaced")),
         (429, After::Returns),
         (500, After::Returns),
         (503, After::Returns),
         (515, After::Returns),
-        (516, After::Rests("logged_out")),
+        (516, After::Rests("logged_out", "unlinked")),
     ];
     let cases = table.map(|(code, after)| stands(code, after, vec![Fault::StreamError(code)]));
     futures::future::join_all(cases).await;
@@ -32,10 +32,10 @@ async fn codes_in_a_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn codes_at_login() {
     let table = [
-        (401, After::Rests("logged_out")),
-        (403, After::Rests("logged_out")),
+        (401, After::Rests("logged_out", "unlinked")),
+        (403, After::Rests("logged_out", "unlinked")),
         (405, After::Returns),
-        (406, After::Rests("logged_out")),
+        (406, After::Rests("logged_out", "unlinked")),
         (440, After::Returns),
         (500, After::Returns),
         (503, After::Returns),
@@ -54,10 +54,11 @@ async fn stands(code: u16, after: After, faults: Vec<Fault>) {
         world.control().fault(&shop.number, fault).expect("fault");
     }
     match after {
-        After::Rests(status) => {
+        After::Rests(status, reason_code) => {
             let session = shop.status_becomes(status).await;
             let reason = session["reason"].as_str().unwrap_or_default();
             assert!(reason.ends_with('.'), "code {code} has a sentence: {session}");
+            assert_eq!(session["reason_code"], reason_code, "code {code}: {session}");
             assert!(session["qr_code"].is_null(), "code {code}: {session}");
         }
         After::Returns => {
@@ -100,6 +101,10 @@ async fn codes_to_a_message() {
                 let failed = shop.message_becomes(&sent, "failed").await;
                 assert_eq!(failed["error_code"], expected, "{failed}");
                 assert!(failed["error_message"].as_str().is_some_and(|text| text.ends_with('.')), "{failed}");
+                if expected == "REACHOUT_LIMITED" {
+                    let told = || async { (shop.session().await["reason_code"] == "reachout_limited").then_some(()) };
+                    eventually("the limit of the account is told", told).await;
+                }
             }
         }
         world.control().clear_faults();

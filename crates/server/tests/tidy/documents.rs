@@ -1,6 +1,7 @@
 //! The papers of the house: present, short enough, pointing at things that exist, free of machine paths.
 
 use crate::source::{all, none, read, top};
+use sanasend_model::ReasonCode;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -90,6 +91,14 @@ fn every_error_code_is_documented() {
         read("docs/errors.md").split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')).map(str::to_owned).collect();
     let missing: Vec<String> = error_codes().into_iter().filter(|code| !documented.contains(code)).collect();
     none("An error code that docs/errors.md does not tell:", &missing);
+}
+
+#[test]
+fn every_reason_code_of_a_session_is_documented() {
+    let (guide, view) = (read("docs/api.md"), read("crates/server/src/http/v1/sessions/view.rs"));
+    let told = |code: &str| guide.contains(&format!("| `{code}` |")) && view.contains(&format!("`{code}`"));
+    let missing: Vec<String> = ReasonCode::ALL.iter().map(|code| code.as_str()).filter(|code| !told(code)).map(str::to_owned).collect();
+    none("A reason code that docs/api.md or the field in the OpenAPI document does not tell:", &missing);
 }
 
 /// The codes of the one catalogue and the reasons for which a message fails.

@@ -9,7 +9,7 @@ use crate::events::NewEvent;
 use crate::seal::{Sealer, address};
 use crate::writer::Tx;
 use crate::{SealKey, Store, StoreError};
-use sanasend_model::{Clock, Failure, SessionId, SessionStatus};
+use sanasend_model::{Clock, Failure, ReasonCode, SessionId, SessionStatus};
 use std::path::Path;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -44,8 +44,10 @@ async fn unlink_all(tx: &mut Tx, reason: &str) -> Result<Vec<SessionId>, StoreEr
     query("DELETE FROM signal").execute(&mut tx.conn).await.map_err(refused)?;
     tx.generations.clear();
     query("UPDATE sessions SET generation = generation + 1").execute(&mut tx.conn).await.map_err(refused)?;
-    let sql = "UPDATE sessions SET linked = FALSE, wanted = FALSE, status = ?, reason = ?, last_error = ?, updated_at = ? WHERE linked";
-    let update = query(sql).bind(SessionStatus::LoggedOut.as_str()).bind(reason).bind(reason).bind(now.0);
+    let sql = "UPDATE sessions SET linked = FALSE, wanted = FALSE, status = ?, reason_code = ?, reason = ?, last_error_code = ?, \
+               last_error = ?, updated_at = ? WHERE linked";
+    let code = ReasonCode::Restored.as_str();
+    let update = query(sql).bind(SessionStatus::LoggedOut.as_str()).bind(code).bind(reason).bind(code).bind(reason).bind(now.0);
     update.execute(&mut tx.conn).await.map_err(refused)?;
     // Whoever was logged out after the copy was taken must not be logged in again.
     query("DELETE FROM logins").execute(&mut tx.conn).await.map_err(refused)?;

@@ -7,14 +7,14 @@ use super::{Campaign, find};
 use crate::account_hours::{AccountCounts, PacedAccount};
 use crate::dialect::{query, query_as, query_scalar, refused};
 use crate::media::NewMedia;
-use crate::outbox::{Accepted, NewMessage, Prepared, accept_together};
+use crate::outbox::{Accepted, MessageIds, NewMessage, Prepared, accept_together};
 use crate::writer::Tx;
 use crate::{Store, StoreError};
 use sanasend_model::campaign::Skip;
 use sanasend_model::pacing::{Hold, Pace, Policy, Why, decide, moment, waited};
-use sanasend_model::session::Warning;
 use sanasend_model::{
-    CampaignId, CampaignState, Content, EventKind, MessageId, Recipient, SessionId, SessionStatus, Step, Timestamp, UserId,
+    CampaignId, CampaignState, Content, EventKind, MessageId, Reason, ReasonCode, Recipient, SessionId, SessionStatus, Step, Timestamp,
+    UserId,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -148,13 +148,13 @@ fn random(tx: &Tx) -> u64 {
 
 /// Why an account can't go on with a campaign, if so.
 fn gone_bad(account: &PacedAccount, now: Timestamp) -> Option<String> {
-    let is_ban = |reason: &&str| account.status == SessionStatus::Degraded && Warning::of(reason) == Some(Warning::Banned);
-    let banned = account.reason.as_deref().filter(is_ban);
+    let is_ban = |reason: &&Reason| account.status == SessionStatus::Degraded && reason.code == ReasonCode::Banned;
+    let banned = account.reason.as_ref().filter(is_ban);
     if !account.figures.linked {
         return Some("It is not linked any more.".into());
     }
     if let Some(reason) = banned {
-        return Some(reason.to_owned());
+        return Some(reason.text.clone());
     }
     let until = account.figures.limited_until.filter(|until| *until > now)?;
     Some(format!("WhatsApp limits it until {} (463).", moment(until, now)))
@@ -236,24 +236,13 @@ impl<'a> Road<'a> {
     }
 
     fn new_message(&self, message: &TurnMessage, session_id: SessionId) -> NewMessage {
+        let ids = MessageIds { id: message.id, wa_message_id: message.wa_message_id.clone(), user_id: self.user, session_id };
+        let (recipient, content) = (message.recipient.clone(), message.content.clone());
+        let times = (self.now, self.now.plus(self.asked.deadline));
         NewMessage {
-            id: message.id,
-            user_id: self.user,
-            session_id,
-            recipient: message.recipient.clone(),
-            content: message.content.clone(),
             media: message.media.clone(),
-            wa_message_id: message.wa_message_id.clone(),
-            reply_to: None,
-            quoted: None,
             metadata: message.metadata.clone(),
-            created_at: self.now,
-            scheduled_at: None,
-            wait_reason: None,
-            expires_at: self.now.plus(self.asked.deadline),
-            day: self.now.day(),
-            daily_limit: self.asked.daily_limit,
-            idempotency: None,
+            ..NewMessage::plain(ids, recipient, content, times, self.asked.daily_limit)
         }
     }
 

@@ -3,12 +3,12 @@
 use super::labels::LabelKind;
 use super::put::{insert_words, written};
 use super::row::{From, Row, by_seq, read_all};
-use super::{Contact, ContactPatch, labels};
+use super::{Contact, ContactPatch, NewContact, labels};
 use crate::dialect::{query, query_as, query_scalar, refused};
 use crate::messages::Peer;
 use crate::writer::Tx;
 use crate::{Store, StoreError};
-use sanasend_model::{Consent, ContactId, Jid, PhoneNumber, UserId, contact};
+use sanasend_model::{Consent, ContactId, ContactSource, Jid, PhoneNumber, UserId, contact};
 
 /// A contact of this user as the transaction sees it, with its number in the table.
 pub(super) async fn find(tx: &mut Tx, user: UserId, id: ContactId) -> Result<Option<(i64, Contact)>, StoreError> {
@@ -58,6 +58,32 @@ async fn update(tx: &mut Tx, user: UserId, id: ContactId, patch: ContactPatch) -
     Ok(find(tx, user, id).await?.map(|(_, contact)| contact))
 }
 
+/// All that can be written of a contact becomes what `new` says. Of somebody who opted out the consent stays as it is, and so
+/// does a consent that says the same: its date and its source are the proof.
+async fn replace(tx: &mut Tx, user: UserId, id: ContactId, new: NewContact, source: ContactSource) -> Result<Option<Contact>, StoreError> {
+    let Some((seq, old)) = find(tx, user, id).await? else { return Ok(None) };
+    let own = old.person.handles();
+    if !new.person.handles().iter().all(|handle| own.contains(handle)) {
+        return Err(StoreError::Conflict { what: "phone" });
+    }
+    let NewContact { name, tags, groups, fields, notes, consent, consent_note, .. } = new;
+    let consent = consent.unwrap_or(Consent::Unknown);
+    let is_new = old.opted_out_at.is_none() && (consent, &consent_note) != (old.consent, &old.consent_note);
+    if is_new && consent == Consent::Unknown {
+        let sql = "UPDATE contacts SET consent = ?, consent_at = NULL, consent_source = NULL, consent_note = ? WHERE seq = ?";
+        query(sql).bind(consent.as_str()).bind(&consent_note).bind(seq).execute(&mut tx.conn).await.map_err(refused)?;
+    }
+    let patch = ContactPatch {
+        name: Some(name),
+        tags: Some(tags),
+        groups: Some(groups),
+        fields: Some(fields),
+        notes: Some(notes),
+        consent: (is_new && consent != Consent::Unknown).then(|| (consent, source.as_str().to_owned(), consent_note)),
+    };
+    update(tx, user, id, patch).await
+}
+
 impl Store {
     /// One contact of a user.
     pub async fn contact(&self, user: UserId, id: ContactId) -> Result<Option<Contact>, StoreError> {
@@ -83,6 +109,17 @@ impl Store {
     /// Changes a contact; `None` when it is not there.
     pub async fn update_contact(&self, user: UserId, id: ContactId, patch: ContactPatch) -> Result<Option<Contact>, StoreError> {
         self.write(move |tx| Box::pin(update(tx, user, id, patch))).await
+    }
+
+    /// Replaces a contact with what `new` says; `None` when it is not there. `Conflict` on `phone` when `new` is another person.
+    pub async fn replace_contact(
+        &self,
+        user: UserId,
+        id: ContactId,
+        new: NewContact,
+        source: ContactSource,
+    ) -> Result<Option<Contact>, StoreError> {
+        self.write(move |tx| Box::pin(replace(tx, user, id, new, source))).await
     }
 
     /// Removes a contact; false when it is not there. Messages stay, and who opted out stays so.

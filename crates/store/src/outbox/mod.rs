@@ -68,6 +68,54 @@ pub struct NewMessage {
     pub idempotency: Option<Idempotency>,
 }
 
+/// What a message is called and whose it is: all of it is chosen before it is accepted.
+#[derive(Debug, Clone)]
+pub struct MessageIds {
+    /// Id.
+    pub id: MessageId,
+    /// WhatsApp's own id.
+    pub wa_message_id: String,
+    /// Its owner.
+    pub user_id: UserId,
+    /// The account it goes through.
+    pub session_id: SessionId,
+}
+
+impl NewMessage {
+    /// A message that goes at once, with nothing beside its content: made now, tried until a time, and counted on the day of
+    /// today. Whoever wants more writes it over this: `NewMessage { metadata, ..NewMessage::plain(..) }`, so that a new field
+    /// has its default here alone.
+    #[must_use]
+    pub fn plain(
+        ids: MessageIds,
+        recipient: Recipient,
+        content: Content,
+        (created_at, expires_at): (Timestamp, Timestamp),
+        daily_limit: i64,
+    ) -> Self {
+        let MessageIds { id, wa_message_id, user_id, session_id } = ids;
+        Self {
+            id,
+            user_id,
+            session_id,
+            recipient,
+            content,
+            media: None,
+            wa_message_id,
+            reply_to: None,
+            quoted: None,
+            metadata: None,
+            created_at,
+            scheduled_at: None,
+            wait_reason: None,
+            expires_at,
+            day: created_at.day(),
+            daily_limit,
+            idempotency: None,
+        }
+    }
+}
+
 /// An idempotency key with the answer that a replay gets.
 #[derive(Clone)]
 pub struct Idempotency {

@@ -13,7 +13,7 @@ pub(crate) mod session;
 pub(crate) mod user;
 
 use crate::StoreError;
-use sanasend_model::{Jid, PhoneNumber};
+use sanasend_model::{Jid, PhoneNumber, Reason, ReasonCode};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -69,6 +69,12 @@ impl Place<'_> {
     /// Numbers were checked before they were written: the numbering plan is not asked again.
     pub(crate) fn phone(self, column: &str, text: Option<&str>) -> Result<Option<PhoneNumber>, StoreError> {
         self.optional(column, text, |text| text.strip_prefix('+').and_then(PhoneNumber::from_wa_user))
+    }
+
+    /// A sentence with its code.
+    pub(crate) fn reason(self, column: &str, code: Option<&str>, text: Option<String>) -> Result<Option<Reason>, StoreError> {
+        let code = code.map(|code| self.name(column, code)).transpose()?.unwrap_or(ReasonCode::Other);
+        Ok(text.map(|text| Reason::new(code, text)))
     }
 
     pub(crate) fn json<T: serde::de::DeserializeOwned>(self, column: &str, text: Option<&str>) -> Result<Option<T>, StoreError> {

@@ -31,6 +31,8 @@ pub struct Model {
     pub updated_at: i64,
     pub owner: Option<Uuid>,
     pub linked_at: Option<i64>,
+    pub reason_code: Option<String>,
+    pub last_error_code: Option<String>,
 }
 
 from_row!("sessions": Model {
@@ -54,7 +56,9 @@ from_row!("sessions": Model {
     created_at,
     updated_at,
     owner,
-    linked_at
+    linked_at,
+    reason_code,
+    last_error_code
 });
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -72,7 +76,7 @@ impl Model {
             name: self.name,
             network: place.name("network", &self.network)?,
             status: place.name("status", &self.status)?,
-            reason: self.reason,
+            reason: place.reason("reason_code", self.reason_code.as_deref(), self.reason)?,
             phone: place.phone("phone", self.phone.as_deref())?,
             jid: place.jid("jid", self.jid.as_deref())?,
             lid: place.jid("lid", self.lid.as_deref())?,
@@ -81,7 +85,7 @@ impl Model {
             wanted: self.wanted,
             connected_at: self.connected_at.map(Timestamp),
             last_active_at: self.last_active_at.map(Timestamp),
-            last_error: self.last_error,
+            last_error: place.reason("last_error_code", self.last_error_code.as_deref(), self.last_error)?,
             limited_until: self.limited_until.map(Timestamp),
             generation: self.generation,
             created_at: Timestamp(self.created_at),

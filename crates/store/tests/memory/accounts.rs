@@ -1,7 +1,7 @@
 //! Linked accounts: limits, ownership, events of their status.
 
 use crate::world::{ANNA, Backend, START, World};
-use sanasend_model::{EventKind, Failure, Jid, MessageStatus, Network, PhoneNumber, SessionId, SessionStatus};
+use sanasend_model::{EventKind, Failure, Jid, MessageStatus, Network, PhoneNumber, Reason, ReasonCode, SessionId, SessionStatus};
 use sanasend_store::{Created, NewSession, Page, SessionFilter, SessionPatch, SignalChange, SignalKind, StoreError};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -40,13 +40,14 @@ pub async fn a_change_of_status_is_an_event_and_the_same_again_is_none<B: Backen
     }
     let named = SessionPatch { push_name: Some(Some("Anna's shop".into())), ..SessionPatch::default() };
     w.store.update_session(account.id, account.generation, named).await.expect("changed");
-    let because = SessionPatch { reason: Some(Some("Because.".into())), ..SessionPatch::default() };
+    let because = SessionPatch { reason: Some(Some(Reason::new(ReasonCode::Silent, "Because."))), ..SessionPatch::default() };
     w.store.update_session(account.id, account.generation, because).await.expect("changed");
     let events = w.store.events_after(account.user, 0, 10).await.expect("read");
     assert_eq!(events.len(), 2, "{events:?}");
     assert!(events.iter().all(|event| event.kind == EventKind::SessionChanged && event.session_id == Some(account.id)));
     assert_eq!(events[0].data["session"]["status"], "connected");
     assert_eq!(events[1].data["session"]["reason"], "Because.");
+    assert_eq!(events[1].data["session"]["reason_code"], "silent");
     assert_eq!(events[1].data["session"]["push_name"], "Anna's shop");
 }
 
@@ -59,16 +60,57 @@ pub async fn what_can_be_empty_can_be_emptied<B: Backend>(w: World<B>) {
         lid: Some(Jid::parse("1234@lid")),
         connected_at: Some(Some(START)),
         limited_until: Some(Some(START)),
-        last_error: Some(Some("x".into())),
+        reason: Some(Some(Reason::reachout_limited(Some(START)))),
+        last_error: Some(Some(Reason::banned(None, "spam"))),
         ..SessionPatch::default()
     };
     let session = w.store.update_session(account.id, account.generation, full).await.expect("changed");
     assert_eq!(w.store.session(account.id).await, Ok(Some(session.clone())));
     assert_eq!((session.phone, session.connected_at), (Some(phone), Some(START)));
-    let empty = SessionPatch { connected_at: Some(None), limited_until: Some(None), last_error: Some(None), ..SessionPatch::default() };
+    let codes = [&session.reason, &session.last_error].map(|reason| reason.as_ref().map(|reason| reason.code));
+    assert_eq!(codes, [Some(ReasonCode::ReachoutLimited), Some(ReasonCode::Banned)]);
+    let empty = SessionPatch {
+        connected_at: Some(None),
+        limited_until: Some(None),
+        reason: Some(None),
+        last_error: Some(None),
+        ..SessionPatch::default()
+    };
     let session = w.store.update_session(account.id, account.generation, empty).await.expect("changed");
-    assert_eq!((session.connected_at, session.limited_until, session.last_error), (None, None, None));
+    assert_eq!(w.store.session(account.id).await, Ok(Some(session.clone())));
+    assert_eq!((session.connected_at, session.limited_until, session.reason, session.last_error), (None, None, None, None));
+    assert_eq!(w.ask("SELECT COUNT(*) FROM sessions WHERE reason_code IS NOT NULL OR last_error_code IS NOT NULL").await, 0);
     assert!(session.jid.is_some(), "what was not named stays");
+}
+
+pub async fn sentences_from_before_there_were_codes_get_theirs<B: Backend>(w: World<B>) {
+    let sentences = [
+        ("WhatsApp banned the account until tomorrow: spam.", ReasonCode::Banned),
+        ("WhatsApp limits messages to people who never wrote to this account (463).", ReasonCode::ReachoutLimited),
+        ("WhatsApp limits connections from here; waiting.", ReasonCode::RateLimited),
+        ("WhatsApp''s server is in trouble (code 503); waiting.", ReasonCode::ServerTrouble),
+        ("Connection lost (WhatsApp banned the account); reconnecting.", ReasonCode::ConnectionLost),
+        ("Put back.", ReasonCode::Other),
+    ];
+    let mut accounts = Vec::new();
+    for (sentence, code) in sentences {
+        let account = w.account().await;
+        let id = B::id(account.id.0);
+        w.tamper(&format!("UPDATE sessions SET reason = '{sentence}', last_error = '{sentence}' WHERE id = {id}")).await;
+        accounts.push((account, sentence.replace("''", "'"), code));
+    }
+    let silent = w.account().await;
+    w.tamper("ALTER TABLE sessions DROP COLUMN reason_code; ALTER TABLE sessions DROP COLUMN last_error_code").await;
+    w.tamper("DELETE FROM seaql_migrations WHERE version = 'm20261127_000026_reason_codes'").await;
+    let store = w.reopen().await;
+    assert_eq!(store.migrate().await, Ok(vec!["m20261127_000026_reason_codes".to_owned()]));
+    for (account, sentence, code) in accounts {
+        let session = store.session(account.id).await.expect("read").expect("there");
+        let reason = Some(Reason::new(code, sentence));
+        assert_eq!((&session.reason, &session.last_error), (&reason, &reason));
+    }
+    let session = store.session(silent.id).await.expect("read").expect("there");
+    assert_eq!((session.reason, session.last_error), (None, None));
 }
 
 pub async fn linked_and_wanted_sessions_start<B: Backend>(w: World<B>) {
@@ -110,7 +152,8 @@ pub async fn a_database_that_was_put_back_uses_nothing_of_before<B: Backend>(w: 
     assert_eq!(w.signal(account).apply(vec![put()]).await, Err(StoreError::Fenced), "whoever owned it before");
     let session = w.store.session(account.id).await.expect("read").expect("there");
     assert!(!session.linked && !session.wanted, "{session:?}");
-    assert_eq!((session.status, session.reason.as_deref()), (SessionStatus::LoggedOut, Some("Put back.")));
+    let put_back = Some(Reason::new(ReasonCode::Restored, "Put back."));
+    assert_eq!((session.status, &session.reason, &session.last_error), (SessionStatus::LoggedOut, &put_back, &put_back));
     let message = w.store.message(None, waiting.id).await.expect("read").expect("there");
     assert_eq!((message.status, message.error_code), (MessageStatus::Failed, Some(Failure::OutcomeUnknown)));
     assert_eq!(w.store.fence_restored("Put back.").await.map(|done| done.accounts), Ok(0), "once is enough");

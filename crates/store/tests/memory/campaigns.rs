@@ -6,8 +6,8 @@ use crate::world::{ANNA, Account, BEN, Backend, World};
 use sanasend_model::campaign::{CampaignWish, Skip};
 use sanasend_model::pacing::{Level, Policy};
 use sanasend_model::{
-    CampaignId, CampaignState, Clock, Content, EventKind, Failure, FileId, Media, MediaKind, MessageId, PhoneNumber, Recipient,
-    RecipientState, SessionId, SessionStatus, Step, Timestamp, UserId,
+    CampaignId, CampaignState, Clock, Content, EventKind, Failure, FileId, Media, MediaKind, MessageId, PhoneNumber, Reason, ReasonCode,
+    Recipient, RecipientState, SessionId, SessionStatus, Step, Timestamp, UserId,
 };
 use sanasend_store::{
     Ahead, CampaignChanged, CampaignFilter, CampaignMade, CampaignRecipient, CampaignTurn, CampaignTurned, Incoming, NewCampaign, NewMedia,
@@ -273,6 +273,21 @@ pub async fn accounts_share_the_work_and_one_that_is_limited_leaves<B: Backend>(
     assert_eq!((took(first).await, took(second).await), (4, 6));
 }
 
+pub async fn a_banned_account_leaves_and_one_that_is_silent_is_waited_for<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let account = w.connected(account).await;
+    let id = w.started(account.user, &[account], vec![planned(0)]).await;
+    let becomes = async |code| {
+        // It is the code that counts, whatever the sentence says.
+        let reason = Some(Some(Reason::new(code, "WhatsApp banned the account or not.")));
+        let patch = SessionPatch { status: Some(SessionStatus::Degraded), reason, ..SessionPatch::default() };
+        w.store.update_session(account.id, account.generation, patch).await.expect("changed");
+        w.turn(id, &gaps()).await
+    };
+    assert!(matches!(becomes(ReasonCode::Silent).await, CampaignTurned::Next { .. }));
+    assert!(matches!(becomes(ReasonCode::Banned).await, CampaignTurned::Stopped { .. }));
+}
+
 pub async fn cold_contacts_have_a_budget_and_known_people_do_not<B: Backend>(w: World<B>) {
     let account = w.account().await;
     let account = w.connected(account).await;
@@ -426,7 +441,7 @@ pub async fn an_account_tells_when_it_fares_otherwise<B: Backend>(w: World<B>) {
     assert_eq!(check().await, Ok(0), "a 463 is told at once too");
     w.clock.advance(DAY);
     assert_eq!(check().await, Ok(1));
-    let banned = format!("{} until tomorrow: spam.", sanasend_model::session::Warning::Banned);
+    let banned = Reason::banned(None, "spam");
     let patch = SessionPatch { status: Some(SessionStatus::Degraded), reason: Some(Some(banned)), ..SessionPatch::default() };
     w.store.update_session(account.id, account.generation, patch).await.expect("changed");
     let patch = SessionPatch { status: Some(SessionStatus::Connected), reason: Some(None), ..SessionPatch::default() };

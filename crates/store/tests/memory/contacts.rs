@@ -67,6 +67,24 @@ pub async fn a_contact_is_made_seen_changed_and_removed<B: Backend>(w: World<B>)
     assert!(matches!(nobody, Err(StoreError::Conflict { .. })), "{nobody:?}");
 }
 
+pub async fn a_contact_is_replaced_but_not_by_another_person<B: Backend>(w: World<B>) {
+    let (anna, other) = (w.user("anna").await.id, w.user("other").await.id);
+    let consent = Some(Consent::Granted);
+    let new = NewContact { tags: names(&["vip"]), notes: "likes tea".into(), consent, ..named(by_phone(ANNA), "Anna") };
+    let made = make(&w, anna, new.clone()).await;
+    w.clock.advance(Duration::from_secs(1));
+    let replace = async |new: NewContact| w.store.replace_contact(anna, made.id, new, ContactSource::Dashboard).await;
+    let same = replace(new).await.expect("written").expect("there");
+    let proof = |contact: &Contact| (contact.consent, contact.consent_at, contact.consent_source.clone());
+    assert_eq!((&same.tags, proof(&same)), (&made.tags, proof(&made)), "a consent that says the same keeps its proof");
+    let bare = replace(named(by_phone(ANNA), "Ann")).await.expect("written").expect("there");
+    assert_eq!((bare.name.as_str(), bare.notes.as_str(), &bare.tags), ("Ann", "", &BTreeSet::new()));
+    assert_eq!(proof(&bare), (Consent::Unknown, None, None));
+    assert_eq!(replace(named(by_phone(BEN), "Ben")).await, Err(StoreError::Conflict { what: "phone" }));
+    assert_eq!(w.store.contact(anna, made.id).await, Ok(Some(bare)));
+    assert_eq!(w.store.replace_contact(other, made.id, named(by_phone(ANNA), "x"), ContactSource::Api).await, Ok(None));
+}
+
 pub async fn a_file_is_put_in_and_put_in_again<B: Backend>(w: World<B>) {
     let anna = w.user("anna").await.id;
     let lines = || {

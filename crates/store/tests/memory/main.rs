@@ -95,6 +95,7 @@ macro_rules! on {
                     a_new_owner_fences_the_old_one,
                     a_change_of_status_is_an_event_and_the_same_again_is_none,
                     what_can_be_empty_can_be_emptied,
+                    sentences_from_before_there_were_codes_get_theirs,
                     linked_and_wanted_sessions_start,
                     erasing_credentials_unlinks,
                     a_database_that_was_put_back_uses_nothing_of_before,
@@ -279,6 +280,7 @@ macro_rules! on {
                 ],
                 contacts: [
                     a_contact_is_made_seen_changed_and_removed,
+                    a_contact_is_replaced_but_not_by_another_person,
                     a_file_is_put_in_and_put_in_again,
                     people_are_found_by_the_beginnings_of_words,
                     lists_are_whole_in_every_order_by_pages_and_cursors,
@@ -310,6 +312,7 @@ macro_rules! on {
                     a_turn_that_comes_twice_or_breaks_doubles_nobody,
                     campaigns_and_ordinary_sends_share_the_caps_of_an_account,
                     accounts_share_the_work_and_one_that_is_limited_leaves,
+                    a_banned_account_leaves_and_one_that_is_silent_is_waited_for,
                     cold_contacts_have_a_budget_and_known_people_do_not,
                     known_people_are_found_behind_strangers,
                     who_sleeps_is_not_looked_at_until_the_morning,

@@ -4,7 +4,7 @@
 pub use crate::backend::Backend;
 use sanasend_model::{Clock, Content, MessageId, Network, Recipient, SessionId, Timestamp, UserId};
 use sanasend_store::{
-    Claimed, Created, Database, Idempotency, NewMessage, NewSession, NewUser, News, Options, SealKey, SignalState, Store, User,
+    Claimed, Created, Database, Idempotency, MessageIds, NewMessage, NewSession, NewUser, News, Options, SealKey, SignalState, Store, User,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -156,25 +156,14 @@ impl<B: Backend> World<B> {
     /// A text to a phone number, not handed in yet.
     pub fn text(&self, account: Account, to: &str, body: &str) -> NewMessage {
         let now = self.clock.now();
-        NewMessage {
+        let ids = MessageIds {
             id: MessageId::new(&*self.clock),
+            wa_message_id: format!("3EB0{:016X}", self.number()),
             user_id: account.user,
             session_id: account.id,
-            recipient: Recipient::parse(to).expect("a recipient"),
-            content: Content::text(body).expect("a text"),
-            media: None,
-            wa_message_id: format!("3EB0{:016X}", self.number()),
-            reply_to: None,
-            quoted: None,
-            metadata: None,
-            created_at: now,
-            scheduled_at: None,
-            wait_reason: None,
-            expires_at: now.plus(Duration::from_hours(1)),
-            day: TODAY,
-            daily_limit: 1_000_000,
-            idempotency: None,
-        }
+        };
+        let (recipient, content) = (Recipient::parse(to).expect("a recipient"), Content::text(body).expect("a text"));
+        NewMessage { day: TODAY, ..NewMessage::plain(ids, recipient, content, (now, now.plus(Duration::from_hours(1))), 1_000_000) }
     }
 
     /// Hands a text in.

@@ -5,7 +5,7 @@ use crate::sessions::book::Address;
 use crate::sessions::command::{Command, LeaveAnswer};
 use sanasend_engine::{EngineError, FetchError, Typing};
 use sanasend_model::retry::AttemptError;
-use sanasend_model::{Direction, Jid, PhoneNumber, SessionStatus};
+use sanasend_model::{Direction, Jid, PhoneNumber, Reason, ReasonCode, SessionStatus};
 use sanasend_store::{SessionPatch, StoreError};
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
@@ -147,7 +147,8 @@ impl Driver<'_> {
         tokio::spawn(async move {
             if let Err(error) = link.pair_with_code(&phone).await {
                 tracing::warn!(%session, %error, "no pairing code");
-                seat.show(|live| live.reason = Some(format!("WhatsApp gave no pairing code: {error}.")));
+                let reason = Reason::new(ReasonCode::NoPairingCode, format!("WhatsApp gave no pairing code: {error}."));
+                seat.show(|live| live.reason = Some(reason));
             }
         });
     }
@@ -174,7 +175,7 @@ impl Driver<'_> {
             ),
         };
         let result = match self.erase(reason).await {
-            Ok(()) => self.show_and_save(status, Some(reason.into())).await,
+            Ok(()) => self.show_and_save(status, Some(Reason::new(ReasonCode::Requested, reason))).await,
             fenced => fenced,
         };
         let _ = done.send(self.if_written(told));
@@ -184,8 +185,9 @@ impl Driver<'_> {
     async fn go_offline(&mut self, done: LeaveAnswer) -> Exit {
         self.save_again = None;
         let patch = SessionPatch { wanted: Some(false), ..SessionPatch::default() };
+        let reason = Reason::new(ReasonCode::Requested, "Disconnected on request.");
         let result = match self.remember(patch).await {
-            Ok(()) => self.show_and_save(SessionStatus::Disconnected, Some("Disconnected on request.".into())).await,
+            Ok(()) => self.show_and_save(SessionStatus::Disconnected, Some(reason)).await,
             fenced => fenced,
         };
         let _ = done.send(self.if_written(true));

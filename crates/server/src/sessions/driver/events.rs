@@ -2,8 +2,7 @@
 
 use super::{Driver, Exit, Flow, Link, LinkEvent, Now, Turn};
 use crate::sessions::live::{Code, Live};
-use sanasend_model::session::Warning;
-use sanasend_model::{Jid, PhoneNumber, SessionStatus, Timestamp};
+use sanasend_model::{Jid, PhoneNumber, Reason, ReasonCode, SessionStatus, Timestamp};
 use sanasend_store::SessionPatch;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,7 +101,7 @@ impl Driver<'_> {
             }
             LinkEvent::ReachoutLimited { until: None } => {
                 // Nobody knows until when: messages are still tried, each gets its own answer.
-                self.show_and_save(SessionStatus::Connected, Some(format!("{} (463).", Warning::Limited))).await
+                self.show_and_save(SessionStatus::Connected, Some(Reason::reachout_limited(None))).await
             }
             // A QR code beside a pairing code that was asked for, and what was handled before.
             _ => Ok(()),
@@ -149,7 +148,7 @@ impl Driver<'_> {
             ..SessionPatch::default()
         };
         self.remember(patch).await?;
-        self.show_and_save(SessionStatus::Connecting, Some("Linked; connecting.".into())).await
+        self.show_and_save(SessionStatus::Connecting, Some(Reason::new(ReasonCode::Linking, "Linked; connecting."))).await
     }
 
     async fn on_connected(&mut self, link: &Arc<Link>) -> Flow {
@@ -174,7 +173,8 @@ impl Driver<'_> {
         if !self.session.linked {
             return Ok(());
         }
-        self.show_and_save(SessionStatus::Connecting, Some(format!("Connection lost ({reason}); reconnecting."))).await
+        let lost = Reason::new(ReasonCode::ConnectionLost, format!("Connection lost ({reason}); reconnecting."));
+        self.show_and_save(SessionStatus::Connecting, Some(lost)).await
     }
 }
 

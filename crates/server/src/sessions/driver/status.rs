@@ -1,8 +1,8 @@
 //! The truth, told twice: at once to who watches, and to the row as soon as the store takes it.
 
 use super::{DEAD_FOR, Driver, Exit, HEALTH_EVERY, Link, Now, REFUSED_FOR, Silence, Turn};
-use sanasend_model::session::{LinkEnd, Warning};
-use sanasend_model::{Failure, SessionStatus, Timestamp};
+use sanasend_model::session::LinkEnd;
+use sanasend_model::{Failure, Reason, ReasonCode, SessionStatus, Timestamp};
 use sanasend_store::{SessionPatch, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ const SAVE_AGAIN: Duration = Duration::from_secs(1);
 
 impl Driver<'_> {
     /// Shows a status and writes it down. Codes belong to `qr_pending` and `passkey_required` alone.
-    pub(super) async fn show_and_save(&mut self, status: SessionStatus, reason: Option<String>) -> Result<(), Exit> {
+    pub(super) async fn show_and_save(&mut self, status: SessionStatus, reason: Option<Reason>) -> Result<(), Exit> {
         self.seat.show(|live| {
             if !matches!(status, SessionStatus::QrPending | SessionStatus::PasskeyRequired) {
                 live.drop_codes();
@@ -108,7 +108,7 @@ impl Driver<'_> {
             return Ok(());
         }
         self.silence = Some(Silence { since: now.instant, unanswered });
-        self.show_and_save(SessionStatus::Degraded, Some(reason.to_owned())).await
+        self.show_and_save(SessionStatus::Degraded, Some(Reason::new(ReasonCode::Silent, reason))).await
     }
 
     /// Something came from WhatsApp: the link is what it says.
@@ -121,11 +121,10 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// The status of a connected account, and a sentence while WhatsApp limits it.
-    pub(super) fn standing(&self) -> (SessionStatus, Option<String>) {
+    /// The status of a connected account, and why while WhatsApp limits it.
+    pub(super) fn standing(&self) -> (SessionStatus, Option<Reason>) {
         let limit = self.seat.limited_until().filter(|until| *until > self.shared.clock.now());
-        let reason = limit.map(|until| format!("{} until {until} (463).", Warning::Limited));
-        (SessionStatus::Connected, reason)
+        (SessionStatus::Connected, limit.map(|until| Reason::reachout_limited(Some(until))))
     }
 
     /// Looks whether what the link tells can be kept, whether a link that says it is connected is alive, and whether a limit is

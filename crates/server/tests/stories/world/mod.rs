@@ -31,7 +31,7 @@ use sanasend::config::{self, Config, Profile};
 use sanasend::node::Node;
 use sanasend_model::{Content, Recipient, Timestamp};
 use sanasend_sandbox::Control;
-use sanasend_store::{NewMessage, Page, SessionFilter};
+use sanasend_store::{MessageIds, NewMessage, Page, SessionFilter};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,27 +91,10 @@ impl World {
         let app = &self.node().app;
         let sessions = app.store.list_sessions(&SessionFilter::default(), Page { page: 1, page_size: 1 }).await.expect("read");
         let session = sessions.results.first().expect("an account");
-        let (created_at, expires_at) = app.outbox.times();
         let (id, wa_message_id) = app.outbox.new_ids();
-        let message = NewMessage {
-            id,
-            user_id: session.user_id,
-            session_id: session.id,
-            recipient: Recipient::parse(&friend.number).expect("a recipient"),
-            content: Content::text(text).expect("a text"),
-            media: None,
-            wa_message_id,
-            reply_to: None,
-            quoted: None,
-            metadata: None,
-            created_at,
-            scheduled_at: None,
-            wait_reason: None,
-            expires_at,
-            day: created_at.day(),
-            daily_limit: 1000,
-            idempotency: None,
-        };
+        let ids = MessageIds { id, wa_message_id, user_id: session.user_id, session_id: session.id };
+        let recipient = Recipient::parse(&friend.number).expect("a recipient");
+        let message = NewMessage::plain(ids, recipient, Content::text(text).expect("a text"), app.outbox.times(), 1000);
         assert!(app.outbox.accept(message).now_or_never().is_none(), "the disk is waited for");
     }
 

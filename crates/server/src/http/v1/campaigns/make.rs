@@ -10,6 +10,7 @@ use crate::campaigns::plan::{Listed, Planner, Tally};
 use crate::campaigns::{campaign_hours, table};
 use crate::http::v1::messages::asked::{SentKey, idempotency_key};
 use crate::http::v1::messages::choose::choose_linked;
+use crate::http::v1::messages::send_media::REFUSED_FILES;
 use crate::http::v1::templates;
 use crate::http::{Answer, ApiError, Caller, ErrorCode, Query, Success};
 use axum::extract::{Request, State};
@@ -28,6 +29,7 @@ use utoipa::IntoParams;
 
 const PATH: &str = "POST /api/v1/campaigns/";
 const BULK: &str = "POST /api/v1/messages/send-bulk/";
+const CODES: [&[&str]; 2] = [&["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "WRONG_STATE", "BAD_REQUEST"], REFUSED_FILES];
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Lines that are looked at before others get their turn.
 const BUNCH: usize = 500;
@@ -69,8 +71,7 @@ struct Sound {
         (status = 201, description = "The campaign.", body = Success<CampaignView>),
         (status = 200, description = "What it would do, for a dry run.", body = Success<DryRun>)),
     extensions(("x-scope" = json!("campaigns:manage")), ("x-time-limit" = json!("media.request_seconds")),
-        ("x-error-codes" = json!(["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "WRONG_STATE", "BAD_REQUEST",
-            "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
+        ("x-error-codes" = json!(CODES.concat()))))]
 pub(crate) async fn create_campaign(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -98,8 +99,7 @@ pub(crate) async fn create_campaign(
             "content": "Hi {{name|there}}, we are open again.", "file": "(the bytes of people.csv)"})))),
     responses((status = 202, description = "The campaign, which has begun.", body = Success<CampaignView>)),
     extensions(("x-scope" = json!("campaigns:manage")), ("x-time-limit" = json!("media.request_seconds")),
-        ("x-error-codes" = json!(["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "WRONG_STATE", "BAD_REQUEST",
-            "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
+        ("x-error-codes" = json!(CODES.concat()))))]
 pub(crate) async fn send_bulk(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, ApiError> {
     let key = idempotency_key(request.headers())?;
     let asked = Asked { start: true, ..read(&app, BULK, request).await? };

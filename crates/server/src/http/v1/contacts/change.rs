@@ -39,6 +39,32 @@ pub(crate) async fn create(app: &App, caller: &Caller, wanted: WantedContact, so
     }
 }
 
+/// Replace a contact
+///
+/// Fields that are left out take their defaults, also the consent: `unknown`. A consent that is sent as it was keeps its date
+/// and its source; of somebody who opted out it stays `withdrawn`. `phone` has to be a number or an id of this contact: another
+/// number is another contact. Opting out is no field, because it is kept with its proof: `POST /contacts/{id}/opt-out/`.
+#[utoipa::path(put, path = "/contacts/{id}/", tag = "contacts", request_body = WantedContact,
+    params(("id" = String, Path, format = "uuid", description = "Id of the contact.")),
+    responses((status = 200, description = "The contact as it is now.", body = Success<ContactView>)),
+    extensions(("x-scope" = json!("contacts:write"))))]
+pub(crate) async fn replace_contact(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<ContactId>,
+    Json(whole): Json<WantedContact>,
+) -> Result<Answer<ContactView>, ApiError> {
+    let new = whole.check()?;
+    match app.store.replace_contact(caller.id(), id, new, ContactSource::Api).await {
+        Ok(Some(contact)) => Ok(Answer::ok("The contact was changed.", contact.into())),
+        Ok(None) => Err(ApiError::not_found()),
+        Err(StoreError::Conflict { .. }) => {
+            Err(ApiError::field("phone", "must be a number or an id of this contact: make another contact for another number"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Change a contact
 ///
 /// Only the fields that are sent; `tags`, `groups` and `fields` replace what was there. A number can't be changed: another

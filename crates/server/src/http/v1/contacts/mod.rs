@@ -25,7 +25,7 @@ use utoipa_axum::routes;
 pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
         .routes(routes!(read::list_contacts, change::create_contact))
-        .routes(routes!(read::get_contact, change::update_contact, change::delete_contact))
+        .routes(routes!(read::get_contact, change::replace_contact, change::update_contact, change::delete_contact))
         .merge(OpenApiRouter::default().routes(routes!(import::import_contacts)).layer(DefaultBodyLimit::disable()))
         .routes(routes!(imports::list_imports))
         .routes(routes!(imports::get_import))

@@ -106,7 +106,7 @@ impl From<Contact> for ContactView {
     }
 }
 
-/// A contact to make.
+/// A whole contact, as it is created or replaced. What is left out takes the default.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WantedContact {

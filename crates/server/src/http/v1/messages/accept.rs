@@ -9,7 +9,7 @@ use crate::outbox::{Hold, When, hold};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sanasend_model::{Content, Direction, Jid, MessageId, Recipient, SessionId, Timestamp, UserId};
-use sanasend_store::{Accepted, Idempotency, Message, NewMedia, NewMessage, Quoted, TimelineEntry};
+use sanasend_store::{Accepted, Idempotency, Message, MessageIds, NewMedia, NewMessage, Quoted, TimelineEntry};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -147,24 +147,15 @@ fn new_message(app: &App, caller: &Caller, session_id: SessionId, checked: Check
     let expires_at = checked.when.expires_at;
     let Hold { due, reason } = hold(caller.user.quiet_hours, &checked.recipient, checked.when, created_at);
     let deadline = expires_at.unwrap_or_else(|| due.unwrap_or(created_at).plus(app.outbox.options().deadline));
+    let ids = MessageIds { id, wa_message_id, user_id: caller.id(), session_id };
+    let times = (created_at, checked.until.into_iter().fold(deadline, Timestamp::min));
     NewMessage {
-        id,
-        user_id: caller.id(),
-        session_id,
-        recipient: checked.recipient,
-        content: checked.content,
         media: checked.media,
-        wa_message_id,
         reply_to: checked.reply_to,
-        quoted: None,
         metadata: checked.metadata,
-        created_at,
         scheduled_at: due,
         wait_reason: reason,
-        expires_at: checked.until.into_iter().fold(deadline, Timestamp::min),
-        day: created_at.day(),
-        daily_limit: caller.user.max_messages_per_day,
-        idempotency: None,
+        ..NewMessage::plain(ids, checked.recipient, checked.content, times, caller.user.max_messages_per_day)
     }
 }
 

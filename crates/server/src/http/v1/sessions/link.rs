@@ -71,7 +71,8 @@ pub(crate) async fn init_session(
             return Err(ApiError::because(ErrorCode::SessionLimitReached, "The server runs as many accounts as it may."));
         }
         Begin::OtherNetwork => {
-            let reason = app.sessions.live(&row).reason.unwrap_or_else(|| "This account belongs to another network.".into());
+            let known = app.sessions.live(&row).reason;
+            let reason = known.map_or_else(|| "This account belongs to another network.".into(), |reason| reason.text);
             return Err(ApiError::because(ErrorCode::WrongState, reason));
         }
     }

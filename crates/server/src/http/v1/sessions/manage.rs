@@ -198,7 +198,7 @@ pub(crate) async fn reconnect_session(
     if !app.sessions.reconnect(&row).await? {
         let live = app.sessions.live(&row);
         return Err(if live.linked {
-            ApiError::because(ErrorCode::WrongState, live.reason.unwrap_or_default())
+            ApiError::because(ErrorCode::WrongState, live.reason.map(|reason| reason.text).unwrap_or_default())
         } else {
             ErrorCode::SessionNotLinked.into()
         });

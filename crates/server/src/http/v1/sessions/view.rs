@@ -1,7 +1,7 @@
 //! A session as callers see it: the row, and over it the truth of this moment.
 
 use crate::sessions::{Code, Live, qr};
-use sanasend_model::{Jid, Timestamp};
+use sanasend_model::{Jid, Reason, ReasonCode, Timestamp};
 use sanasend_store::Session;
 use serde::Serialize;
 use serde_json::Value;
@@ -65,8 +65,15 @@ pub(crate) struct SessionView {
     /// `disconnected`, `qr_pending`, `passkey_required`, `connecting`, `connected`, `degraded`, `logged_out`, `failed`.
     #[schema(example = "qr_pending")]
     pub status: &'static str,
-    /// A sentence beside the status, where there is something to say.
+    /// Why it is so, for people: a sentence beside the status, where there is something to say.
     pub reason: Option<String>,
+    /// The same for programs. WhatsApp's own limits: `banned` and `reachout_limited` (463), with their end in
+    /// `limited_until`. The link: `unlinked`, `replaced`, `connection_lost`, `unreachable`, `silent`, `outdated`,
+    /// `rate_limited`, `server_trouble`, `refused`. Linking: `linking`, `code_expired`, `no_pairing_code`,
+    /// `linking_failed`. This server: `requested`, `restarting`, `elsewhere`, `wrong_network`, `restored`, `other`. Null
+    /// when there is no `reason`. More may come: treat one that you do not know as `other`.
+    #[schema(value_type = Option<String>, example = "linking")]
+    pub reason_code: Option<ReasonCode>,
     /// Whether an account is linked.
     pub linked: bool,
     /// The account's number.
@@ -92,8 +99,11 @@ pub(crate) struct SessionView {
     /// When WhatsApp gave its last sign of life.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_active_at: Option<Timestamp>,
-    /// What last went wrong.
+    /// What last went wrong, for people.
     pub last_error: Option<String>,
+    /// The same for programs; values as in `reason_code`.
+    #[schema(value_type = Option<String>, example = "unlinked")]
+    pub last_error_code: Option<ReasonCode>,
     /// Until when WhatsApp limits the account.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub limited_until: Option<Timestamp>,
@@ -113,14 +123,20 @@ impl SessionView {
     /// The row with the truth over it.
     pub(crate) fn new(row: Session, live: Live, last_active: Option<Timestamp>) -> Self {
         let failed = matches!(live.status, sanasend_model::SessionStatus::Failed | sanasend_model::SessionStatus::LoggedOut);
+        let last_error = if failed { live.reason.clone() } else { row.last_error };
+        let split = |reason: Reason| (reason.code, reason.text);
+        let (last_error_code, last_error) = last_error.map(split).unzip();
+        let (reason_code, reason) = live.reason.map(split).unzip();
         Self {
             id: row.id.to_string(),
             user: row.user_id.to_string(),
             name: row.name,
             network: row.network.as_str(),
             status: live.status.as_str(),
-            last_error: if failed { live.reason.clone() } else { row.last_error },
-            reason: live.reason,
+            last_error,
+            last_error_code,
+            reason,
+            reason_code,
             linked: live.linked,
             phone_number: live.phone.map(|phone| phone.to_string()),
             jid: live.jid,

@@ -2,7 +2,7 @@
 
 use super::view::{PartOfTemplate, TemplateView, WantedMedia, WantedTemplate};
 use crate::app::App;
-use crate::http::v1::messages::send_media::{Asked, Uploaded, not_kept, source};
+use crate::http::v1::messages::send_media::{Asked, REFUSED_FILES, Uploaded, not_kept, source};
 use crate::http::{Answer, ApiError, Caller, ErrorCode, JsonBytes, Nothing, Path, Query, Success, audit};
 use crate::media::Wish;
 use axum::extract::{Request, State};
@@ -14,6 +14,9 @@ use serde_json::json;
 use std::sync::Arc;
 use utoipa::IntoParams;
 
+const CREATE_CODES: [&[&str]; 2] = [&["CONFLICT", "TEMPLATE_LIMIT_REACHED"], REFUSED_FILES];
+const CHANGE_CODES: [&[&str]; 2] = [&["CONFLICT"], REFUSED_FILES];
+
 /// Create a template
 ///
 /// A text, or a file with or without a caption. `{{name}}` is a value, `{{name|there}}` one with a default,
@@ -23,8 +26,7 @@ use utoipa::IntoParams;
 #[utoipa::path(post, path = "/templates/", tag = "templates", request_body = WantedTemplate,
     responses((status = 201, description = "The new template.", body = Success<TemplateView>)),
     extensions(("x-scope" = json!("templates:write")), ("x-time-limit" = json!("media.request_seconds")),
-        ("x-error-codes" = json!(["CONFLICT", "TEMPLATE_LIMIT_REACHED",
-        "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
+        ("x-error-codes" = json!(CREATE_CODES.concat()))))]
 pub(crate) async fn create_template(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -68,8 +70,7 @@ pub(crate) async fn create(app: &App, caller: &Caller, wanted: WantedTemplate) -
     params(("id" = String, Path, format = "uuid", description = "Id of the template.")),
     responses((status = 200, description = "The template as it is now.", body = Success<TemplateView>)),
     extensions(("x-scope" = json!("templates:write")), ("x-time-limit" = json!("media.request_seconds")),
-        ("x-error-codes" = json!(["CONFLICT",
-        "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
+        ("x-error-codes" = json!(CHANGE_CODES.concat()))))]
 pub(crate) async fn replace_template(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -88,8 +89,7 @@ pub(crate) async fn replace_template(
     params(("id" = String, Path, format = "uuid", description = "Id of the template.")),
     responses((status = 200, description = "The template as it is now.", body = Success<TemplateView>)),
     extensions(("x-scope" = json!("templates:write")), ("x-time-limit" = json!("media.request_seconds")),
-        ("x-error-codes" = json!(["CONFLICT",
-        "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
+        ("x-error-codes" = json!(CHANGE_CODES.concat()))))]
 pub(crate) async fn update_template(
     State(app): State<Arc<App>>,
     caller: Caller,

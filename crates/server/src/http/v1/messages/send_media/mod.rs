@@ -29,10 +29,11 @@ use utoipa::ToSchema;
 
 /// The path as it enters the fingerprint.
 const PATH: &str = "POST /api/v1/messages/send-media/";
-const CODES: [&[&str]; 3] = [NAMING, TAKING_IN, REFUSED_FILES];
-/// Codes of what is wrong with the file, or with the form that it came in.
-const REFUSED_FILES: &[&str] =
-    &["BAD_REQUEST", "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"];
+/// The last but one: of the form that a file came in.
+const CODES: [&[&str]; 4] = [NAMING, TAKING_IN, &["BAD_REQUEST"], REFUSED_FILES];
+/// Codes of what is wrong with a file, for every operation that takes one.
+pub(crate) const REFUSED_FILES: &[&str] =
+    &["MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"];
 
 send_body! {
     /// A file to send, from a URL or as base64.
