@@ -2,6 +2,7 @@
 
 use sanasend_model::session::LinkEnd;
 use sanasend_model::{Jid, MessageStatus, PhoneNumber, Timestamp};
+use sanasend_store::Peer;
 use serde_json::Value;
 use std::fmt;
 use std::time::Duration;
@@ -81,8 +82,8 @@ pub enum LinkEvent {
         wa_message_ids: Vec<String>,
         /// The chat they are in.
         chat: Jid,
-        /// Who reports, where it is not the chat itself.
-        by: Option<Jid>,
+        /// Who reports, where it is not the chat itself; with both ids where both are known.
+        by: Option<Peer>,
         /// `Delivered`, `Read` or `Played`.
         status: MessageStatus,
         /// When.

@@ -326,7 +326,7 @@ impl Supervisor {
             return tracing::warn!(session = %self.session_id, ?kind, "a receipt from an id of an unknown kind is left out");
         };
         let by = match by {
-            Some(by) => hook::canonical(client, by).await,
+            Some(by) => Some(hook::person(client, by).await),
             None => None,
         };
         self.say(match kind {

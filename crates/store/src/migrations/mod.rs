@@ -25,6 +25,7 @@ mod m20261127_000022_imports;
 mod m20261127_000023_seal_keys;
 mod m20261127_000024_conversations;
 mod m20261127_000025_receipts;
+mod m20261127_000027_leaving;
 
 use sea_orm_migration::prelude::*;
 
@@ -58,6 +59,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000023_seal_keys::Migration),
             Box::new(m20261127_000024_conversations::Migration),
             Box::new(m20261127_000025_receipts::Migration),
+            Box::new(m20261127_000027_leaving::Migration),
         ]
     }
 }

@@ -195,6 +195,7 @@ macro_rules! on {
                     what_is_no_receipt_of_a_member_leaves_none,
                     many_members_come_in_one_batch_and_are_paged,
                     members_have_the_names_that_their_users_contacts_have,
+                    a_member_who_is_known_by_two_ids_counts_once,
                     receipts_go_with_their_message,
                     erasing_a_person_takes_what_they_told_of_messages_to_groups,
                 ],
