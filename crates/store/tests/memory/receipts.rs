@@ -1,9 +1,11 @@
 //! Receipts of groups: each member tells for itself, once and never back; a message to one person has none.
 
 use crate::opt_outs::{both, by_lid, by_phone};
+use crate::webhooks::count_commits;
 use crate::world::{ANNA, Account, BEN, Backend, CARL, START, World};
 use sanasend_model::{ContactSource, EventKind, Jid, MessageStatus, PhoneNumber, Timestamp};
 use sanasend_store::{NewContact, NewMessage, News, Page, Peer, Receipt, ReceiptCounts};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const GROUP: &str = "120363021033254949@g.us";
@@ -185,6 +187,28 @@ pub async fn receipts_go_with_their_message<B: Backend>(w: World<B>) {
     assert_eq!(w.ask("SELECT COUNT(*) FROM receipts").await, 1);
     assert!(w.store.delete_user(account.user).await.is_ok());
     assert_eq!(w.ask("SELECT COUNT(*) FROM receipts").await, 0);
+}
+
+pub async fn receipts_of_old_messages_go_in_pieces<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    for _ in 0..2 {
+        sent(&w, account).await;
+    }
+    w.tamper(
+        "INSERT INTO receipts (message_id, participant, delivered_at) \
+         WITH RECURSIVE many(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < 1200) \
+         SELECT messages.id, CAST(n AS TEXT) || '@lid', 1 FROM many, messages",
+    )
+    .await;
+    w.clock.advance(Duration::from_hours(240));
+    let young = sent(&w, account).await;
+    w.apply(account, vec![told(&young, ANNA, MessageStatus::Read, 2)]).await;
+    let commits = count_commits(&w);
+    assert_eq!(w.store.sweep_messages(START.plus(Duration::from_hours(24))).await, Ok(2));
+    assert_eq!(commits.load(Ordering::SeqCst), 4, "three times a thousand receipts at most, and then the messages");
+    assert_eq!(w.ask("SELECT COUNT(*) FROM receipts").await, 1);
+    assert_eq!(w.store.sweep_messages(START.plus(Duration::from_hours(24))).await, Ok(0));
+    assert_eq!(commits.load(Ordering::SeqCst), 4, "nothing is old, nothing is written");
 }
 
 pub async fn erasing_a_person_takes_what_they_told_of_messages_to_groups<B: Backend>(w: World<B>) {
