@@ -96,6 +96,14 @@ pub enum LinkEvent {
         /// The chat they are in.
         chat: Jid,
     },
+    /// A device of somebody else could not get the file of a message from WhatsApp's media host. Nothing follows by itself: in
+    /// what we know of the protocol it is a phone that leaves a file again, on the wish of its own companions.
+    FileMissed {
+        /// The messages' WhatsApp ids.
+        wa_message_ids: Vec<String>,
+        /// The chat they are in.
+        chat: Jid,
+    },
     /// WhatsApp does not let this account write to people who never wrote to it.
     ReachoutLimited {
         /// Until when, where WhatsApp says so.
@@ -132,6 +140,7 @@ impl fmt::Debug for LinkEvent {
             Self::Ack { wa_message_id, error, .. } => write!(f, "Ack({wa_message_id}, {error:?})"),
             Self::Receipt { wa_message_ids, status, .. } => write!(f, "Receipt({wa_message_ids:?}, {status})"),
             Self::RetryAsked { wa_message_ids, .. } => write!(f, "RetryAsked({wa_message_ids:?})"),
+            Self::FileMissed { wa_message_ids, .. } => write!(f, "FileMissed({wa_message_ids:?})"),
             Self::ReachoutLimited { until } => write!(f, "ReachoutLimited({until:?})"),
             Self::Offline { reason } => write!(f, "Offline({reason})"),
             Self::Ended(end) => write!(f, "Ended({end:?})"),

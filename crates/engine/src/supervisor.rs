@@ -332,6 +332,7 @@ impl Supervisor {
         self.say(match kind {
             ReceiptNews::Reached(status) => LinkEvent::Receipt { wa_message_ids, chat, by, status, at },
             ReceiptNews::RetryAsked => LinkEvent::RetryAsked { wa_message_ids, chat },
+            ReceiptNews::FileMissed => LinkEvent::FileMissed { wa_message_ids, chat },
         });
     }
 
