@@ -4,7 +4,7 @@
 //! the job goes on. Pieces are small, so that whoever writes beside them gets a turn.
 
 use crate::audit::AuditEntry;
-use crate::dialect::{query, query_scalar, refused};
+use crate::dialect::{query, query_as, query_scalar, refused};
 use crate::jobs::NewJob;
 use crate::users::{self, Updated, User};
 use crate::writer::Tx;
@@ -120,6 +120,22 @@ async fn begin_user(tx: &mut Tx, id: UserId, actor: UserId, ip: IpAddr) -> Resul
     Ok(Updated::Done((user, enqueue(tx, job).await?)))
 }
 
+/// Writes jobs for users whose removal has begun and that no job is to end.
+async fn resume_users(tx: &mut Tx) -> Result<u64, StoreError> {
+    let going = query_as::<_, (Uuid, String)>("SELECT id, username FROM users WHERE removal_at IS NOT NULL").fetch_all(&mut tx.conn);
+    let mut resumed = 0;
+    for (id, username) in going.await.map_err(refused)? {
+        let payload = json!({"user": UserId(id), "username": username, "actor": null, "ip": null});
+        let job = job(REMOVE_USER_JOB, id, None, payload, tx);
+        let there = query_scalar::<_, i64>("SELECT COUNT(*) FROM jobs WHERE lane = ? AND state <> 2").bind(job.lane.as_deref());
+        if there.fetch_one(&mut tx.conn).await.map_err(refused)? == 0 {
+            enqueue(tx, job).await?;
+            resumed += 1;
+        }
+    }
+    Ok(resumed)
+}
+
 async fn begin_webhook(tx: &mut Tx, id: WebhookId) -> Result<Option<JobId>, StoreError> {
     let now = tx.clock.now();
     let sql = "UPDATE webhook_endpoints SET is_active = FALSE, disabled_at = COALESCE(disabled_at, ?), \
@@ -153,11 +169,11 @@ impl Store {
             Updated::LastAdmin => return Ok(Updated::LastAdmin),
             Updated::BeingRemoved => return Ok(Updated::BeingRemoved),
         }
-        for sql in BEFORE_MESSAGES {
+        for &sql in BEFORE_MESSAGES {
             self.delete_in_pieces(sql, id.0).await?;
         }
         self.delete_messages(&OF_USER, id.0).await?;
-        for sql in BEHIND_MESSAGES {
+        for &sql in BEHIND_MESSAGES {
             self.delete_in_pieces(sql, id.0).await?;
         }
         let delete = self.write(move |tx| {
@@ -175,6 +191,16 @@ impl Store {
         let gone = delete.await;
         self.inner.counts.forget_all();
         gone
+    }
+
+    /// Has the removal of users gone on with that was cut, and that no job is to end: it was a command's own, or its job was
+    /// given up. Answers how many there are.
+    pub async fn resume_user_removals(&self) -> Result<u64, StoreError> {
+        let going = query_scalar::<_, i64>("SELECT COUNT(*) FROM users WHERE removal_at IS NOT NULL");
+        if going.fetch_one(&self.inner.readers).await.map_err(refused)? == 0 {
+            return Ok(0);
+        }
+        self.write(move |tx| Box::pin(resume_users(tx))).await
     }
 
     /// Switches an endpoint off for good and writes down that it goes, for [`Store::delete_webhook`] to do; answers the job.

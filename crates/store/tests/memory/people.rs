@@ -152,8 +152,14 @@ pub async fn who_is_being_removed_stays_as_it_is<B: Backend>(w: World<B>) {
     assert!(w.store.list_users(&UserFilter::default(), Page::default()).await.expect("read").results.contains(&going));
     let again = w.store.begin_user_removal(anna.id, admin, [127_u8, 0, 0, 1].into()).await;
     assert!(matches!(&again, Ok(Updated::Done((user, _))) if *user == going), "asked once more: {again:?}");
+    // A job is to end it, and where it is lost another one.
+    assert_eq!(w.store.resume_user_removals().await, Ok(0));
+    w.tamper("DELETE FROM jobs").await;
+    assert_eq!((w.store.resume_user_removals().await, w.store.resume_user_removals().await), (Ok(1), Ok(0)));
+    assert_eq!(w.ask("SELECT COUNT(*) FROM jobs WHERE kind = 'user.remove'").await, 1);
     assert_eq!(w.store.delete_user(anna.id).await, Ok(Updated::Done(())));
     assert_eq!(w.store.user(anna.id).await, Ok(None));
+    assert_eq!(w.store.resume_user_removals().await, Ok(0));
     assert!(matches!(w.store.update_user(admin, demote()).await, Ok(Updated::LastAdmin)));
 }
 
