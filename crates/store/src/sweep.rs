@@ -71,7 +71,7 @@ impl Store {
     /// Removes messages with their timelines and originals that were made before `before` and do not wait to be sent; answers
     /// how many.
     pub async fn sweep_messages(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.walk(MESSAGES, before).await
+        self.walk(&MESSAGES, before).await
     }
 
     /// Removes the sealed originals of messages that came in before `before`; the messages stay. Answers how many.
@@ -100,10 +100,10 @@ impl Store {
     /// Removes entries of the event log from before `before`; answers how many. Cursors stay good: what follows an old one
     /// begins at the oldest entry that is left.
     pub async fn sweep_events(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.walk(EVENTS, before).await
+        self.walk(&EVENTS, before).await
     }
 
-    async fn walk(&self, walk: Walk, before: Timestamp) -> Result<u64, StoreError> {
+    async fn walk(&self, walk: &Walk, before: Timestamp) -> Result<u64, StoreError> {
         let (mut gone, mut behind) = (0, i64::MIN);
         loop {
             let look = query_as::<_, (Option<i64>, Option<i64>)>(walk.look).bind(behind).bind(PIECE);
