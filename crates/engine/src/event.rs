@@ -2,6 +2,7 @@
 
 use sanasend_model::session::LinkEnd;
 use sanasend_model::{Jid, MessageStatus, PhoneNumber, Timestamp};
+use sanasend_store::Peer;
 use serde_json::Value;
 use std::fmt;
 use std::time::Duration;
@@ -81,8 +82,8 @@ pub enum LinkEvent {
         wa_message_ids: Vec<String>,
         /// The chat they are in.
         chat: Jid,
-        /// Who reports, where it is not the chat itself.
-        by: Option<Jid>,
+        /// Who reports, where it is not the chat itself; with both ids where both are known.
+        by: Option<Peer>,
         /// `Delivered`, `Read` or `Played`.
         status: MessageStatus,
         /// When.
@@ -90,6 +91,14 @@ pub enum LinkEvent {
     },
     /// A device of the recipient could not read a message; the client library sends it again by itself.
     RetryAsked {
+        /// The messages' WhatsApp ids.
+        wa_message_ids: Vec<String>,
+        /// The chat they are in.
+        chat: Jid,
+    },
+    /// A device of somebody else could not get the file of a message from WhatsApp's media host. Nothing follows by itself: in
+    /// what we know of the protocol it is a phone that leaves a file again, on the wish of its own companions.
+    FileMissed {
         /// The messages' WhatsApp ids.
         wa_message_ids: Vec<String>,
         /// The chat they are in.
@@ -131,6 +140,7 @@ impl fmt::Debug for LinkEvent {
             Self::Ack { wa_message_id, error, .. } => write!(f, "Ack({wa_message_id}, {error:?})"),
             Self::Receipt { wa_message_ids, status, .. } => write!(f, "Receipt({wa_message_ids:?}, {status})"),
             Self::RetryAsked { wa_message_ids, .. } => write!(f, "RetryAsked({wa_message_ids:?})"),
+            Self::FileMissed { wa_message_ids, .. } => write!(f, "FileMissed({wa_message_ids:?})"),
             Self::ReachoutLimited { until } => write!(f, "ReachoutLimited({until:?})"),
             Self::Offline { reason } => write!(f, "Offline({reason})"),
             Self::Ended(end) => write!(f, "Ended({end:?})"),

@@ -90,6 +90,8 @@ pub(crate) enum ReceiptNews {
     Reached(MessageStatus),
     /// It could not be read there; the library sends it again.
     RetryAsked,
+    /// Its file could not be had there.
+    FileMissed,
 }
 
 /// The one handler of a link.
@@ -202,6 +204,7 @@ fn received(receipt: &Receipt, own: &dyn Fn(&WireJid) -> bool) -> Option<Signal>
         ReceiptType::Read => ReceiptNews::Reached(MessageStatus::Read),
         ReceiptType::Played => ReceiptNews::Reached(MessageStatus::Played),
         ReceiptType::Retry => ReceiptNews::RetryAsked,
+        ReceiptType::ServerError => ReceiptNews::FileMissed,
         _ => return None,
     };
     let source = &receipt.source;

@@ -146,7 +146,7 @@ fn receipts_of_others_are_news_and_own_ones_are_not() {
         (ReceiptType::PlayedSelf, None),
         (ReceiptType::PeerMsg, None),
         (ReceiptType::HistorySync, None),
-        (ReceiptType::ServerError, None),
+        (ReceiptType::ServerError, Some(ReceiptNews::FileMissed)),
     ];
     for (kind, expected) in table {
         let heard = hear(&receipt(kind.clone(), "200:3@s.whatsapp.net", "200:3@s.whatsapp.net"));

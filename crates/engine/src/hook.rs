@@ -154,6 +154,11 @@ pub(crate) async fn canonical(client: &Client, jid: &WireJid) -> Option<Jid> {
     number.or_else(|| jid::from_wire(jid))
 }
 
+/// Somebody with both ids, as far as they are known.
+pub(crate) async fn person(client: &Client, id: &WireJid) -> Peer {
+    jid::peer(jid::from_wire(id).into_iter().chain(other_id(client, id).await))
+}
+
 /// The hidden id of a number, or the number of a hidden id.
 async fn other_id(client: &Client, id: &WireJid) -> Option<Jid> {
     let entry = client.get_lid_pn_entry(id).await.ok().flatten()?;

@@ -326,12 +326,13 @@ impl Supervisor {
             return tracing::warn!(session = %self.session_id, ?kind, "a receipt from an id of an unknown kind is left out");
         };
         let by = match by {
-            Some(by) => hook::canonical(client, by).await,
+            Some(by) => Some(hook::person(client, by).await),
             None => None,
         };
         self.say(match kind {
             ReceiptNews::Reached(status) => LinkEvent::Receipt { wa_message_ids, chat, by, status, at },
             ReceiptNews::RetryAsked => LinkEvent::RetryAsked { wa_message_ids, chat },
+            ReceiptNews::FileMissed => LinkEvent::FileMissed { wa_message_ids, chat },
         });
     }
 

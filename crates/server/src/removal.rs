@@ -18,8 +18,8 @@ use std::time::Duration;
 
 /// Jobs of a kind that run at once; each is a row of small writes.
 const AT_ONCE: usize = 2;
-/// How often the end of a job is looked for, at first and at most.
-const LOOK: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(500));
+/// How often the end of a job is looked for that another node may be doing, at first and at most.
+const LOOK: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 
 /// The workers of both kinds of jobs.
 #[must_use]
@@ -45,14 +45,16 @@ pub async fn is_done(store: &Store, job: JobId, patience: Duration) -> Result<bo
     tokio::time::timeout(patience, ended(store, job)).await.unwrap_or(Ok(false))
 }
 
-/// Any node may do it, so nobody here can tell.
+/// The end by this node is told; any other may do it as well, and is not heard.
 async fn ended(store: &Store, id: JobId) -> Result<bool, StoreError> {
+    // Before the first look, so that no end falls between.
+    let mut ends = store.job_ends();
     let (mut pause, longest) = LOOK;
     while let Some(job) = store.job(id).await? {
         if job.state == JobState::Dead {
             return Ok(false);
         }
-        tokio::time::sleep(pause).await;
+        let _ = tokio::time::timeout(pause, ends.wait_for(id)).await;
         pause = (pause * 2).min(longest);
     }
     Ok(true)

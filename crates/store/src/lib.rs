@@ -77,8 +77,8 @@ pub use error::StoreError;
 pub use events::{Event, NewEvent};
 pub use inbox::Incoming;
 pub use jobs::{
-    DueJobs, Job, JobChanged, JobCount, JobFilter, JobHint, JobOrder, JobOutcome, JobPlaces, JobResult, JobTurn, JobsTurned, NewJob,
-    ScheduleRow, ScheduleRun,
+    DueJobs, Job, JobChanged, JobCount, JobEnds, JobFilter, JobHint, JobOrder, JobOutcome, JobPlaces, JobResult, JobTurn, JobsTurned,
+    NewJob, ScheduleRow, ScheduleRun,
 };
 pub use logins::{Login, NewLogin, Rotation};
 pub use marks::{Marks, Reacted, Voted, Who};

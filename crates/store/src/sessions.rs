@@ -3,6 +3,7 @@
 use crate::dialect::{On, Rows, pieces, query, query_as, query_scalar, refused};
 use crate::events::NewEvent;
 use crate::page::{found_in, listed, nothing_first, order_fields};
+use crate::removals::OF_SESSION;
 use crate::rows::session;
 use crate::signal::SignalState;
 use crate::writer::Tx;
@@ -413,7 +414,7 @@ impl Store {
             Err(StoreError::Conflict { .. }) => return Ok(false),
             Err(error) => return Err(error),
         }
-        self.delete_in_pieces("DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE session_id = ? LIMIT 500)", id.0).await?;
+        self.delete_messages(&OF_SESSION, id.0).await?;
         Ok(self.delete_in_pieces("DELETE FROM sessions WHERE id = ?", id.0).await? > 0)
     }
 

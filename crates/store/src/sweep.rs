@@ -18,29 +18,60 @@ const PIECE: i64 = 1000;
 struct Walk {
     /// Answers the last row and the oldest time of the next piece.
     look: &'static str,
+    /// What hangs on the old rows of a piece and may be much.
+    parts: Option<Parts>,
     /// Removes what is older than a time in it.
     remove: &'static str,
 }
 
+/// What goes before the rows that it hangs on, in pieces of its own: to go with a thousand messages to groups, receipts would
+/// be a million rows in one transaction. Both statements take what [`Walk::remove`] takes, the second one also [`PIECE`].
+struct Parts {
+    /// Whether there is any.
+    there: &'static str,
+    /// Removes some.
+    remove: &'static str,
+}
+
+/// The old messages of a piece. What still waits to be sent is young, whatever its date; what waited for its date is as old
+/// as that.
+macro_rules! old_messages {
+    () => {
+        "FROM (SELECT seq, id, status, COALESCE(scheduled_at, created_at) AS at FROM messages WHERE seq > ? ORDER BY seq LIMIT ?) \
+         AS piece WHERE at < ? AND status <> 'scheduled' AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.message_id = piece.id)"
+    };
+}
+
 const MESSAGES: Walk = Walk {
     look: "SELECT MAX(seq), MIN(created_at) FROM (SELECT seq, created_at FROM messages WHERE seq > ? ORDER BY seq LIMIT ?) AS piece",
-    // What still waits to be sent is young, whatever its date; what waited for its date is as old as that.
-    remove: "DELETE FROM messages WHERE seq IN (SELECT seq FROM (SELECT seq, id, status, COALESCE(scheduled_at, created_at) AS at \
-             FROM messages WHERE seq > ? ORDER BY seq LIMIT ?) AS piece WHERE at < ? AND status <> 'scheduled' \
-             AND NOT EXISTS (SELECT 1 FROM outbox WHERE message_id = piece.id))",
+    parts: Some(Parts {
+        there: concat!(
+            "SELECT COUNT(*) FROM (SELECT 1 AS one FROM receipts WHERE message_id IN (SELECT id ",
+            old_messages!(),
+            ") LIMIT 1) AS old"
+        ),
+        remove: concat!(
+            "DELETE FROM receipts WHERE (message_id, participant) IN (SELECT message_id, participant FROM receipts WHERE message_id IN \
+             (SELECT id ",
+            old_messages!(),
+            ") LIMIT ?)"
+        ),
+    }),
+    remove: concat!("DELETE FROM messages WHERE seq IN (SELECT seq ", old_messages!(), ")"),
 };
 
 const EVENTS: Walk = Walk {
     look: "SELECT MAX(seq), MIN(at) FROM (SELECT seq, at FROM events WHERE seq > ? ORDER BY seq LIMIT ?) AS piece",
     remove: "DELETE FROM events WHERE seq IN (SELECT seq FROM (SELECT seq, at FROM events WHERE seq > ? ORDER BY seq LIMIT ?) AS piece \
              WHERE at < ?)",
+    parts: None,
 };
 
 impl Store {
     /// Removes messages with their timelines and originals that were made before `before` and do not wait to be sent; answers
     /// how many.
     pub async fn sweep_messages(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.walk(MESSAGES, before).await
+        self.walk(&MESSAGES, before).await
     }
 
     /// Removes the sealed originals of messages that came in before `before`; the messages stay. Answers how many.
@@ -69,10 +100,10 @@ impl Store {
     /// Removes entries of the event log from before `before`; answers how many. Cursors stay good: what follows an old one
     /// begins at the oldest entry that is left.
     pub async fn sweep_events(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.walk(EVENTS, before).await
+        self.walk(&EVENTS, before).await
     }
 
-    async fn walk(&self, walk: Walk, before: Timestamp) -> Result<u64, StoreError> {
+    async fn walk(&self, walk: &Walk, before: Timestamp) -> Result<u64, StoreError> {
         let (mut gone, mut behind) = (0, i64::MIN);
         loop {
             let look = query_as::<_, (Option<i64>, Option<i64>)>(walk.look).bind(behind).bind(PIECE);
@@ -80,9 +111,13 @@ impl Store {
             if oldest >= before.0 {
                 return Ok(gone);
             }
+            if let Some(parts) = &walk.parts {
+                self.remove_parts(parts, behind, before).await?;
+            }
+            let remove = walk.remove;
             let piece = self.write(move |tx| {
                 Box::pin(async move {
-                    let delete = query(walk.remove).bind(behind).bind(PIECE).bind(before.0).execute(&mut tx.conn).await;
+                    let delete = query(remove).bind(behind).bind(PIECE).bind(before.0).execute(&mut tx.conn).await;
                     delete.map(|done| done.rows_affected()).map_err(refused)
                 })
             });
@@ -90,6 +125,24 @@ impl Store {
             self.inner.counts.forget_all();
             gone += gone_now?;
             behind = last;
+        }
+    }
+
+    /// Removes what hangs on the old rows of the piece behind a row.
+    async fn remove_parts(&self, parts: &Parts, behind: i64, before: Timestamp) -> Result<(), StoreError> {
+        let remove = parts.remove;
+        loop {
+            let some = query_scalar::<_, i64>(parts.there).bind(behind).bind(PIECE).bind(before.0).fetch_one(&self.inner.readers);
+            if some.await.map_err(refused)? == 0 {
+                return Ok(());
+            }
+            let piece = self.write(move |tx| {
+                Box::pin(async move {
+                    let delete = query(remove).bind(behind).bind(PIECE).bind(before.0).bind(PIECE).execute(&mut tx.conn).await;
+                    delete.map(drop).map_err(refused)
+                })
+            });
+            piece.await?;
         }
     }
 

@@ -31,6 +31,8 @@ pub struct User {
     pub max_sessions: i64,
     /// When nobody is written to, where the user has set it.
     pub quiet_hours: Option<QuietHours>,
+    /// Since when the user is being removed, where it is: nothing of it can be changed any more.
+    pub removal_at: Option<Timestamp>,
     /// When the user was made.
     pub created_at: Timestamp,
     /// When anything of the user was last changed.
@@ -88,6 +90,8 @@ pub enum Updated<T> {
     Missing,
     /// Refused: it is the last active admin.
     LastAdmin,
+    /// Refused: the user is being removed.
+    BeingRemoved,
 }
 
 order_fields! {
@@ -125,7 +129,7 @@ pub(crate) async fn is_last_admin(tx: &mut Tx, id: UserId) -> Result<bool, Store
 /// One user, inside a transaction or outside.
 pub(crate) async fn find<'c>(conn: impl Into<On<'c>>, id: UserId) -> Result<Option<User>, StoreError> {
     let sql = "SELECT id, username, email, is_active, is_admin, max_messages_per_day, max_messages_per_minute, max_sessions, \
-               quiet_hours, created_at, updated_at FROM users WHERE id = ?";
+               quiet_hours, removal_at, created_at, updated_at FROM users WHERE id = ?";
     let row = query_as::<_, user::Model>(sql).bind(id.0).fetch_optional(conn);
     Ok(row.await.map_err(refused)?.map(User::from))
 }
@@ -183,13 +187,17 @@ impl Store {
         Ok(listed(rows, page, &self.inner.readers).await?.map(User::from))
     }
 
-    /// Changes a user. The last active admin can't be demoted or deactivated; that is checked in the same transaction.
+    /// Changes a user. The last active admin can't be demoted or deactivated, and who is being removed is not changed at all;
+    /// that is checked in the same transaction.
     pub async fn update_user(&self, id: UserId, patch: UserPatch) -> Result<Updated<User>, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
                 let loses = patch.is_admin == Some(false) || patch.is_active == Some(false);
                 if loses && is_last_admin(tx, id).await? {
                     return Ok(Updated::LastAdmin);
+                }
+                if find(&mut tx.conn, id).await?.is_some_and(|user| user.removal_at.is_some()) {
+                    return Ok(Updated::BeingRemoved);
                 }
                 let sql = "UPDATE users SET username = COALESCE(?, username), email = COALESCE(?, email), \
                            password_hash = COALESCE(?, password_hash), is_admin = COALESCE(?, is_admin), \

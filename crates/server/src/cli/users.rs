@@ -11,6 +11,8 @@ use sanasend_model::user;
 use sanasend_store::{AuditEntry, NewUser, Page, Updated, User, UserFilter, UserPatch};
 use serde_json::json;
 
+/// Why nothing of a user can be changed any more.
+const BEING_DELETED: &str = "the user is being deleted, which can't be undone";
 /// Rows that one call of the store brings.
 const PAGE: u64 = 100;
 
@@ -160,7 +162,7 @@ async fn list(data: &Data, search: Option<String>, json: bool) -> anyhow::Result
         table.add_row([
             user.username.clone(),
             user.email.clone(),
-            yes_no(user.is_active).into(),
+            active(user).into(),
             yes_no(user.is_admin).into(),
             user.max_messages_per_day.to_string(),
             user.max_messages_per_minute.to_string(),
@@ -207,7 +209,9 @@ async fn set_password(data: &Data, username: &str, source: &PasswordArgs) -> any
     let user = find(data, username).await?;
     let password = password(data, source, &user.username)?;
     let patch = UserPatch { password_hash: Some(data.auth.passwords.hash(password.text.clone()).await?), ..UserPatch::default() };
-    data.store.update_user(user.id, patch).await?;
+    if data.store.update_user(user.id, patch).await? == Updated::BeingRemoved {
+        bail!("{BEING_DELETED}");
+    }
     // Whoever knew the old password may be logged in.
     data.store.revoke_logins_of(user.id).await?;
     note(data, "user.password_changed", &user).await?;
@@ -235,6 +239,7 @@ async fn set_active(data: &Data, username: &str, is_active: bool) -> anyhow::Res
             Ok(())
         }
         Updated::LastAdmin => bail!("{username} is the last active admin; make another one first"),
+        Updated::BeingRemoved => bail!("{BEING_DELETED}"),
         Updated::Missing => bail!("there is no user {username}"),
     }
 }
@@ -255,6 +260,7 @@ async fn delete(data: &Data, username: &str, yes: bool) -> anyhow::Result<()> {
             Ok(())
         }
         Updated::LastAdmin => bail!("{username} is the last active admin; make another one first"),
+        Updated::BeingRemoved => bail!("{BEING_DELETED}"),
         Updated::Missing => bail!("there is no user {username}"),
     }
 }
@@ -314,11 +320,16 @@ fn agreed(question: &str) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
+/// Whether a user may do anything, or never will again.
+fn active(user: &User) -> &'static str {
+    if user.removal_at.is_some() { "being deleted" } else { yes_no(user.is_active) }
+}
+
 fn as_json(user: &User) -> serde_json::Value {
     json!({
         "id": user.id, "username": user.username, "email": user.email, "is_active": user.is_active, "is_admin": user.is_admin,
         "max_messages_per_day": user.max_messages_per_day, "max_messages_per_minute": user.max_messages_per_minute,
-        "max_sessions": user.max_sessions, "created_at": user.created_at, "updated_at": user.updated_at,
+        "max_sessions": user.max_sessions, "deleting_since": user.removal_at, "created_at": user.created_at, "updated_at": user.updated_at,
     })
 }
 

@@ -30,7 +30,7 @@ impl Receipts {
         if !message.has_receipts() {
             return Ok(None);
         }
-        let counts = app.store.receipt_counts(message.id).await?;
+        let counts = app.store.receipt_counts(message.user_id, message.id).await?;
         let listed = app.store.list_receipts(message.user_id, message.id, Page { page: 1, page_size: SHOWN }).await?;
         Ok(Some(Self { counts, more: listed.count.saturating_sub(SHOWN), members: listed.results }))
     }

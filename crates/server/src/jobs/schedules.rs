@@ -83,6 +83,9 @@ pub fn all(config: &Config, parts: &Parts) -> Vec<Schedule> {
             Box::pin(async move { removed(p.store.sweep_aliases(p.before(ALIASES_KEPT)).await, "recipients") })
         }),
         make("signal.sweep", "Removes Signal state that is only needed for a while.", "11 * * * *", parts, |p| Box::pin(sweep_signal(p))),
+        make("users.remove", "Goes on with the removal of users that was cut.", "13 * * * *", parts, |p| {
+            Box::pin(async move { Ok(format!("went on with {} users", p.store.resume_user_removals().await?)) })
+        }),
         make(AUDIT_CHECK, "Checks that the audit log is as it was written.", "7 2 * * *", parts, |p| Box::pin(check_audit(p))),
     ];
     let media = days(keep.media_days);

@@ -4,12 +4,15 @@
 //! handed over once is remembered, and a next try of the same message, in this process or the next, sends it again without
 //! another upload, under the same WhatsApp id. A file that goes to many, as those of campaigns do, is handed over once for
 //! all of an account's messages that carry it, and anew when it is a week old or WhatsApp does not have it any more.
+//!
+//! Whether it has is believed for an hour. Nothing that WhatsApp answers to a message tells: its server does not look for the
+//! file. So a next try asks the media host first, and so does whoever comes after a recipient who told that it missed a file.
 
 use super::Files;
-use super::uploads::{BELIEVED, Handed, REUSED, Which};
+use super::uploads::{ASKED, BELIEVED, Handed, REUSED, Which};
 use sanasend_engine::{Link, OutgoingMedia, Uploaded};
 use sanasend_model::retry::AttemptError;
-use sanasend_model::{FileId, Jid, Media, MessageId};
+use sanasend_model::{FileId, Jid, Media, MessageId, SessionId};
 use sanasend_store::{Message, StoreError};
 use std::time::Duration;
 
@@ -23,14 +26,17 @@ impl Files {
     /// As [`Link::upload`] and [`Link::send_media`]; `Media` when the file is not here any more.
     pub async fn carry(&self, link: &Link, message: Message, media: Media, to: Jid) -> Result<(), AttemptError> {
         let part = self.inner.store.media_part(message.id).await.map_err(|error| waits(&error))?.unwrap_or_default();
-        let now = self.inner.clock.now();
-        let known = part.uploaded.as_deref().and_then(Uploaded::from_bytes).filter(|uploaded| uploaded.at().plus(FRESH) > now);
-        let uploaded = match known {
-            Some(uploaded) => uploaded,
-            None => self.noted(message.id, self.shared(link, &message, &media, part.file).await?).await,
-        };
+        let tried = part.uploaded.as_deref().and_then(Uploaded::from_bytes);
+        let uploaded = self.shared(link, &message, &media, part.file, tried.as_ref()).await?;
+        let uploaded = if tried.as_ref() == Some(&uploaded) { uploaded } else { self.noted(message.id, uploaded).await };
         let Message { wa_message_id, quoted, .. } = message;
         link.send_media(OutgoingMedia { wa_message_id, to, media, thumbnail: part.thumbnail, uploaded, quoted }).await
+    }
+
+    /// Somebody told an account that a file of its messages is not to be had: the host is asked about all that are remembered
+    /// before they are sent once more.
+    pub fn doubt(&self, session: SessionId) {
+        self.inner.uploads.doubt(session, self.inner.clock.now());
     }
 
     /// Remembers with the message where its file is, for its next try.
@@ -43,13 +49,23 @@ impl Files {
     }
 
     /// The file as it lies at the media host for all messages of the account that carry it; handed over where it does not.
-    async fn shared(&self, link: &Link, message: &Message, media: &Media, file: Option<FileId>) -> Result<Uploaded, AttemptError> {
+    /// `tried` is what a try of this message before sent, or was about to.
+    async fn shared(
+        &self,
+        link: &Link,
+        message: &Message,
+        media: &Media,
+        file: Option<FileId>,
+        tried: Option<&Uploaded>,
+    ) -> Result<Uploaded, AttemptError> {
         let place = self.inner.uploads.place(Which::of(message.session_id, media), self.inner.clock.now());
         // Whoever comes second waits here, and finds it.
         let mut handed = place.lock().await;
         let now = self.inner.clock.now();
         if let Some(known) = handed.as_mut().filter(|known| known.at.plus(REUSED) > now) {
-            if known.seen.plus(BELIEVED) > now {
+            // Something went wrong with the try before.
+            let believed = if tried.is_some() { ASKED } else { BELIEVED };
+            if known.seen.plus(believed) > now {
                 return Ok(known.uploaded.clone());
             }
             if link.has_uploaded(&known.uploaded).await {
@@ -58,7 +74,14 @@ impl Files {
             }
             tracing::info!(session = %message.session_id, "a file is gone from WhatsApp's media host and is handed over anew");
         }
-        *handed = None;
+        let old = handed.take().map(|handed| handed.uploaded);
+        // From before a restart, when it was not remembered for all.
+        if let Some(tried) = tried.filter(|tried| old.as_ref() != Some(*tried) && tried.at().plus(FRESH) > now)
+            && link.has_uploaded(tried).await
+        {
+            *handed = Some(Handed { uploaded: tried.clone(), at: tried.at(), seen: now });
+            return Ok(tried.clone());
+        }
         let uploaded = self.hand_over(link, media, file).await?;
         *handed = Some(Handed { uploaded: uploaded.clone(), at: now, seen: now });
         Ok(uploaded)

@@ -14,6 +14,8 @@ use std::time::Duration;
 pub(super) const REUSED: Duration = Duration::from_hours(7 * 24);
 /// How long it is believed without asking that the host still has it.
 pub(super) const BELIEVED: Duration = Duration::from_hours(1);
+/// The same where there is reason to doubt it: often enough to be right, and no more than that, whoever gives reasons.
+pub(super) const ASKED: Duration = Duration::from_mins(1);
 /// Files that are remembered at most; who was not asked for the longest goes first.
 const MOST: usize = 1_024;
 
@@ -65,6 +67,19 @@ impl Uploads {
         }
         places.entry(which).or_insert_with(|| (Place::default(), now)).0.clone()
     }
+
+    /// Has the host asked about all files of an account before they are used again, but those that it was asked about just now.
+    pub(super) fn doubt(&self, session: SessionId, now: Timestamp) {
+        let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, (place, _)) in places.iter().filter(|(which, _)| which.session == session) {
+            // Whoever holds one asks the host, or hands the file over, at this moment.
+            if let Ok(mut handed) = place.try_lock()
+                && let Some(known) = handed.as_mut().filter(|known| known.seen.plus(ASKED) <= now)
+            {
+                known.seen = Timestamp(0);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +101,29 @@ mod tests {
         assert!(!Arc::ptr_eq(&place(which(1)), &place(which(2))));
         assert!(!Arc::ptr_eq(&place(which(1)), &place(Which { kind: MediaKind::Document, ..which(1) })));
         assert!(!Arc::ptr_eq(&place(which(1)), &place(Which { session: SessionId(Uuid::max()), ..which(1) })));
+    }
+
+    #[test]
+    fn doubt_is_of_one_account_and_of_what_was_not_asked_about_just_now() {
+        let uploads = Uploads::default();
+        let key = [7_u8; 32];
+        let bytes = serde_json::json!({"url": "https://example.com/a", "direct_path": "/a", "media_key": key, "enc_sha256": key,
+            "sha256": key, "length": 7, "key_made_at": 7, "sidecar": null});
+        let uploaded = Uploaded::from_bytes(bytes.to_string().as_bytes()).expect("an upload");
+        let now = Timestamp(0).plus(BELIEVED);
+        let handed = |seen| Handed { uploaded: uploaded.clone(), at: Timestamp(1), seen };
+        let set = |which: Which, seen| *uploads.place(which, now).try_lock().expect("free") = Some(handed(seen));
+        let other = Which { session: SessionId(Uuid::max()), ..which(1) };
+        set(which(1), now.minus(ASKED));
+        set(which(2), now);
+        set(other, now.minus(ASKED));
+        uploads.place(which(3), now);
+        let held = uploads.place(which(4), now);
+        let _held = held.try_lock().expect("free");
+        uploads.doubt(SessionId(Uuid::nil()), now);
+        let seen = |which: Which| uploads.place(which, now).try_lock().expect("free").as_ref().map(|handed| handed.seen);
+        assert_eq!((seen(which(1)), seen(which(2)), seen(which(3))), (Some(Timestamp(0)), Some(now), None));
+        assert_eq!(seen(other), Some(now.minus(ASKED)));
     }
 
     #[test]

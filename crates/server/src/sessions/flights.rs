@@ -159,7 +159,7 @@ impl Flights {
         &mut self,
         wa_message_ids: Vec<String>,
         chat: Jid,
-        by: Option<Jid>,
+        by: Option<Peer>,
         status: MessageStatus,
         now: Now,
         at: Timestamp,

@@ -143,3 +143,35 @@ async fn a_file_for_many_goes_up_once_and_again_when_it_is_gone_or_old() {
     all_open("Six").await;
     assert_eq!(uploads(), 4, "an old one is not trusted");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_try_asks_whether_the_file_is_still_there() {
+    let account = Account::linked().await;
+    let friend = account.friend().await;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(png());
+    let uploads = || account.control().state().uploads;
+    // A message whose file went up, and that WhatsApp refused.
+    let refused = async |caption: &str| {
+        account.control().fault(&account.number, Fault::Nack { code: 479, count: 1 }).expect("planted");
+        let body = json!({"recipient": friend, "media_type": "image", "media_base64": encoded, "caption": caption});
+        let sent = account.post("/messages/send-media/", body).await;
+        let id = sent.is(202, "").body["data"]["id"].clone();
+        account.message_becomes(&id, "failed").await;
+        account.pass(Duration::from_mins(2)).await;
+        id
+    };
+    let again = async |id: &Value| {
+        account.post(&format!("/messages/{}/retry/", text(id)), Value::Null).await.is(202, "");
+    };
+    let id = refused("One").await;
+    assert_eq!(uploads(), 1);
+    again(&id).await;
+    account.opens(&friend, "One").await;
+    assert_eq!(uploads(), 1, "asked, and still there");
+    let id = refused("Two").await;
+    assert_eq!(uploads(), 1, "one upload for both");
+    account.control().fault(&account.number, Fault::MediaGone(410)).expect("planted");
+    again(&id).await;
+    account.opens(&friend, "Two").await;
+    assert_eq!(uploads(), 2, "gone within the hour, and handed over anew");
+}

@@ -1,10 +1,11 @@
 //! Users: who may do what with them, and the rules of the last admin.
 
+use crate::dashboard::Browser;
 use crate::world::{ADMIN, As, PASSWORD, World, text};
 use reqwest::Method;
 use sanasend::removal;
-use sanasend_model::UserId;
-use sanasend_store::Updated;
+use sanasend_model::{Clock, UserId};
+use sanasend_store::{NewJob, REMOVE_USER_JOB, Updated};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -211,4 +212,47 @@ async fn a_user_goes_although_the_request_was_cut() {
         (&noted.body["data"]["count"], &entry["ip"], &entry["detail"]["username"]),
         (&json!(1), &json!("192.0.2.7"), &json!("anna"))
     );
+}
+
+#[tokio::test]
+async fn a_user_who_is_being_deleted_shows_it_and_can_not_come_back() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    let (id, _) = world.user(&admin, "anna").await;
+    let (path, who) = (format!("/users/{id}/"), As::Token(&admin));
+    assert!(world.get(&path, who).await.body["data"]["deleting_since"].is_null());
+    let actor: UserId = text(&world.get("/auth/me/", who).await.body["data"]["id"]).parse().expect("an id");
+    // Nobody works on the first job of the lane, so the removal waits behind it, as after a crash.
+    let store = &world.node.app.store;
+    let lane = Some(format!("{REMOVE_USER_JOB}/{id}"));
+    let hold = NewJob { kind: "test.do", lane, bundle: None, user_id: None, payload: json!(null), due_at: world.clock.now() };
+    store.enqueue_jobs(vec![hold]).await.expect("enqueued");
+    let begun = store.begin_user_removal(id.parse().expect("an id"), actor, [192_u8, 0, 2, 7].into()).await;
+    assert!(matches!(begun, Ok(Updated::Done(_))), "{begun:?}");
+
+    let whole = json!({"username": "anna", "email": "anna@example.com"});
+    let calls = [
+        (Method::PATCH, path.clone(), json!({"is_active": true})),
+        (Method::PATCH, path.clone(), json!({"max_sessions": 7})),
+        (Method::PUT, path.clone(), whole),
+        (Method::POST, format!("{path}activate/"), Value::Null),
+        (Method::POST, format!("{path}deactivate/"), Value::Null),
+        (Method::POST, format!("{path}reset-password/"), json!({"password": "another fine phrase"})),
+    ];
+    for (method, path, body) in calls {
+        let refused = world.call(method, &path, who, body).await;
+        refused.is(409, "WRONG_STATE");
+        assert!(refused.text.contains("being deleted"), "{}", refused.text);
+    }
+    let shown = world.get(&path, who).await;
+    let user = &shown.body["data"];
+    assert!(user["is_active"] == false && user["deleting_since"].is_string() && user["max_sessions"] != 7, "{user}");
+    let listed = world.get("/users/?search=anna&is_active=false", who).await;
+    assert_eq!(&listed.body["data"]["results"][0], user);
+    let browser = Browser::admin(&world).await;
+    browser.open(&format!("/admin/users/{id}/")).await.is(200).says(&["being deleted", "Delete"]).hides(&["Activate", "Suspend"]);
+    browser.open("/admin/users/?search=anna").await.is(200).says(&["being deleted"]).hides(&["suspended</span>"]);
+    browser.send(&format!("/admin/users/{id}/activate/"), &[]).await.leads_to(&format!("/admin/users/{id}/"));
+    browser.open(&format!("/admin/users/{id}/")).await.is(200).says(&["nothing of it can be changed any more"]);
+    world.post("/users/", who, json!({"username": "anna", "email": "b@example.com", "password": PASSWORD})).await.is(409, "CONFLICT");
 }

@@ -1,15 +1,19 @@
-//! Hints that a job may be due: told to the runner of this process after the commit, so that it does not have to look.
+//! Hints that a job may be due: told to the runner of this process after the commit, so that it does not have to look. And
+//! the ends of jobs, for who waits for one.
 //!
 //! A hint is a hint: one too many costs a look, and what another node wrote is found by the look that comes anyway, which a
 //! word from that node brings forward. What
 //! was not taken yet is kept once per kind and bundle.
 
 use crate::Store;
-use sanasend_model::Timestamp;
+use sanasend_model::{JobId, Timestamp};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Mutex, PoisonError};
-use tokio::sync::Notify;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Notify, broadcast};
+
+/// Rounds of ends that somebody who waits may be behind; who is behind further looks for itself.
+const ENDS: usize = 64;
 
 /// Something may be due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,12 +27,38 @@ pub struct JobHint {
 }
 
 /// Where hints wait.
-#[derive(Default)]
 pub(crate) struct Hints {
     waiting: Mutex<HashMap<(String, String), Timestamp>>,
     bell: Notify,
     /// Another node has written jobs.
     elsewhere: Notify,
+    /// Jobs that this process ended.
+    ends: broadcast::Sender<Arc<[JobId]>>,
+}
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self { waiting: Mutex::default(), bell: Notify::new(), elsewhere: Notify::new(), ends: broadcast::Sender::new(ENDS) }
+    }
+}
+
+/// Tells of the jobs that this process ends, from its making on; of what other nodes end it knows nothing.
+pub struct JobEnds(broadcast::Receiver<Arc<[JobId]>>);
+
+impl JobEnds {
+    /// Waits until this process has ended a job: it is done, or given up. Returns also when that may have been missed; look at
+    /// the job. Nothing is lost when the wait is given up.
+    pub async fn wait_for(&mut self, id: JobId) {
+        loop {
+            match self.0.recv().await {
+                Ok(ended) if ended.contains(&id) => return,
+                Ok(_) => {}
+                Err(broadcast::error::RecvError::Lagged(_)) => return,
+                // The store is gone, and nothing ends any more.
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
 }
 
 impl Hints {
@@ -49,6 +79,14 @@ impl Hints {
         }
     }
 
+    /// These jobs have ended.
+    pub(crate) fn ended(&self, jobs: Vec<JobId>) {
+        if !jobs.is_empty() && self.ends.receiver_count() > 0 {
+            // Whoever waited may be gone by now.
+            let _ = self.ends.send(jobs.into());
+        }
+    }
+
     /// Another node has written jobs.
     pub(crate) fn elsewhere(&self) {
         self.elsewhere.notify_one();
@@ -61,6 +99,11 @@ impl Hints {
 }
 
 impl Store {
+    /// The ends of jobs from now on.
+    pub fn job_ends(&self) -> JobEnds {
+        JobEnds(self.inner.hints.ends.subscribe())
+    }
+
     /// Waits until another node says that it has written jobs. For one listener.
     pub async fn jobs_written_elsewhere(&self) {
         self.inner.hints.elsewhere.notified().await;

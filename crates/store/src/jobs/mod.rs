@@ -17,7 +17,7 @@ mod schedules;
 mod settle;
 
 pub(crate) use hints::Hints;
-pub use hints::JobHint;
+pub use hints::{JobEnds, JobHint};
 pub use list::{DueJobs, JobCount, JobFilter, JobOrder};
 pub use schedules::{ScheduleRow, ScheduleRun};
 pub(crate) use settle::raise;
@@ -169,7 +169,9 @@ impl Store {
 
     /// Settles attempts, renews leases and claims jobs, all in one transaction.
     pub async fn turn_jobs(&self, turn: JobTurn) -> Result<JobsTurned, StoreError> {
-        self.write(move |tx| {
+        let ends = turn.settle.iter().filter(|result| !matches!(result.outcome, JobOutcome::Retry { .. }));
+        let ends: Vec<JobId> = ends.map(|result| result.id).collect();
+        let turned = self.write(move |tx| {
             Box::pin(async move {
                 settle::settle(tx, turn.settle).await?;
                 let lost = claim::renew(tx, turn.owner, &turn.renew).await?;
@@ -178,8 +180,10 @@ impl Store {
                 tx.hints.retain(|hint| !next.iter().any(|next| next.kind == hint.kind && next.bundle == hint.bundle));
                 Ok(JobsTurned { claimed, next, lost })
             })
-        })
-        .await
+        });
+        let turned = turned.await?;
+        self.inner.hints.ended(ends);
+        Ok(turned)
     }
 
     /// Settles attempts.

@@ -86,15 +86,4 @@ impl Store {
         })
         .await
     }
-
-    /// Makes the files of a user that is being removed due for the next sweep.
-    pub(crate) async fn release_files(&self, user: UserId) -> Result<(), StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let update = query("UPDATE files SET used_at = 0 WHERE user_id = ?").bind(user.0);
-                update.execute(&mut tx.conn).await.map(drop).map_err(refused)
-            })
-        })
-        .await
-    }
 }

@@ -26,6 +26,7 @@ mod m20261127_000023_seal_keys;
 mod m20261127_000024_conversations;
 mod m20261127_000025_receipts;
 mod m20261127_000026_reason_codes;
+mod m20261127_000027_leaving;
 
 use sea_orm_migration::prelude::*;
 
@@ -60,6 +61,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000024_conversations::Migration),
             Box::new(m20261127_000025_receipts::Migration),
             Box::new(m20261127_000026_reason_codes::Migration),
+            Box::new(m20261127_000027_leaving::Migration),
         ]
     }
 }

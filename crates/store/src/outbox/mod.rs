@@ -211,8 +211,8 @@ pub enum News {
         wa_message_ids: Vec<String>,
         /// The conversation.
         chat: Jid,
-        /// Who, in a group.
-        by: Option<Jid>,
+        /// Who, in a group; with both ids where both are known.
+        by: Option<Peer>,
         /// `Delivered`, `Read` or `Played`; others are ignored.
         status: MessageStatus,
         /// When.

@@ -8,13 +8,13 @@ use super::{Change, News, advance::Cause};
 use crate::StoreError;
 use crate::dialect::{Rows, pieces, query, query_as, query_scalar, refused};
 use crate::marks::mark;
-use crate::messages::Message;
+use crate::messages::{Message, Peer};
 use crate::receipts::Members;
 use crate::rows::from_row;
 use crate::rows::message::Model;
 use crate::signal::{SignalKind, delete_all};
 use crate::writer::Tx;
-use sanasend_model::{Failure, Jid, MessageId, MessageStatus, SessionId, Step, Timestamp};
+use sanasend_model::{Failure, MessageId, MessageStatus, SessionId, Step, Timestamp};
 use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
@@ -217,7 +217,7 @@ impl WorkingSet {
     }
 
     /// A member of a group told of a message: the first one to do so has moved its status, and each is remembered.
-    fn of_member(&mut self, session: SessionId, wa_id: &str, by: &Jid, status: MessageStatus, at: Timestamp) {
+    fn of_member(&mut self, session: SessionId, wa_id: &str, by: &Peer, status: MessageStatus, at: Timestamp) {
         for id in self.by_wa_id.get(&(session, wa_id.to_owned())).into_iter().flatten() {
             if let Some(held) = self.held.get(id).filter(|held| held.message.has_receipts()) {
                 let sent = held.message.sent_at.unwrap_or(at);

@@ -18,6 +18,7 @@ pub struct Model {
     pub max_messages_per_minute: i64,
     pub max_sessions: i64,
     pub quiet_hours: Option<String>,
+    pub removal_at: Option<i64>,
     pub created_at: i64,
     pub updated_at: i64,
 }
@@ -32,6 +33,7 @@ from_row!("users": Model {
     max_messages_per_minute,
     max_sessions,
     quiet_hours,
+    removal_at,
     created_at,
     updated_at
 });
@@ -53,6 +55,7 @@ impl From<Model> for User {
             max_messages_per_minute: row.max_messages_per_minute,
             max_sessions: row.max_sessions,
             quiet_hours: row.quiet_hours.and_then(|text| text.parse().ok()),
+            removal_at: row.removal_at.map(Timestamp),
             created_at: Timestamp(row.created_at),
             updated_at: Timestamp(row.updated_at),
         }

@@ -3,7 +3,7 @@
 //! Which tables and columns there are is asked of the database: a table that is added later and holds a person is found here
 //! as soon as this test writes to it, and `every_table_is_told_of` has its author think of it.
 
-use crate::opt_outs::{both, by_phone, writes};
+use crate::opt_outs::{both, by_lid, by_phone, writes};
 use crate::webhooks::{deliveries, endpoint, report};
 use crate::world::{ANNA, Account, BEN, Backend, World, key};
 use sanasend_model::{
@@ -124,8 +124,7 @@ async fn messages<B: Backend>(w: &World<B>, account: Account, file: FileId) {
         status: MessageStatus::Read,
         at: w.clock.now(),
     };
-    let hidden = Jid::parse(HIDDEN).expect("an id");
-    w.apply(account, vec![read(chat.clone()), read(hidden), read(by_phone(BEN).jid.expect("an id"))]).await;
+    w.apply(account, vec![read(both(ANNA, HIDDEN)), read(by_lid(HIDDEN)), read(by_phone(BEN))]).await;
     let news = News::Resolved { message_id: keyed.id, peer: both(ANNA, HIDDEN), chat };
     w.apply(account, vec![news]).await;
     let incoming = |chat: &str, text: &str| Incoming {

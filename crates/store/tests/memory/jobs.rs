@@ -1,6 +1,7 @@
 //! Jobs: claimed by one, done at least once, in order where they ask for it; and the schedules beside them.
 
 use crate::world::{Backend, World};
+use futures::FutureExt as _;
 use futures::future::join_all;
 use sanasend_model::{Clock, JobId, JobState};
 use sanasend_store::{Job, JobChanged, JobFilter, JobOutcome, JobPlaces, JobResult, JobTurn, NewJob, Page, ScheduleRun, StoreError};
@@ -59,6 +60,18 @@ pub async fn a_job_is_claimed_when_it_is_due_and_gone_when_it_is_done<B: Backend
     assert_eq!(w.store.job(taken[0].id).await, Ok(None));
     w.clock.advance(Duration::from_mins(5));
     assert_eq!(names(&w.take(NODE, "", 10).await), ["later"]);
+}
+
+pub async fn who_waits_for_the_end_of_a_job_is_told<B: Backend>(w: World<B>) {
+    w.enqueue(vec![w.job("done"), w.job("dead"), w.job("again")]).await;
+    let taken = w.take(NODE, "", 10).await;
+    let mut ends = w.store.job_ends();
+    w.settle(&taken[2], again(&w, 60, true)).await;
+    w.settle(&taken[0], JobOutcome::Done).await;
+    assert!(ends.wait_for(taken[2].id).now_or_never().is_none(), "it has not ended, and another's end is not its own");
+    w.give_up(&taken[1]).await;
+    assert!(ends.wait_for(taken[1].id).now_or_never().is_some(), "told by the time it is written");
+    assert!(ends.wait_for(taken[0].id).now_or_never().is_none(), "that was heard above");
 }
 
 pub async fn jobs_of_a_lane_run_one_at_a_time_in_order<B: Backend>(w: World<B>) {

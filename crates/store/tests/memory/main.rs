@@ -72,6 +72,8 @@ macro_rules! on {
                     a_password_hash_leaves_only_for_a_login,
                     users_are_listed_filtered_and_sorted,
                     deleting_a_user_takes_everything_along,
+                    what_a_user_has_much_of_goes_in_pieces,
+                    who_is_being_removed_stays_as_it_is,
                     keys_are_found_by_prefix_and_read_back_whole,
                     a_revoked_key_stays_revoked_and_a_rotated_one_has_grace,
                     last_use_never_moves_back,
@@ -197,7 +199,9 @@ macro_rules! on {
                     what_is_no_receipt_of_a_member_leaves_none,
                     many_members_come_in_one_batch_and_are_paged,
                     members_have_the_names_that_their_users_contacts_have,
+                    a_member_who_is_known_by_two_ids_counts_once,
                     receipts_go_with_their_message,
+                    receipts_of_old_messages_go_in_pieces,
                     erasing_a_person_takes_what_they_told_of_messages_to_groups,
                 ],
                 usage: [
@@ -223,6 +227,7 @@ macro_rules! on {
                 ],
                 jobs: [
                     a_job_is_claimed_when_it_is_due_and_gone_when_it_is_done,
+                    who_waits_for_the_end_of_a_job_is_told,
                     jobs_of_a_lane_run_one_at_a_time_in_order,
                     a_retry_holds_up_its_lane_or_leaves_it,
                     what_waits_in_one_bundle_is_not_looked_at_for_another,

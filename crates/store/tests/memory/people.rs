@@ -1,5 +1,6 @@
 //! Users, API keys, logins, the audit log.
 
+use crate::webhooks::count_commits;
 use crate::world::{ANNA, Backend, START, World};
 use futures::future::join_all;
 use sanasend_model::{ApiKeyId, LoginId, Scope, Timestamp, UserId};
@@ -7,6 +8,7 @@ use sanasend_store::{
     ApiKeyFilter, AuditEntry, MessageFilter, NewApiKey, NewCookie, NewLogin, NewUser, Page, Rotation, SignalChange, SignalKind, StoreError,
     Updated, UserFilter, UserPatch,
 };
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub async fn names_and_addresses_are_taken_once<B: Backend>(w: World<B>) {
@@ -105,6 +107,60 @@ pub async fn deleting_a_user_takes_everything_along<B: Backend>(w: World<B>) {
     assert_eq!(w.store.events_after(account.user, 0, 10).await, Ok(Vec::new()));
     assert!(w.store.list_messages(&MessageFilter { user_id: Some(other.user), ..MessageFilter::default() }, Page::default()).await.is_ok());
     assert_eq!(w.store.delete_user(account.user).await, Ok(Updated::Missing));
+}
+
+/// Numbers from 1 to 2,500.
+const MANY: &str = "WITH RECURSIVE many(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < 2500)";
+
+pub async fn what_a_user_has_much_of_goes_in_pieces<B: Backend>(w: World<B>) {
+    let (little, much) = (w.account().await, w.account().await);
+    w.send(much, "120363021033254949@g.us", "to all").await;
+    w.tamper(&format!(
+        "INSERT INTO receipts (message_id, participant, delivered_at) {MANY} SELECT messages.id, CAST(n AS TEXT) || '@lid', 1 FROM many, messages"
+    ))
+    .await;
+    w.tamper(&format!(
+        "INSERT INTO usage_daily (user_id, day, accepted, sent, received, failed) {MANY} SELECT messages.user_id, n, 0, 0, 0, 0 FROM many, messages"
+    ))
+    .await;
+    let commits = count_commits(&w);
+    assert_eq!(w.store.delete_user(little.user).await, Ok(Updated::Done(())));
+    let of_little = commits.swap(0, Ordering::SeqCst);
+    assert_eq!(w.store.delete_user(much.user).await, Ok(Updated::Done(())));
+    // The message, three times a thousand receipts, three times a thousand days.
+    assert!(commits.load(Ordering::SeqCst) >= of_little + 7, "others had their turn in between");
+    for table in ["receipts", "messages", "usage_daily", "users"] {
+        assert_eq!(w.ask(&format!("SELECT COUNT(*) FROM {table}")).await, 0, "{table}");
+    }
+}
+
+pub async fn who_is_being_removed_stays_as_it_is<B: Backend>(w: World<B>) {
+    let admin = w.store.create_user(NewUser { is_admin: true, ..w.new_user("admin") }).await.expect("admin").id;
+    let anna = w.user("anna").await;
+    assert_eq!(anna.removal_at, None);
+    w.clock.advance(Duration::from_secs(1));
+    let begun = w.store.begin_user_removal(anna.id, admin, [127_u8, 0, 0, 1].into()).await;
+    let Ok(Updated::Done((going, _))) = begun else { panic!("it may go") };
+    assert_eq!((going.is_active, going.removal_at), (false, Some(START.plus(Duration::from_secs(1)))));
+    w.clock.advance(Duration::from_secs(1));
+    let activate = UserPatch { is_active: Some(true), ..UserPatch::default() };
+    let rename = UserPatch { username: Some("carl".into()), ..UserPatch::default() };
+    for patch in [activate, rename, demote(), deactivate()] {
+        assert_eq!(w.store.update_user(anna.id, patch).await, Ok(Updated::BeingRemoved));
+    }
+    assert_eq!(w.store.user(anna.id).await, Ok(Some(going.clone())));
+    assert!(w.store.list_users(&UserFilter::default(), Page::default()).await.expect("read").results.contains(&going));
+    let again = w.store.begin_user_removal(anna.id, admin, [127_u8, 0, 0, 1].into()).await;
+    assert!(matches!(&again, Ok(Updated::Done((user, _))) if *user == going), "asked once more: {again:?}");
+    // A job is to end it, and where it is lost another one.
+    assert_eq!(w.store.resume_user_removals().await, Ok(0));
+    w.tamper("DELETE FROM jobs").await;
+    assert_eq!((w.store.resume_user_removals().await, w.store.resume_user_removals().await), (Ok(1), Ok(0)));
+    assert_eq!(w.ask("SELECT COUNT(*) FROM jobs WHERE kind = 'user.remove'").await, 1);
+    assert_eq!(w.store.delete_user(anna.id).await, Ok(Updated::Done(())));
+    assert_eq!(w.store.user(anna.id).await, Ok(None));
+    assert_eq!(w.store.resume_user_removals().await, Ok(0));
+    assert!(matches!(w.store.update_user(admin, demote()).await, Ok(Updated::LastAdmin)));
 }
 
 fn new_key<B: Backend>(w: &World<B>, user_id: UserId) -> NewApiKey {

@@ -213,7 +213,7 @@ pub async fn old_deliveries_are_swept_and_endpoints_take_theirs_along<B: Backend
 }
 
 /// Counts transactions from now on. Once in a world.
-fn count_commits<B: Backend>(w: &World<B>) -> Arc<AtomicUsize> {
+pub fn count_commits<B: Backend>(w: &World<B>) -> Arc<AtomicUsize> {
     let seen = Arc::new(AtomicUsize::new(0));
     let count = seen.clone();
     w.store.watch_commits(move |_| {

@@ -20,5 +20,9 @@ async fn find(app: &App, id: UserId) -> Result<User, ApiError> {
 
 /// Whether a user may do anything, as a word.
 fn standing_badge(user: &User) -> Badge {
-    if user.is_active { Badge::good("active") } else { Badge::bad("suspended") }
+    match (user.removal_at, user.is_active) {
+        (Some(_), _) => Badge::bad("being deleted"),
+        (None, true) => Badge::good("active"),
+        (None, false) => Badge::bad("suspended"),
+    }
 }

@@ -75,8 +75,12 @@ pub async fn ask_delete(State(app): State<Arc<App>>, visitor: Visitor, Path(id):
 /// Deletes a user.
 pub async fn delete(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<UserId>) -> Page {
     let user = find(&app, id).await?;
-    match delete_user(State(app), visitor.caller.clone(), Path(id)).await {
-        Ok(_) => Ok(visitor.done("/admin/users/", &format!("{} was deleted.", user.username))),
+    match delete_user(State(app.clone()), visitor.caller.clone(), Path(id)).await {
+        // Much of it may be left, and is removed beside whatever else is done.
+        Ok(_) => {
+            let word = if app.store.user(id).await?.is_some() { "is being deleted" } else { "was deleted" };
+            Ok(visitor.done("/admin/users/", &format!("{} {word}.", user.username)))
+        }
         Err(refusal) => Ok(told(&visitor, id, refusal)?),
     }
 }

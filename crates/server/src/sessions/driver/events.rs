@@ -63,6 +63,10 @@ impl Driver<'_> {
             LinkEvent::RetryAsked { wa_message_ids, .. } => {
                 tracing::info!(session = %self.session.id, count = wa_message_ids.len(), "a device could not read a message; it is sent again");
             }
+            LinkEvent::FileMissed { wa_message_ids, .. } => {
+                tracing::info!(session = %self.session.id, count = wa_message_ids.len(), "a device could not get a file; the next to send one asks for it");
+                self.shared.media.doubt(self.session.id);
+            }
             LinkEvent::Connected => self.on_connected(link).await?,
             LinkEvent::Offline { reason } => self.on_offline(&reason).await?,
             LinkEvent::Ended(end) => return Err(Turn::Ended(end)),

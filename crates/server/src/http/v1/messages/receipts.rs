@@ -83,7 +83,7 @@ pub(super) async fn counts(app: &App, message: &Message) -> Result<Option<Receip
     if !message.has_receipts() {
         return Ok(None);
     }
-    Ok(Some(app.store.receipt_counts(message.id).await?.into()))
+    Ok(Some(app.store.receipt_counts(message.user_id, message.id).await?.into()))
 }
 
 /// Which page of receipts.

@@ -16,6 +16,9 @@ use serde_json::json;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
+/// Why nothing of a user can be changed any more.
+const BEING_DELETED: &str = "The user is being deleted, which can't be undone; nothing of it can be changed any more.";
+
 /// A new password for somebody else.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -58,7 +61,7 @@ pub async fn create_user(State(app): State<Arc<App>>, caller: Caller, Json(whole
 #[utoipa::path(put, path = "/users/{id}/", tag = "users", request_body = WholeUser,
     params(("id" = String, Path, format = "uuid", description = "Id of the user.")),
     responses((status = 200, description = "The user as it is now.", body = Success<UserView>)),
-    extensions(("x-admin" = json!(true)), ("x-error-codes" = json!(["CONFLICT", "LAST_ADMIN"]))))]
+    extensions(("x-admin" = json!(true)), ("x-error-codes" = json!(["CONFLICT", "LAST_ADMIN", "WRONG_STATE"]))))]
 pub async fn replace_user(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -70,11 +73,12 @@ pub async fn replace_user(
 
 /// Change a user
 ///
-/// Only the fields that are sent. Deactivating ends all logins; so does a new password.
+/// Only the fields that are sent. Deactivating ends all logins; so does a new password. Of a user who is being deleted nothing
+/// can be changed: that is a 409.
 #[utoipa::path(patch, path = "/users/{id}/", tag = "users", request_body = PartOfUser,
     params(("id" = String, Path, format = "uuid", description = "Id of the user.")),
     responses((status = 200, description = "The user as it is now.", body = Success<UserView>)),
-    extensions(("x-admin" = json!(true)), ("x-error-codes" = json!(["CONFLICT", "LAST_ADMIN"]))))]
+    extensions(("x-admin" = json!(true)), ("x-error-codes" = json!(["CONFLICT", "LAST_ADMIN", "WRONG_STATE"]))))]
 pub async fn update_user(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -88,7 +92,8 @@ pub async fn update_user(
 ///
 /// Its WhatsApp accounts are logged out, then everything of it is removed: sessions, keys, messages, events. From the first
 /// moment it can do nothing any more. What can't be removed within a request (millions of messages) goes on afterwards, also
-/// through a restart; the user is listed as inactive until it is gone.
+/// through a restart; until it is gone the user is listed, inactive and with `deleting_since`, and can't be changed or
+/// activated. To delete it once more does no harm.
 #[utoipa::path(delete, path = "/users/{id}/", tag = "users",
     params(("id" = String, Path, format = "uuid", description = "Id of the user.")),
     responses((status = 200, description = "The user is gone, or is going and can't be used any more.", body = Success<Nothing>)),
@@ -106,11 +111,12 @@ pub async fn delete_user(State(app): State<Arc<App>>, caller: Caller, Path(id): 
 
 /// Activate a user
 ///
-/// Its keys and its password work again; logins that ended stay ended.
+/// Its keys and its password work again; logins that ended stay ended. A user who is being deleted can't come back: that is
+/// a 409.
 #[utoipa::path(post, path = "/users/{id}/activate/", tag = "users",
     params(("id" = String, Path, format = "uuid", description = "Id of the user.")),
     responses((status = 200, description = "The user as it is now.", body = Success<UserView>)),
-    extensions(("x-admin" = json!(true))))]
+    extensions(("x-admin" = json!(true)), ("x-error-codes" = json!(["WRONG_STATE"]))))]
 pub async fn activate_user(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<UserId>) -> Result<Answer<UserView>, ApiError> {
     change(&app, &caller, id, &PartOfUser { is_active: Some(true), ..PartOfUser::default() }).await
 }
@@ -121,7 +127,7 @@ pub async fn activate_user(State(app): State<Arc<App>>, caller: Caller, Path(id)
 #[utoipa::path(post, path = "/users/{id}/deactivate/", tag = "users",
     params(("id" = String, Path, format = "uuid", description = "Id of the user.")),
     responses((status = 200, description = "The user as it is now.", body = Success<UserView>)),
-    extensions(("x-admin" = json!(true)), ("x-error-codes" = json!(["LAST_ADMIN"]))))]
+    extensions(("x-admin" = json!(true)), ("x-error-codes" = json!(["LAST_ADMIN", "WRONG_STATE"]))))]
 pub async fn deactivate_user(State(app): State<Arc<App>>, caller: Caller, Path(id): Path<UserId>) -> Result<Answer<UserView>, ApiError> {
     change(&app, &caller, id, &PartOfUser { is_active: Some(false), ..PartOfUser::default() }).await
 }
@@ -132,7 +138,7 @@ pub async fn deactivate_user(State(app): State<Arc<App>>, caller: Caller, Path(i
 #[utoipa::path(post, path = "/users/{id}/reset-password/", tag = "users", request_body = NewPassword,
     params(("id" = String, Path, format = "uuid", description = "Id of the user.")),
     responses((status = 200, description = "The user as it is now.", body = Success<UserView>)),
-    extensions(("x-admin" = json!(true))))]
+    extensions(("x-admin" = json!(true)), ("x-error-codes" = json!(["WRONG_STATE"]))))]
 pub async fn reset_user_password(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -182,6 +188,7 @@ fn done<T>(updated: Updated<T>) -> Result<T, ApiError> {
         Updated::Done(value) => Ok(value),
         Updated::Missing => Err(ApiError::not_found()),
         Updated::LastAdmin => Err(ErrorCode::LastAdmin.into()),
+        Updated::BeingRemoved => Err(ApiError::because(ErrorCode::WrongState, BEING_DELETED)),
     }
 }
 

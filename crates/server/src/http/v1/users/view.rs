@@ -39,6 +39,9 @@ pub struct UserView {
     /// Most linked WhatsApp accounts.
     #[schema(example = 1)]
     pub max_sessions: i64,
+    /// Since when it is being deleted; null for all others. It is gone when everything of it is.
+    #[schema(value_type = Option<String>, format = DateTime, example = json!(null))]
+    pub deleting_since: Option<Timestamp>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T08:30:00.000Z")]
     pub created_at: Timestamp,
@@ -58,6 +61,7 @@ impl From<&User> for UserView {
             max_messages_per_day: user.max_messages_per_day,
             max_messages_per_minute: user.max_messages_per_minute,
             max_sessions: user.max_sessions,
+            deleting_since: user.removal_at,
             created_at: user.created_at,
             updated_at: user.updated_at,
         }
