@@ -102,7 +102,7 @@ mod tests {
     use tokio::sync::mpsc::UnboundedReceiver;
     use wacore_binary::builder::NodeBuilder;
 
-    const LONG: Duration = Duration::from_secs(3_600);
+    const LONG: Duration = Duration::from_hours(1);
 
     fn hold(reordering: &Reordering, link: &Link, id: &str) -> bool {
         let node = NodeBuilder::new("message").attr("id", id).build();

@@ -9,7 +9,7 @@ use wacore_binary::builder::NodeBuilder;
 const A: &str = "+12025550142";
 const B: &str = "+12025550151";
 /// Nothing here waits so long.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 struct Cast {
     sandbox: Sandbox,
