@@ -185,6 +185,7 @@ macro_rules! on {
                     a_reaction_shows_at_its_message_and_is_told,
                     what_is_about_an_unknown_message_is_kept_all_the_same,
                     a_message_and_what_is_done_to_it_may_come_together,
+                    what_is_done_to_a_message_may_come_before_it,
                     nobody_changes_what_somebody_else_wrote,
                     what_the_account_does_shows_when_it_is_acknowledged,
                     votes_are_counted_once_for_each_person,
