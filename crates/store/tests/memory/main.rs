@@ -295,6 +295,7 @@ macro_rules! on {
                     who_is_found_to_be_somebody_who_opted_out_is_refused_too,
                     stop_and_start_are_heard_with_proof_and_told,
                     a_message_replayed_by_whatsapp_is_no_second_wish,
+                    a_start_that_comes_behind_a_later_stop_is_not_the_last_word,
                     the_answer_is_the_one_message_that_still_goes,
                     where_consent_is_needed_only_who_agreed_or_wrote_is_written_to,
                     what_another_node_wrote_holds_here_at_once,
