@@ -3,6 +3,7 @@
 
 use crate::world::{Friend, PATIENCE, Shop, World, eventually, shown_once};
 use sanasend_sandbox::{Auto, Control, Direction, Fault, StanzaFilter, StanzaRecord};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Longer than anything here takes: a reordering that ends by itself would show as a failure.
@@ -100,6 +101,27 @@ async fn messages_that_come_in_reverse_are_stored_once_each() {
     shown_once(&texts, &incoming);
     assert_eq!(incoming.len(), 7);
     assert_eq!(shop.events().await.iter().filter(|event| event["type"] == "message.received").count(), 7);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_and_a_reaction_before_their_message_show_at_it() {
+    let world = World::start().await;
+    let (shop, friend) = acquainted(&world).await;
+    let control = world.control();
+    control.fault(&shop.number, Fault::Reorder { count: 3, within: LONG }).expect("planted");
+    let id = friend.says(&shop, "Teh bread, please").await;
+    control.edit(&friend.number, &id, "The bread, please").await.expect("edited");
+    control.react(&friend.number, &id, "🥖").await.expect("reacted");
+    let now = eventually("the message as it is now", || async {
+        let is_it = |message: &Value| message["message_type"] == "text" && message["content"] == "The bread, please";
+        shop.incoming().await.into_iter().find(is_it)
+    })
+    .await;
+    assert_eq!((now["edited_at"].is_string(), &now["reactions"][0]["emoji"]), (true, &json!("🥖")));
+    for kind in ["message.received", "message.edited", "message.reacted"] {
+        assert_eq!(shop.is_told(kind, &now).await, 1, "{kind}");
+    }
     world.stop().await;
 }
 
