@@ -72,17 +72,26 @@ async fn only_people_who_are_there_can_be_blocked() {
 }
 
 #[tokio::test]
-async fn a_block_outlives_the_process_and_ends_with_either_phone() {
+async fn a_block_outlives_the_process() {
+    let world = World::new();
+    let (ana, bob) = (world.phone("Ana").await, world.phone("Bob").await);
+    world.control.block(&bob, &ana).await.unwrap();
+    let world = world.killed().await;
+    assert_eq!(world.control.phone(&bob).unwrap().blocked, [ana.as_str()]);
+}
+
+#[tokio::test]
+async fn a_block_ends_with_either_phone() {
     let world = World::new();
     let (ana, bob) = (world.phone("Ana").await, world.phone("Bob").await);
     world.control.block(&bob, &ana).await.unwrap();
     world.control.block(&ana, &bob).await.unwrap();
-    let world = world.killed().await;
-    assert_eq!(world.control.phone(&bob).unwrap().blocked, [ana.as_str()]);
     world.control.remove_phone(&ana).unwrap();
     assert!(world.control.phone(&bob).unwrap().blocked.is_empty());
     world.control.add_phone(Some(&ana), None).await.unwrap();
     assert!(world.control.phone(&ana).unwrap().blocked.is_empty());
+    world.send(&bob, &ana, "hi").await;
+    world.shows(&ana, &["hi"]).await;
     let world = world.killed().await;
     assert!(world.control.phone(&bob).unwrap().blocked.is_empty() && world.control.phone(&ana).unwrap().blocked.is_empty());
 }
