@@ -65,7 +65,24 @@ async function resumed(product, account, folder) {
     await bea.sees('and live again')
     await product.reaches(again.id, 'delivered')
     check(bea.texts.count(seen => seen.text === 'while you were away') === 1, 'nothing was shown twice')
+    await blocks(product, bea)
     await bea.leave()
+}
+
+/** It blocks the account and lets it through again: one tick, and nothing afterwards. */
+async function blocks(product, bea) {
+    const { key } = await bea.sees('and live again')
+    await bea.socket.updateBlockStatus(key.remoteJid, 'block')
+    check((await bea.socket.fetchBlocklist()).length === 1, 'Baileys has the account on its list of blocked people')
+    const lost = await product.sendText(product.friend, 'nobody hears this')
+    await product.reaches(lost.id, 'sent')
+    await bea.socket.updateBlockStatus(key.remoteJid, 'unblock')
+    check((await bea.socket.fetchBlocklist()).length === 0, 'and takes it off again')
+    const heard = await product.sendText(product.friend, 'heard again')
+    await bea.sees('heard again')
+    await product.reaches(heard.id, 'delivered')
+    check(bea.texts.count(seen => seen.text === 'nobody hears this') === 0, 'what was sent to somebody who blocked the account never comes')
+    check((await product.message(lost.id)).status === 'sent', 'and stays at one tick')
 }
 
 /** A new contact that writes first. */

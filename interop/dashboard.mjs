@@ -3,7 +3,7 @@
 import { Watched, XSS, logIn } from './dashboard/browser.mjs'
 import { campaigns } from './dashboard/campaigns.mjs'
 import { contacts } from './dashboard/contacts.mjs'
-import { answer, converse, files, link, write } from './dashboard/messages.mjs'
+import { answer, block, converse, files, link, write } from './dashboard/messages.mjs'
 import { leave, logs, webhooks } from './dashboard/rooms.mjs'
 import { byKeyboard, everywhere, otherSite, otherUser, withoutScripts } from './dashboard/ways.mjs'
 import { check, ok, story } from './product.mjs'
@@ -34,6 +34,7 @@ await story('the dashboard', 230_000, async start => {
         await converse(watched, seen, api, phones, friend)
         await answer(phones, friend)
         await files(watched, seen, api, phones, friend)
+        await block(watched, seen, api, phones, friend)
         await campaigns(watched, seen, api, friend)
         await webhooks(watched, seen, api)
         await contacts(watched, seen, api)

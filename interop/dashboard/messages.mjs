@@ -143,3 +143,29 @@ export async function files(watched, page, api, phones, friend) {
     for await (const chunk of await (await saved).createReadStream()) chunks.push(chunk)
     check(Buffer.concat(chunks).equals(picture), 'the saved file is what the phone sent')
 }
+
+/** Blocks the account on the phone and lets it through again. */
+export async function block(watched, page, api, phones, friend) {
+    const card = phones.locator(`#phone-${friend.replace('+', '')}`)
+    const send = async (text, status) => {
+        await page.goto(`${api}/admin/messages/new/?to=${encodeURIComponent(friend)}`)
+        const form = page.locator('form[action*="/send-text/?once="]')
+        await form.getByLabel('Text').fill(text)
+        await form.getByRole('button', { name: 'Send the text' }).click()
+        await page.locator('#message-live .badge', { hasText: status }).waitFor()
+    }
+    await card.getByRole('button', { name: /^Block / }).click()
+    await says(phones, 'Blocked')
+    await card.getByRole('button', { name: /^Unblock / }).waitFor()
+    await send('nobody hears this', 'sent')
+    await card.getByLabel('Message', { exact: true }).fill('may not be written')
+    await card.getByLabel('Message', { exact: true }).press('Enter')
+    await says(phones, 'This phone has blocked', 'bad')
+    await watched.look(phones, 'phones-blocked')
+    await card.getByLabel('Message', { exact: true }).fill('')
+    await card.getByRole('button', { name: /^Unblock / }).click()
+    await says(phones, 'Let through again')
+    await send('heard again', 'delivered')
+    await card.locator('.bubble', { hasText: 'heard again' }).waitFor()
+    check(await card.locator('.bubble', { hasText: 'nobody hears this' }).count() === 0, 'what came from somebody who was blocked never shows')
+}

@@ -2,7 +2,7 @@
 
 use crate::account_hours::AccountCounts;
 use crate::dialect::{Rows, pieces, query, query_as, query_scalar, refused};
-use crate::marks::mark;
+use crate::marks::{mark, mark_late};
 use crate::media::IncomingMedia;
 use crate::messages::{Message, Peer, Quoted};
 use crate::opt_outs::heard;
@@ -194,7 +194,7 @@ async fn receive(tx: &mut Tx, words: &Words, incoming: Vec<(&Incoming, Message)>
         // What the owner wrote on the phone was sent by the account as well.
         tx.count_account(message.session_id, AccountCounts { sent: 1 - received, received, ..AccountCounts::default() });
         tx.tell(EventKind::MessageReceived, message, message.created_at);
-        if let Some(event) = marked {
+        for event in marked.into_iter().chain(mark_late(tx, message).await?) {
             tx.tell_other(event);
         }
     }

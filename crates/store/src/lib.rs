@@ -18,6 +18,7 @@ mod cookies;
 mod counts;
 mod database;
 mod dialect;
+mod early;
 mod error;
 mod events;
 mod inbox;
@@ -203,6 +204,7 @@ impl Store {
             teller: teller.clone(),
             hints: hints.clone(),
             commits: commits.clone(),
+            early: Arc::default(),
         };
         let writer = writer::start(conn, parts)?;
         let (node, words) = (OnceLock::new(), OnceLock::new());

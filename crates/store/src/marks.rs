@@ -7,6 +7,7 @@ use crate::StoreError;
 use crate::dialect::{query, query_as, refused};
 use crate::events::NewEvent;
 use crate::messages::Message;
+use crate::outbox::insert_details;
 use crate::rows::Place;
 use crate::rows::message::Model;
 use crate::writer::Tx;
@@ -186,6 +187,10 @@ pub(crate) async fn mark(tx: &mut Tx, acting: &mut Message, at: Timestamp) -> Re
     let Some(wanted) = acting.content.rich().and_then(Rich::target).map(|target| target.wa_message_id.clone()) else { return Ok(None) };
     let select = query_as::<_, Model>("SELECT * FROM messages WHERE session_id = ? AND wa_message_id = ?");
     let rows = select.bind(acting.session_id.0).bind(&wanted).fetch_all(&mut tx.conn).await.map_err(refused)?;
+    if rows.is_empty() {
+        tx.early.note(acting.session_id, &wanted, acting.id, at);
+        return Ok(None);
+    }
     let by = Who::wrote(acting);
     let Some(act) = acting.content.rich().cloned() else { return Ok(None) };
     let mut found = None;
@@ -210,6 +215,23 @@ pub(crate) async fn mark(tx: &mut Tx, acting: &mut Message, at: Timestamp) -> Re
     let update = query("UPDATE messages SET body = ?, marks = ? WHERE id = ?").bind(target.content.body()).bind(text).bind(target.id.0);
     update.execute(&mut tx.conn).await.map_err(refused)?;
     Ok(Some(told(&target, &act, &by, acting.id, at)))
+}
+
+/// Shows at a message that has just come what was done to it before it came. Answers the events that tell it.
+pub(crate) async fn mark_late(tx: &mut Tx, message: &Message) -> Result<Vec<NewEvent>, StoreError> {
+    let mut events = Vec::new();
+    for (id, at) in tx.early.about(message.session_id, &message.wa_message_id) {
+        let select = query_as::<_, Model>("SELECT * FROM messages WHERE id = ?").bind(id.0);
+        let Some(row) = select.fetch_optional(&mut tx.conn).await.map_err(refused)? else { continue };
+        match row.read() {
+            Ok(mut acting) => {
+                events.extend(mark(tx, &mut acting, at).await?);
+                insert_details(tx, &[&acting]).await?;
+            }
+            Err(error) => tracing::error!(%error, "what was done to a message can't be read and is not shown at it"),
+        }
+    }
+    Ok(events)
 }
 
 /// Strips these ids from what is shown at a message and from what it is about; as it stands now, in this transaction.

@@ -10,6 +10,7 @@
 
 use crate::commits::{Commit, Watch};
 use crate::dialect::{Conn, Looked, Pool, Source, refused};
+use crate::early::Early;
 use crate::events::Event;
 use crate::jobs::{Hints, JobHint};
 use crate::opt_outs::Guards;
@@ -97,6 +98,8 @@ pub(crate) struct Tx {
     pub(crate) hookless: bool,
     /// For which users recipients are to be looked at, as far as this writer knows; see `opt_outs::guard`.
     pub(crate) guards: Option<Guards>,
+    /// What was done to messages that are not here yet.
+    pub(crate) early: Arc<Early>,
     /// What the transaction that is open found at its beginning, where other nodes write too.
     looked: Option<Looked>,
 }
@@ -220,6 +223,7 @@ pub(crate) struct Parts {
     pub(crate) teller: Arc<Teller>,
     pub(crate) hints: Arc<Hints>,
     pub(crate) commits: Watch,
+    pub(crate) early: Arc<Early>,
 }
 
 /// Starts the task. On SQLite it has a thread of its own: statements and the wait for the disk happen on it.
@@ -292,8 +296,9 @@ async fn run(conn: Conn, parts: Parts, mut requests: mpsc::Receiver<Request>) {
 impl Parts {
     fn transaction(&self, conn: Conn) -> Tx {
         let (clock, sealer) = (self.clock.clone(), self.sealer.clone());
-        let (events, queued, hints) = (Vec::new(), Queued::default(), Vec::new());
-        Tx { conn, clock, sealer, events, queued, generations: HashMap::new(), hints, hookless: false, guards: None, looked: None }
+        let (events, queued, hints, generations) = (Vec::new(), Queued::default(), Vec::new(), HashMap::new());
+        let early = self.early.clone();
+        Tx { conn, clock, sealer, events, queued, generations, hints, hookless: false, guards: None, early, looked: None }
     }
 
     /// Writes a batch and answers it; gives the connection back unless it is in doubt.

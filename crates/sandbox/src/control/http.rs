@@ -21,7 +21,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, delete, get, post};
 use axum::{Json, Router};
 use bodies::{
-    FaultBody, MessagesQuery, NewGroup, NewPhone, PairCode, ReadBody, ScanQuery, SendBody, TranscriptQuery, TypingBody, body, query,
+    BlockBody, FaultBody, MessagesQuery, NewGroup, NewPhone, PairCode, ReadBody, ScanQuery, SendBody, TranscriptQuery, TypingBody, body,
+    query,
 };
 use serde_json::{Value, json};
 
@@ -45,6 +46,8 @@ pub fn router(control: Control) -> Router {
         .route("/admin/phones/{phone}/offline", post(go_offline))
         .route("/admin/phones/{phone}/online", post(go_online))
         .route("/admin/phones/{phone}/typing", post(typing))
+        .route("/admin/phones/{phone}/block", post(block))
+        .route("/admin/phones/{phone}/unblock", post(unblock))
         .route("/admin/phones/{phone}/devices", get(list_devices))
         .route("/admin/phones/{phone}/devices/{device}", delete(unlink))
         .route("/admin/phones/{phone}/auto", post(set_auto))
@@ -136,6 +139,16 @@ async fn typing(State(control): State<Control>, Path(phone): Path<String>, bytes
     let TypingBody { to } = body(&bytes)?;
     control.typing(&phone, &to)?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn block(State(control): State<Control>, Path(phone): Path<String>, bytes: Bytes) -> Answer<PhoneView> {
+    let BlockBody { who } = body(&bytes)?;
+    Ok(Json(control.block(&phone, &who).await?))
+}
+
+async fn unblock(State(control): State<Control>, Path(phone): Path<String>, bytes: Bytes) -> Answer<PhoneView> {
+    let BlockBody { who } = body(&bytes)?;
+    Ok(Json(control.unblock(&phone, &who).await?))
 }
 
 async fn list_devices(State(control): State<Control>, Path(phone): Path<String>) -> Answer<Vec<DeviceView>> {

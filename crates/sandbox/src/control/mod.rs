@@ -244,6 +244,23 @@ impl Control {
         self.phones.get(phone)?.type_in(&phones::read_chat(to)?)
     }
 
+    /// Blocks somebody (number or jid) on the phone: what they write to it is acknowledged to them and never delivered, and
+    /// they see no tick, presence or typing of it. Answers the phone.
+    pub async fn block(&self, phone: &str, who: &str) -> Result<PhoneView, Error> {
+        self.set_blocked(phone, who, true).await
+    }
+
+    /// Lets somebody through again. What they wrote meanwhile never comes. Answers the phone.
+    pub async fn unblock(&self, phone: &str, who: &str) -> Result<PhoneView, Error> {
+        self.set_blocked(phone, who, false).await
+    }
+
+    async fn set_blocked(&self, phone: &str, who: &str, block: bool) -> Result<PhoneView, Error> {
+        let phone = self.phones.get(phone)?;
+        phone.set_blocked(&phones::read_chat(who)?, block).await?;
+        Ok(phone.view())
+    }
+
     /// The devices of the account, the phone first.
     pub fn devices(&self, phone: &str) -> Result<Vec<DeviceView>, Error> {
         let phone = self.phones.get(phone)?;

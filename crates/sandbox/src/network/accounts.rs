@@ -5,6 +5,7 @@
 //! this, and which devices does it reach. No two accounts are ever locked at once, and
 //! no lock is held over an await.
 
+use super::blocks;
 use super::link::Link;
 use super::queue::Queue;
 use super::seam::Primary;
@@ -12,7 +13,7 @@ use crate::Error;
 use crate::state::{Room, State, hexed};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use wacore_binary::{CompactString, Jid};
 
@@ -125,6 +126,8 @@ pub(crate) struct AccountInner {
     pub watchers: BTreeSet<CompactString>,
     /// Phones of the accounts that asked for presence; ends with the process.
     pub subscribers: HashSet<CompactString>,
+    /// Phones of the accounts that it has blocked, and since when, in seconds since 1970.
+    pub blocked: BTreeMap<CompactString, i64>,
     /// When its last device stopped being available, seconds since 1970.
     pub last_seen: Option<i64>,
 }
@@ -221,12 +224,14 @@ impl Registry {
             for key in state.keys(Room::Extras, &prefix)? {
                 watchers.insert(CompactString::from_utf8_lossy(&key[prefix.len()..]));
             }
+            let blocked = blocks::load(state, &record.phone)?;
             registry.insert(Account::new(AccountInner {
                 record,
                 devices,
                 primary: None,
                 watchers,
                 subscribers: HashSet::new(),
+                blocked,
                 last_seen: None,
             }));
         }

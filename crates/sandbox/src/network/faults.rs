@@ -4,7 +4,9 @@
 //! for them. Apart so that the honest paths stay readable.
 
 use super::link::Link;
+use super::reorder::Reordering;
 use crate::media::{MediaTrouble, MediaWay};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,6 +42,14 @@ pub enum Fault {
     Duplicate(u32),
     /// Hold every stanza to this account back for so long; order is kept.
     Delay(Duration),
+    /// Hold the next messages and receipts to each companion of this account back and deliver them in reverse: once there
+    /// are `count` of them, or `within` this time from the first, however few they are by then.
+    Reorder {
+        /// How many stanzas.
+        count: u32,
+        /// How long the first of them waits at most.
+        within: Duration,
+    },
     /// Make the next `count` media requests of this account go wrong.
     Media {
         /// Uploads or downloads.
@@ -63,6 +73,7 @@ struct Planted {
     nack: Option<(u16, u32)>,
     duplicate: u32,
     delay: Option<Duration>,
+    reorder: Option<Reordering>,
 }
 
 /// Faults by phone number. Free of cost while none is planted.
@@ -98,13 +109,22 @@ impl Faults {
             Fault::Nack { code, count } => entry.nack = Some((code, count)),
             Fault::Duplicate(count) => entry.duplicate = count,
             Fault::Delay(delay) => entry.delay = Some(delay),
+            Fault::Reorder { count, within } => {
+                if let Some(before) = entry.reorder.replace(Reordering::new(count, within)) {
+                    before.end();
+                }
+            }
         }
         self.any.store(true, Ordering::Release);
     }
 
-    /// Forgets every fault; acknowledgements that were held go out.
+    /// Forgets every fault; what was held goes out.
     pub(crate) fn clear(&self) {
-        self.planted.lock().clear();
+        for (_, planted) in self.planted.lock().drain() {
+            if let Some(reorder) = planted.reorder {
+                reorder.end();
+            }
+        }
         self.any.store(false, Ordering::Release);
         for (link, ack) in self.held.lock().drain(..) {
             link.send(ack);
@@ -154,6 +174,11 @@ impl Faults {
     /// How long stanzas to this account are held back.
     pub(crate) fn delay(&self, phone: &str) -> Option<Duration> {
         self.with(phone, |planted| planted.delay).flatten()
+    }
+
+    /// Whether the stanza about to go to a companion of this account is held back, to come behind later ones.
+    pub(crate) fn reorders(&self, phone: &str, device: u16, link: &Link, stanza: (&Node, &Bytes, Option<Duration>)) -> bool {
+        self.with(phone, |planted| planted.reorder.as_ref().is_some_and(|reorder| reorder.hold(device, link, stanza))).unwrap_or(false)
     }
 
     fn with<T>(&self, phone: &str, look: impl FnOnce(&mut Planted) -> T) -> Option<T> {

@@ -106,6 +106,10 @@ impl Inner {
         if sealed.is_empty() {
             return Ok(());
         }
+        // The sender is told nothing of it: one tick, for ever.
+        if Inner::is_blocked(&account, &session.account.phone) {
+            return Ok(());
+        }
         let copy = self.copy_for(session, envelope, target, &account, sealed);
         let mut inner = account.lock();
         let known = inner.device(target.device).is_some_and(|device| device.record.is_published());

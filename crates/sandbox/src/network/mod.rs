@@ -8,6 +8,7 @@
 mod accounts;
 mod app_state;
 mod attach;
+mod blocks;
 mod devices;
 mod faults;
 mod groups;
@@ -22,6 +23,7 @@ mod prekeys;
 mod presence;
 mod queue;
 mod receipts;
+mod reorder;
 mod seam;
 mod settings;
 mod tokens;
@@ -34,7 +36,7 @@ use crate::state::{Room, State};
 use crate::transcript::Transcript;
 use accounts::{Account, AccountInner, Device, Registry, device_key};
 use pairing::Waiting;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::Notify;
@@ -163,6 +165,7 @@ impl Network {
             primary: None,
             watchers: BTreeSet::new(),
             subscribers: HashSet::new(),
+            blocked: BTreeMap::new(),
             last_seen: None,
         }));
         Ok(Addresses { pn: account.pn(0), lid: account.lid(0) })
@@ -182,13 +185,13 @@ impl Network {
                 line.link.close();
             }
         }
-        for kind in ["watch", "version", "patch", "token", "known"] {
+        for kind in ["watch", "version", "patch", "token", "known", "block"] {
             let prefix = format!("{kind}:{phone}:").into_bytes();
             for key in self.0.state.keys(Room::Extras, &prefix)? {
                 self.0.state.delete(Room::Extras, &key)?;
             }
         }
-        Ok(())
+        self.0.forget_blocks_of(phone)
     }
 
     /// Says who signs for an account. To be called for each phone at every start.
@@ -287,7 +290,7 @@ impl Network {
         }
     }
 
-    /// Ends all faults; held acknowledgements go out.
+    /// Ends all faults; held acknowledgements and stanzas go out.
     pub fn clear_faults(&self) {
         self.0.faults.clear();
         self.0.media.clear_faults();

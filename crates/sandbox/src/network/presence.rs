@@ -60,6 +60,10 @@ impl Inner {
             let presence = {
                 let mut inner = other.lock();
                 inner.subscribers.insert(session.account.phone.clone());
+                // It would be told from now on, once it is not blocked any more.
+                if inner.blocks(&session.account.phone) {
+                    return;
+                }
                 presence_of(&other, &to, inner.is_available(), inner.last_seen)
             };
             let mut inner = session.account.lock();
@@ -71,7 +75,7 @@ impl Inner {
     pub(super) fn tell_presence(&self, account: &Arc<Account>) {
         let (available, last_seen, subscribers) = {
             let inner = account.lock();
-            let subscribers: Vec<_> = inner.subscribers.iter().cloned().collect();
+            let subscribers: Vec<_> = inner.subscribers.iter().filter(|phone| !inner.blocks(phone)).cloned().collect();
             (inner.is_available(), inner.last_seen, subscribers)
         };
         let presence = presence_of(account, &account.pn(0), available, last_seen);
@@ -82,12 +86,14 @@ impl Inner {
         }
     }
 
-    /// Typing, to all devices of the other side that are there.
+    /// Typing, to all devices of the other side that are there, unless one of the two has blocked the other.
     pub(super) fn on_chatstate(&self, session: &Session, node: &Node) {
         let Some(to) = jid(node, "to") else {
             return;
         };
-        if let Some(other) = self.accounts.find(&to) {
+        let own = &session.account;
+        let open = |other: &Arc<Account>| !Inner::is_blocked(other, &own.phone) && !Inner::is_blocked(own, &other.phone);
+        if let Some(other) = self.accounts.find(&to).filter(open) {
             let state =
                 NodeBuilder::new("chatstate").attr("from", session.account.like(&to, 0)).apply_content(node.content.clone()).build();
             self.whisper_to_all(&other, &state);

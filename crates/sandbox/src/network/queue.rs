@@ -104,7 +104,11 @@ impl Inner {
             if self.faults.take_duplicate(&phone) {
                 line.link.send_marshaled(node.clone(), bytes.clone(), delay);
             }
-            line.link.send_marshaled(node, bytes, delay);
+            let number = device.record.id;
+            let can_wait = number != 0 && matches!(Class::of(&node.tag), Some(Class::Message | Class::Receipt));
+            if !(can_wait && self.faults.reorders(&phone, number, &line.link, (&node, &bytes, delay))) {
+                line.link.send_marshaled(node, bytes, delay);
+            }
         }
         Ok(())
     }

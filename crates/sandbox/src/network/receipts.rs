@@ -76,10 +76,12 @@ impl Inner {
             }
             _ if own => Ok(()),
             _ => {
-                let receipt = self.receipt_for(session, node, to, None);
-                let ids = published(account);
-                for id in ids {
-                    self.hand(account, id, receipt.clone())?;
+                // Who is blocked sees no further tick, not even of what came before.
+                if !Inner::is_blocked(&session.account, &account.phone) {
+                    let receipt = self.receipt_for(session, node, to, None);
+                    for id in published(account) {
+                        self.hand(account, id, receipt.clone())?;
+                    }
                 }
                 if kind == "read" || kind == "played" {
                     self.tell_own_read(session, node, to)?;

@@ -1,5 +1,5 @@
 //! The many small things a client asks at login and rarely later: experiments, privacy,
-//! blocked contacts, pictures, the media hosts.
+//! pictures, the media hosts.
 
 use super::Inner;
 use super::login::Session;
@@ -43,10 +43,7 @@ impl Inner {
             ("privacy", "privacy") => result(node).children([privacy()]).build(),
             ("privacy", "tokens") if set => self.give_tokens(session, node)?,
             ("privacy", "tokens") => result(node).build(),
-            ("blocklist", _) => {
-                let list = NodeBuilder::new("list").attr("dhash", "1").build();
-                result(node).children([list]).build()
-            }
+            ("blocklist", _) => self.on_blocklist(session, node)?,
             ("status", "status") if set => {
                 let mut account = session.account.lock();
                 account.record.about = first_child(node).map(content).unwrap_or_default().into();

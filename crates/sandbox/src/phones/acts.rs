@@ -67,6 +67,9 @@ impl Phone {
 
     /// Shows and sends a message that is made.
     async fn send_made(&self, chat: String, message: wa::Message) -> Result<String, Error> {
+        if let Ok(chat) = chat.parse::<Jid>() {
+            self.lets_write(&chat)?;
+        }
         let outgoing = self.outgoing(chat, &message);
         self.show_own(&outgoing, &message, None)?;
         if let Some(link) = self.link() {

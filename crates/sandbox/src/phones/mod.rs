@@ -8,6 +8,7 @@
 mod acts;
 mod adv;
 mod attachment;
+mod blocks;
 mod chats;
 mod code;
 mod content;

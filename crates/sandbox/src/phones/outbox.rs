@@ -48,6 +48,7 @@ impl Phone {
         }
         let account = self.network.account_of(to);
         let account = account.ok_or_else(|| Error::Unknown(format!("{to} is not on WhatsApp; make the phone first")))?;
+        self.lets_write(to)?;
         Ok(Jid::pn(account.phone.as_str()).to_string())
     }
 

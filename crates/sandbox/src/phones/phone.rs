@@ -71,6 +71,8 @@ pub struct PhoneView {
     pub auto: Auto,
     /// How many messages it shows.
     pub messages: usize,
+    /// Whom its account has blocked: `+` and the digits of their numbers, in order.
+    pub blocked: Vec<String>,
 }
 
 impl Phone {
@@ -102,6 +104,7 @@ impl Phone {
 
     /// What others may know.
     pub fn view(&self) -> PhoneView {
+        let blocked = self.blocked();
         let record = self.record.lock();
         PhoneView {
             phone: format!("+{}", self.number),
@@ -111,6 +114,7 @@ impl Phone {
             online: self.link.lock().is_some(),
             auto: record.auto.clone(),
             messages: self.chats.lock().messages().len(),
+            blocked,
         }
     }
 
@@ -177,9 +181,10 @@ impl Phone {
         self.network.state()
     }
 
-    /// Tells the other side that its owner is typing.
+    /// Tells the other side that its owner is typing; refused where the owner has blocked them.
     pub fn type_in(&self, chat: &Jid) -> Result<(), Error> {
         let link = self.link().ok_or_else(offline)?;
+        self.lets_write(chat)?;
         let composing = NodeBuilder::new("composing").build();
         link.send(NodeBuilder::new("chatstate").attr("to", self.in_chat_addressing(chat)).children([composing]).build())
     }

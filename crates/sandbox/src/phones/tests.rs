@@ -1,5 +1,6 @@
 //! Phones among themselves, over the real network room.
 
+mod blocks;
 mod groups;
 mod media;
 

@@ -181,6 +181,7 @@ fn phone_rows() -> Vec<Row> {
         with_file(with_limit(form("/admin/phones/{phone}/send-file/", Admin, act::send_file), Some(act::MOST_FILE + (1 << 20)))),
         form("/admin/phones/{phone}/read/", Admin, act::read),
         form("/admin/phones/{phone}/online/", Admin, act::set_online),
+        form("/admin/phones/{phone}/block/", Admin, act::set_blocked),
         form("/admin/phones/{phone}/auto/", Admin, act::set_auto),
         form("/admin/phones/{phone}/devices/{device}/unlink/", Admin, act::unlink),
         with_file(page("/admin/phones/{phone}/media/{id}/", Admin, act::media)),

@@ -6,6 +6,7 @@
 
 mod backup;
 mod bad_input;
+mod blocked;
 mod bucket;
 mod campaigns;
 mod canaries;
@@ -23,6 +24,7 @@ mod long_campaign;
 mod media;
 mod nodes;
 mod offline;
+mod order;
 mod pacing;
 mod receipts;
 mod redis_away;

@@ -6,6 +6,7 @@ use super::change::{opt_in, opt_out_all, relink};
 use super::{ANSWER_JOB, NewOptOut, OptOutCause};
 use crate::StoreError;
 use crate::contacts::from_conversation;
+use crate::dialect::{query_scalar, refused};
 use crate::jobs::NewJob;
 use crate::messages::Message;
 use crate::writer::Tx;
@@ -13,6 +14,10 @@ use sanasend_model::address::PN_SERVER;
 use sanasend_model::opt_out::{Wish, Words};
 use sanasend_model::{Direction, MessageId, OptOutSource};
 use serde_json::json;
+use std::time::Duration;
+
+/// By how much WhatsApp's clock may be ahead of ours: what was written later was stored no earlier than that.
+const CLOCKS_DIFFER: Duration = Duration::from_hours(1);
 
 /// Takes notice of messages that came in just now.
 pub(crate) async fn heard(tx: &mut Tx, words: &Words, messages: &[Message]) -> Result<(), StoreError> {
@@ -34,7 +39,11 @@ pub(crate) async fn heard(tx: &mut Tx, words: &Words, messages: &[Message]) -> R
         }
         match message.content.text_body().and_then(|text| words.wish(text)) {
             Some(Wish::Stop) => stop(tx, message).await?,
-            Some(Wish::Start) if guard.opted_out => start(tx, message).await?,
+            Some(Wish::Start) if guard.opted_out => {
+                if !is_taken_back(tx, words, message).await? {
+                    start(tx, message).await?;
+                }
+            }
             _ => {}
         }
     }
@@ -75,6 +84,25 @@ async fn start(tx: &mut Tx, message: &Message) -> Result<(), StoreError> {
         answer(tx, message, "start").await?;
     }
     Ok(())
+}
+
+/// Whether the person said STOP after this message, which came late: then it is not their last word.
+async fn is_taken_back(tx: &mut Tx, words: &Words, message: &Message) -> Result<bool, StoreError> {
+    let Some(at) = message.sent_at else { return Ok(false) };
+    let sql = "SELECT body FROM messages WHERE session_id = ? AND chat = ? AND direction = 'inbound' AND message_type = 'text' \
+               AND created_at >= ? AND sent_at > ?";
+    let mut chats = message.peer.handles();
+    if !chats.contains(&message.chat) {
+        chats.push(message.chat.clone());
+    }
+    for chat in chats {
+        let select = query_scalar::<_, Option<String>>(sql).bind(message.session_id.0).bind(chat.as_str());
+        let later = select.bind(at.minus(CLOCKS_DIFFER).0).bind(at.0).fetch_all(&mut tx.conn).await.map_err(refused)?;
+        if later.iter().flatten().any(|text| words.wish(text) == Some(Wish::Stop)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Has the person answered, by a job: messages are made by the way out alone. The id of the message is chosen now, so that

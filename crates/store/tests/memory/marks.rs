@@ -132,6 +132,37 @@ pub async fn a_message_and_what_is_done_to_it_may_come_together<B: Backend>(w: W
     assert_eq!(kinds, [MessageReceived, MessageReceived, MessageEdited, MessageReceived, MessageDeleted]);
 }
 
+pub async fn what_is_done_to_a_message_may_come_before_it<B: Backend>(w: World<B>) {
+    let (account, other) = (w.account().await, w.account().await);
+    let edited = receive(&w, account, from(ANNA, "A2", edit("A1", "the bread"), 2)).await;
+    receive(&w, account, from(ANNA, "A3", react("A1", "👍"), 3)).await;
+    // In another account, and by somebody else who knows the id.
+    receive(&w, other, from(ANNA, "A4", revoke("A1", false), 4)).await;
+    receive(&w, account, from(BEN, "B1", revoke("A1", false), 4)).await;
+    let id = receive(&w, account, from(ANNA, "A1", text("teh bread"), 1)).await;
+    let about = message(&w, edited).await.content.rich().and_then(Rich::target).and_then(|target| target.message_id);
+    assert_eq!(about, Some(id));
+    let counts = async || {
+        let kinds = [EventKind::MessageEdited, EventKind::MessageReacted, EventKind::MessageDeleted];
+        let mut counts = Vec::new();
+        for kind in kinds {
+            counts.push(told(&w, account, kind).await.len());
+        }
+        counts
+    };
+    assert_eq!(counts().await, [1, 1, 0]);
+    assert_eq!(receive(&w, account, from(ANNA, "A1", text("teh bread"), 1)).await, id, "the same stanza again");
+    assert_eq!(counts().await, [1, 1, 0]);
+    let read = message(&w, id).await;
+    let marks = read.marks.expect("marked");
+    assert_eq!((read.content.text_body(), marks.edited_at, marks.deleted_at), (Some("the bread"), Some(at(2)), None));
+    assert_eq!(marks.reactions.len(), 1);
+
+    receive(&w, account, from(ANNA, "D2", revoke("D1", false), 6)).await;
+    let deleted = receive(&w, account, from(ANNA, "D1", text("never mind"), 5)).await;
+    assert_eq!(message(&w, deleted).await.marks.and_then(|marks| marks.deleted_at), Some(at(6)));
+}
+
 pub async fn nobody_changes_what_somebody_else_wrote<B: Backend>(w: World<B>) {
     let account = w.account().await;
     let sent = w.send(account, ANNA, "ours").await;

@@ -203,6 +203,24 @@ pub async fn a_message_replayed_by_whatsapp_is_no_second_wish<B: Backend>(w: Wor
     assert!(matches!(accept(&w, account, BEN).await, Accepted::Created { .. }));
 }
 
+pub async fn a_start_that_comes_behind_a_later_stop_is_not_the_last_word<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let word = |id: &str, text: &str, second: u64| Incoming {
+        wa_message_id: id.into(),
+        chat: by_phone(BEN).jid.expect("an id"),
+        content: Content::text(text).expect("a text"),
+        at: w.clock.now().plus(Duration::from_secs(second)),
+        ..in_group(&w)
+    };
+    let receive = async |incoming| w.store.receive(account.id, account.generation, vec![incoming]).await.expect("stored");
+    opt_out(&w.store, account.user, by_phone(BEN)).await;
+    receive(word("S2", "STOP", 2)).await;
+    receive(word("S1", "START", 1)).await;
+    assert_eq!(accept(&w, account, BEN).await, Accepted::OptedOut, "STOP was said after it");
+    receive(word("S3", "START", 3)).await;
+    assert!(matches!(accept(&w, account, BEN).await, Accepted::Created { .. }));
+}
+
 pub async fn the_answer_is_the_one_message_that_still_goes<B: Backend>(w: World<B>) {
     let account = w.account().await;
     let settings = ContactSettings { stop_answer: Some("You will hear no more of us.".into()), ..ContactSettings::default() };

@@ -10,6 +10,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
+/// Most stanzas that a reordering holds back.
+const MOST_HELD: u32 = 1_000;
+/// Longest that it holds one back, in milliseconds: a minute.
+const LONGEST_HOLD_MS: u64 = 60_000;
+
 /// `?phone=` of a scan.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,6 +94,14 @@ pub(super) struct TypingBody {
     pub to: String,
 }
 
+/// Whom to block or to let through again.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BlockBody {
+    /// Number or jid.
+    pub who: String,
+}
+
 /// Something to make go wrong.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,6 +139,12 @@ enum FaultKind {
         count: u32,
     },
     Delay {
+        ms: u64,
+    },
+    ReorderNext {
+        #[serde(default = "pair")]
+        count: u32,
+        #[serde(default = "moment")]
         ms: u64,
     },
     MediaUpload(MediaFault),
@@ -204,11 +223,30 @@ impl FaultBody {
             FaultKind::NackNext { code, count } => Fault::Nack { code, count: some(count)? },
             FaultKind::DuplicateNext { count } => Fault::Duplicate(some(count)?),
             FaultKind::Delay { ms } => Fault::Delay(Duration::from_millis(ms)),
+            FaultKind::ReorderNext { count, ms } => reordering(count, ms)?,
             FaultKind::MediaUpload(fault) => fault.fault(MediaWay::Upload)?,
             FaultKind::MediaDownload(fault) => fault.fault(MediaWay::Download)?,
             FaultKind::MediaGone { code } => Fault::MediaGone(status(code)?),
         })
     }
+}
+
+fn pair() -> u32 {
+    2
+}
+
+fn moment() -> u64 {
+    2_000
+}
+
+fn reordering(count: u32, ms: u64) -> Result<Fault, Error> {
+    if !(2..=MOST_HELD).contains(&count) {
+        return Err(Error::Invalid(format!("\"count\" must be 2 to {MOST_HELD}: so many are turned round")));
+    }
+    if !(1..=LONGEST_HOLD_MS).contains(&ms) {
+        return Err(Error::Invalid(format!("\"ms\" must be 1 to {LONGEST_HOLD_MS}: so long the first of them waits at most")));
+    }
+    Ok(Fault::Reorder { count, within: Duration::from_millis(ms) })
 }
 
 fn some(count: u32) -> Result<u32, Error> {

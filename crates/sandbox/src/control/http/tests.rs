@@ -113,6 +113,10 @@ async fn what_is_wrong_is_said_in_a_sentence() {
         (&post, format!("{phone}/send"), r#"{"to": "120363@g.us", "text": "x"}"#, 409, "not in the group"),
         (&post, format!("{phone}/groups"), r#"{"subject": "x", "people": ["+12025550177"]}"#, 404, "no phone"),
         (&post, format!("{phone}/send"), r#"{"to": "+12025550100"}"#, 400, "`text`"),
+        (&post, format!("{phone}/block"), r#"{"to": "+12025550198"}"#, 400, "unknown field `to`"),
+        (&post, format!("{phone}/block"), r#"{"who": "+12025550198"}"#, 404, "not on WhatsApp"),
+        (&post, format!("{phone}/unblock"), r#"{"who": "120363@g.us"}"#, 400, "only people"),
+        (&post, format!("{phone}/block"), r#"{"who": "+12025550100"}"#, 409, "itself"),
         (&post, format!("{phone}/pair-code"), r#"{"code": "12"}"#, 400, "8 characters"),
         (&post, format!("{phone}/pair-code"), r#"{"code": "ABCD1234"}"#, 404, "pairing code"),
         (&delete, format!("{phone}/devices/0"), "", 409, "phone itself"),
@@ -206,6 +210,49 @@ async fn a_phone_goes_offline_and_back() {
     let auto = r#"{"read": true, "reply": "got {text}"}"#;
     let (_, phone) = api.post("/admin/phones/+12025550100/auto", auto).await;
     assert_eq!(phone["auto"], json!({"read": true, "reply": "got {text}"}));
+}
+
+#[tokio::test]
+async fn a_phone_blocks_and_lets_through_again() {
+    let api = Api::new();
+    let (ana, bob) = ("/admin/phones/+12025550100", "/admin/phones/+12025550101");
+    for phone in ["+12025550100", "+12025550101"] {
+        let (_, made) = api.post("/admin/phones", &json!({ "phone": phone }).to_string()).await;
+        assert_eq!(made["blocked"], json!([]));
+    }
+    let who = r#"{"who": "+1 202 555 0100"}"#;
+    let (status, phone) = api.post(&format!("{bob}/block"), who).await;
+    assert_eq!((status, &phone["blocked"]), (200, &json!(["+12025550100"])));
+    let send = async |from: &str, to: &str| api.post(&format!("{from}/send"), &json!({"to": to, "text": "hi"}).to_string()).await;
+    api.refused(Method::POST, &format!("{bob}/send"), r#"{"to": "+12025550100", "text": "hi"}"#, 409, "unblock").await;
+    api.refused(Method::POST, &format!("{bob}/typing"), r#"{"to": "+12025550100"}"#, 409, "unblock").await;
+    assert_eq!(send(ana, "+12025550101").await.0, 200, "who is blocked is told nothing");
+    let acknowledged = "/admin/transcript?jid=+12025550100&tag=ack&direction=out&wait=20";
+    assert_eq!(api.get(acknowledged).await.1[0]["node"]["attrs"]["error"], Value::Null);
+
+    let (status, phone) = api.post(&format!("{bob}/unblock"), who).await;
+    assert_eq!((status, &phone["blocked"]), (200, &json!([])));
+    let (_, later) = send(ana, "+12025550101").await;
+    let (_, shown) = api.get(&format!("{bob}/messages?wait=20&count=1")).await;
+    assert_eq!((shown.as_array().map(Vec::len), &shown[0]["id"]), (Some(1), &later["id"]));
+}
+
+#[tokio::test]
+async fn a_reordering_is_read_strictly() {
+    let api = Api::new();
+    api.post("/admin/phones", r#"{"phone": "+12025550100"}"#).await;
+    for (fault, expected) in [
+        (r#"{"kind": "reorder_next"}"#, 204),
+        (r#"{"kind": "reorder_next", "count": 1000, "ms": 60000}"#, 204),
+        (r#"{"kind": "reorder_next", "count": 1}"#, 400),
+        (r#"{"kind": "reorder_next", "count": 1001}"#, 400),
+        (r#"{"kind": "reorder_next", "ms": 0}"#, 400),
+        (r#"{"kind": "reorder_next", "ms": 60001}"#, 400),
+        (r#"{"kind": "reorder_next", "code": 503}"#, 400),
+    ] {
+        let body = format!(r#"{{"phone": "+12025550100", "fault": {fault}}}"#);
+        assert_eq!(api.post("/admin/faults", &body).await.0, expected, "{fault}");
+    }
 }
 
 #[tokio::test]

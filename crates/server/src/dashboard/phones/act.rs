@@ -1,4 +1,4 @@
-//! What people do on a virtual phone: scan, type a code, write, send a file, read, go offline, unlink.
+//! What people do on a virtual phone: scan, type a code, write, send a file, read, go offline, block, unlink.
 //!
 //! Each form leads back to the page as it was, with a sentence about what was done or why it was not.
 
@@ -149,6 +149,17 @@ pub async fn set_online(State(app): State<Arc<App>>, visitor: Visitor, Path(phon
     let done = control(&app)?.set_online(&phone, online).await;
     let says = if online { "The phone is online." } else { "The phone is offline; what it misses waits for it." };
     told(&visitor, &back(&phone, form.text("back")), done, |()| says.into())
+}
+
+/// Blocks somebody, or lets them through again.
+pub async fn set_blocked(State(app): State<Arc<App>>, visitor: Visitor, Path(phone): Path<String>, form: Form) -> Page {
+    let (control, who) = (control(&app)?, form.text("who").trim());
+    let (done, says) = if form.text("block") == "yes" {
+        (control.block(&phone, who).await, "Blocked: they see one tick, and nothing of it comes here.")
+    } else {
+        (control.unblock(&phone, who).await, "Let through again; what came meanwhile is lost.")
+    };
+    told(&visitor, &back(&phone, form.text("back")), done, |_| says.into())
 }
 
 /// Says what it does by itself.

@@ -1,4 +1,4 @@
-//! What one virtual phone shows: its chats, the messages of one of them, and its linked devices.
+//! What one virtual phone shows: its chats, the messages of one of them, its linked devices, and whom it has blocked.
 
 use super::super::list::Asked;
 use super::super::parts::Badge;
@@ -19,6 +19,12 @@ struct Chat {
     href: String,
     unread: usize,
     is_open: bool,
+}
+
+/// Somebody whom the phone has blocked.
+struct Blocked {
+    number: String,
+    name: String,
 }
 
 /// A message.
@@ -47,6 +53,9 @@ pub struct Screen {
     chats: Vec<Chat>,
     bubbles: Vec<Bubble>,
     devices: Vec<DeviceView>,
+    /// The open chat is one with somebody who can be blocked.
+    can_block: bool,
+    blocked: Vec<Blocked>,
     back: String,
 }
 
@@ -83,15 +92,22 @@ impl Screen {
         let bubbles = newest.iter().map(|message| bubble(message, all, &digits, asked)).collect();
         let devices = control.devices(&phone.phone)?.into_iter().filter(|device| device.id != 0).collect();
         let state = if phone.online { Badge::good("online") } else { Badge::warn("offline") };
+        let to = address(&chat);
+        let blocked = phone.blocked.iter().map(|number| {
+            let known = all.iter().find(|other| other.phone == *number);
+            Blocked { name: known.map_or_else(|| number.clone(), |other| other.push_name.clone()), number: number.clone() }
+        });
         Ok(Self {
             phone: phone.phone.clone(),
             online: phone.online,
             state,
-            to: address(&chat),
+            can_block: to.starts_with('+') && to != phone.phone && !phone.blocked.contains(&to),
+            to,
             chat,
             chats,
             bubbles,
             devices,
+            blocked: blocked.collect(),
             back: asked.query(),
         })
     }

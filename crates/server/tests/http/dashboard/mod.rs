@@ -12,6 +12,7 @@ mod lists;
 mod login;
 mod matrix;
 mod once;
+mod phones;
 mod plans;
 mod users;
 
