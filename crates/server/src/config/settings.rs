@@ -307,8 +307,9 @@ section! {
         json_limit_mib: u64 = 24, within 1..=256;
         /// How long a request that brings or fetches a file may take, in seconds.
         request_seconds: u64 = 600, within 10..=7200;
-        /// Transfers to and from WhatsApp's media host at once, all accounts together; more wait their turn.
-        transfers_at_once: usize = 8, within 1..=256;
+        /// Transfers to and from WhatsApp's media host at once, all accounts together; more wait their turn. Those of one user take
+        /// half of them at most.
+        transfers_at_once: usize = 8, within 1..=24;
         /// When files of incoming messages are fetched: `on_demand` or `always`.
         fetch: MediaFetch = MediaFetch::OnDemand;
         /// Largest picture that is taken, in millions of pixels: a small file can be a picture that fills the memory of

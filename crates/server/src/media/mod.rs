@@ -26,6 +26,7 @@ pub use worker::Fetcher;
 
 use crate::config::kinds::MediaFetch;
 use crate::config::settings::MediaSettings;
+use crate::turns::Turns;
 use ffmpeg::Ffmpeg;
 use sanasend_engine::Engine;
 use sanasend_model::{Clock, FileId, MediaKind, MessageId};
@@ -34,12 +35,13 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use tokio::sync::Semaphore;
 use uploads::Uploads;
 
 const MIB: u64 = 1024 * 1024;
 /// Pictures that are decoded at once: each may take a few hundred MiB for a moment.
 const PICTURES_AT_ONCE: usize = 2;
+/// Runs of ffmpeg at once: each takes a processor for itself.
+const FILMS_AT_ONCE: usize = 2;
 
 /// Where files are stored, and where they are staged before that.
 #[derive(Debug, Clone)]
@@ -63,24 +65,28 @@ struct Inner {
     clock: Arc<dyn Clock>,
     settings: MediaSettings,
     ffmpeg: Option<Ffmpeg>,
-    /// Transfers to and from WhatsApp at once, all accounts together.
-    transfers: Semaphore,
-    pictures: Semaphore,
+    /// Transfers to and from WhatsApp at once, all accounts together; those of one user take half of them at most.
+    transfers: Turns,
+    pictures: Turns,
+    films: Turns,
     /// What lies at WhatsApp's media host already.
     uploads: Uploads,
     /// Messages whose file is being fetched, so that nobody fetches it twice.
-    fetching: Mutex<HashMap<MessageId, Arc<tokio::sync::Mutex<()>>>>,
+    fetching: Fetching,
 }
+
+type Fetching = Mutex<HashMap<MessageId, Arc<tokio::sync::Mutex<()>>>>;
 
 impl Files {
     /// Over an opened storage.
     pub fn new(store: Store, storage: Storage, engine: Engine, clock: Arc<dyn Clock>, settings: MediaSettings) -> Self {
         let ffmpeg = Ffmpeg::find(settings.ffmpeg.as_deref());
         tracing::info!(ffmpeg = ffmpeg.is_some(), scratch = %storage.scratch.display(), "files of messages are ready");
-        let transfers = Semaphore::new(settings.transfers_at_once);
-        let pictures = Semaphore::new(PICTURES_AT_ONCE);
-        let (uploads, fetching) = (Uploads::default(), Mutex::default());
-        Self { inner: Arc::new(Inner { store, storage, engine, clock, settings, ffmpeg, transfers, pictures, uploads, fetching }) }
+        let transfers = Turns::new(settings.transfers_at_once, settings.transfers_at_once.div_ceil(2));
+        let (pictures, films) = (Turns::new(PICTURES_AT_ONCE, 1), Turns::new(FILMS_AT_ONCE, 1));
+        let (uploads, fetching) = (Uploads::default(), Fetching::default());
+        let inner = Inner { store, storage, engine, clock, settings, ffmpeg, transfers, pictures, films, uploads, fetching };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Largest file of a kind that is taken, in bytes.
