@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::dashboard;
 use crate::logs;
 use crate::metrics::requests::Requests;
+use crate::turns::{Share, Shares};
 use axum::extract::{FromRequestParts, MatchedPath, OriginalUri, Request, State};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
@@ -31,13 +32,18 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 /// Longest request id that is taken from a caller.
 const LONGEST_REQUEST_ID: usize = 128;
+/// What part of the requests that are worked on at once may be one caller's, but for a few that anybody may have.
+const SHARE: usize = 4;
+const FEWEST: usize = 16;
+/// When to come again for who has as many requests as that.
+const AGAIN: Duration = Duration::from_secs(1);
 /// What of a method and of a path is kept in the API log.
 const LONGEST_METHOD: usize = 16;
 const LONGEST_PATH: usize = 512;
@@ -48,6 +54,7 @@ pub struct Front {
     app: Arc<App>,
     trusted: Arc<[IpNet]>,
     turns: Arc<Semaphore>,
+    shares: Arc<Shares<Counted>>,
     gate: Gate,
     paces: Arc<Paces>,
     counted: Arc<Requests>,
@@ -58,8 +65,9 @@ impl Front {
     #[must_use]
     pub fn new(app: Arc<App>, gate: Gate, paces: Paces, counted: Requests) -> Self {
         let trusted = app.config.general.trusted_proxies.iter().map(|network| network.0).collect();
-        let turns = Arc::new(Semaphore::new(app.config.http.requests_at_once));
-        Self { app, trusted, turns, gate, paces: Arc::new(paces), counted: Arc::new(counted) }
+        let at_once = app.config.http.requests_at_once;
+        let (turns, shares) = (Arc::new(Semaphore::new(at_once)), Arc::new(Shares::new((at_once / SHARE).max(FEWEST))));
+        Self { app, trusted, turns, shares, gate, paces: Arc::new(paces), counted: Arc::new(counted) }
     }
 }
 
@@ -74,6 +82,9 @@ pub struct Exchange {
     pub(super) gate: Gate,
     /// How the caller reached the trusted proxy; `None` without one.
     proxied: Option<Scheme>,
+    /// Whose request it is while it is worked on, of those that each may have at once.
+    shares: Option<Arc<Shares<Counted>>>,
+    share: Mutex<Option<Share<Counted>>>,
     standings: Standings,
     user: OnceLock<UserId>,
     key: OnceLock<ApiKeyId>,
@@ -118,6 +129,34 @@ impl Exchange {
         self.standings.note_day(standing);
     }
 
+    /// Makes it one of the requests that are worked on for `who`, and of nobody else any more: as long as nobody knows who calls,
+    /// that is the address. A caller that lets bodies drip in, or waits for events, must not take the turns of all others.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED` when it has its share of them already.
+    pub(super) fn work_for(&self, who: Counted) -> Result<(), ApiError> {
+        let Some(shares) = &self.shares else { return Ok(()) };
+        let mut share = self.share.lock().unwrap_or_else(PoisonError::into_inner);
+        match shares.take(who) {
+            Some(taken) => *share = Some(taken),
+            None => {
+                let text = format!("{} requests of yours are being worked on already; wait for one of them.", shares.most());
+                return Err(ApiError::because(ErrorCode::RateLimited, text).retry_after(AGAIN));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether somebody's share has it already.
+    fn is_somebodys(&self) -> bool {
+        self.share.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// It is not worked on any more; what it answered may go on for long.
+    fn is_answered(&self) {
+        drop(self.share.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
     /// Remembers which route it took: only those inside the router know.
     pub fn note_route(&self, parts: &Parts) {
         if let Some(route) = parts.extensions.get::<MatchedPath>() {
@@ -144,12 +183,12 @@ impl Exchange {
     }
 
     fn unknown() -> Self {
-        Self::new(String::new(), IpAddr::V4(Ipv4Addr::UNSPECIFIED), Gate::default(), None)
+        Self::new(String::new(), IpAddr::V4(Ipv4Addr::UNSPECIFIED), Gate::default(), None, None)
     }
 
-    fn new(id: String, address: IpAddr, gate: Gate, proxied: Option<Scheme>) -> Self {
+    fn new(id: String, address: IpAddr, gate: Gate, proxied: Option<Scheme>, shares: Option<Arc<Shares<Counted>>>) -> Self {
         let (standings, user, key, route) = (Standings::default(), OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self { id, address, gate, proxied, standings, user, key, route }
+        Self { id, address, gate, proxied, shares, share: Mutex::default(), standings, user, key, route }
     }
 }
 
@@ -159,7 +198,7 @@ impl<S: Sync> FromRequestParts<S> for Exchange {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let shared = Self::of(parts);
         shared.note_route(parts);
-        Ok(Self::new(shared.id.clone(), shared.address, Gate::default(), shared.proxied))
+        Ok(Self::new(shared.id.clone(), shared.address, Gate::default(), shared.proxied, None))
     }
 }
 
@@ -233,8 +272,9 @@ pub async fn around(State(front): State<Front>, mut request: Request, next: Next
     let traced = logs::of_request(&method, || front.counted.route(&path).map(str::to_owned), request.headers());
     let mut response = match refuse_early(&front, &exchange, &mut request, &path).await {
         Some(refusal) => refusal,
-        None => handle(&front, request, next).instrument(span.clone()).instrument(traced.clone()).await,
+        None => handle(&front, &exchange, request, next).instrument(span.clone()).instrument(traced.clone()).await,
     };
+    exchange.is_answered();
     if response.status().is_client_error() || response.status().is_server_error() {
         response = if dashboard::is_page(&path) { dashboard::trouble::as_page(response) } else { in_envelope(response) };
     }
@@ -262,7 +302,7 @@ fn begin(front: &Front, request: &Request) -> Exchange {
     let scheme = |value: &HeaderValue| if value.as_bytes().eq_ignore_ascii_case(b"https") { Scheme::Https } else { Scheme::Http };
     let proxied = headers.get("x-forwarded-proto").filter(|_| behind_proxy).map(scheme);
     let id = request_id(headers).unwrap_or_else(|| front.app.clock.uuid().to_string());
-    Exchange::new(id, client_address(peer, headers, &front.trusted), front.gate.clone(), proxied)
+    Exchange::new(id, client_address(peer, headers, &front.trusted), front.gate.clone(), proxied, Some(front.shares.clone()))
 }
 
 /// A caller's own id, when it is short and plain enough to stand in a log.
@@ -337,12 +377,19 @@ fn stranger(app: &App, exchange: &Exchange) -> Ask {
     Ask { what: Counted::address(exchange.address), per_minute: app.config.limits.requests_per_minute }
 }
 
-async fn handle(front: &Front, request: Request, next: Next) -> Response {
+async fn handle(front: &Front, exchange: &Exchange, request: Request, next: Next) -> Response {
     let _turn = if is_health(request.uri().path()) {
         None
     } else {
         match front.turns.try_acquire() {
-            Ok(turn) => Some(turn),
+            Ok(turn) => {
+                if !exchange.is_somebodys()
+                    && let Err(refusal) = exchange.work_for(Counted::address(exchange.address))
+                {
+                    return refusal.into_response();
+                }
+                Some(turn)
+            }
             Err(_) => return ApiError::unavailable("more requests than `http.requests_at_once`").into_response(),
         }
     };
