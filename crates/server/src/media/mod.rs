@@ -26,10 +26,10 @@ pub use worker::Fetcher;
 
 use crate::config::kinds::MediaFetch;
 use crate::config::settings::MediaSettings;
-use crate::turns::Turns;
+use crate::turns::{Turn, Turns};
 use ffmpeg::Ffmpeg;
 use sanasend_engine::Engine;
-use sanasend_model::{Clock, FileId, MediaKind, MessageId};
+use sanasend_model::{Clock, FileId, MediaKind, MessageId, UserId};
 use sanasend_store::{FileStore, Opened, Store, StoreError};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -42,6 +42,9 @@ const MIB: u64 = 1024 * 1024;
 const PICTURES_AT_ONCE: usize = 2;
 /// Runs of ffmpeg at once: each takes a processor for itself.
 const FILMS_AT_ONCE: usize = 2;
+
+/// Bodies with a file in base64 that are read at once: each is in memory as a whole, and what it says once more.
+const LARGE_BODIES_AT_ONCE: usize = 8;
 
 /// Where files are stored, and where they are staged before that.
 #[derive(Debug, Clone)]
@@ -69,6 +72,7 @@ struct Inner {
     transfers: Turns,
     pictures: Turns,
     films: Turns,
+    large_bodies: Turns,
     /// What lies at WhatsApp's media host already.
     uploads: Uploads,
     /// Messages whose file is being fetched, so that nobody fetches it twice.
@@ -85,7 +89,8 @@ impl Files {
         let transfers = Turns::new(settings.transfers_at_once, settings.transfers_at_once.div_ceil(2));
         let (pictures, films) = (Turns::new(PICTURES_AT_ONCE, 1), Turns::new(FILMS_AT_ONCE, 1));
         let (uploads, fetching) = (Uploads::default(), Fetching::default());
-        let inner = Inner { store, storage, engine, clock, settings, ffmpeg, transfers, pictures, films, uploads, fetching };
+        let large_bodies = Turns::new(LARGE_BODIES_AT_ONCE, LARGE_BODIES_AT_ONCE / 4);
+        let inner = Inner { store, storage, engine, clock, settings, ffmpeg, transfers, pictures, films, large_bodies, uploads, fetching };
         Self { inner: Arc::new(inner) }
     }
 
@@ -121,6 +126,11 @@ impl Files {
     /// When the disk does not take it.
     pub async fn stage(&self, limit: u64) -> Result<Staging, StageError> {
         Staging::begin(self.scratch(), limit).await
+    }
+
+    /// Waits until a user may have one more body with a file in memory.
+    pub async fn turn_of_large_body(&self, user: UserId) -> Turn {
+        self.inner.large_bodies.of(user).await
     }
 
     /// Whether the storage answers.

@@ -78,7 +78,7 @@ pub(crate) async fn create_campaign(
     request: Request,
 ) -> Result<Response, ApiError> {
     let key = idempotency_key(request.headers())?;
-    let asked = read(&app, PATH, request).await?;
+    let asked = read(&app, &caller, PATH, request).await?;
     if query.dry_run == Some(true) {
         return Ok(Answer::ok("What the campaign would do.", dry_run(&app, &caller, asked).await?).into_response());
     }
@@ -102,7 +102,7 @@ pub(crate) async fn create_campaign(
             "MEDIA_TYPE_NOT_ALLOWED", "MEDIA_INVALID", "MEDIA_TOO_LARGE", "MEDIA_URL_REFUSED", "MEDIA_URL_FAILED"]))))]
 pub(crate) async fn send_bulk(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, ApiError> {
     let key = idempotency_key(request.headers())?;
-    let asked = Asked { start: true, ..read(&app, BULK, request).await? };
+    let asked = Asked { start: true, ..read(&app, &caller, BULK, request).await? };
     let (campaign, replayed) = make(&app, &caller, asked, key).await?;
     Ok(with_replay(Answer::accepted("The campaign has begun.", CampaignView::from(campaign)).into_response(), replayed))
 }
