@@ -29,6 +29,8 @@ use utoipa::IntoParams;
 const PATH: &str = "POST /api/v1/campaigns/";
 const BULK: &str = "POST /api/v1/messages/send-bulk/";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// Most accounts that one campaign names; each is looked up.
+const MOST_ACCOUNTS: usize = 10_000;
 /// Lines that are looked at before others get their turn.
 const BUNCH: usize = 500;
 
@@ -182,6 +184,9 @@ async fn of_template(
 
 /// The accounts that are named, and whether all of them live in the sandbox.
 async fn accounts(app: &App, user: UserId, named: &[String]) -> Result<(Vec<SessionId>, bool), ApiError> {
+    if named.len() > MOST_ACCOUNTS {
+        return Err(ApiError::field("sessions", format!("must name at most {MOST_ACCOUNTS} accounts")));
+    }
     let mut accounts = Vec::with_capacity(named.len().max(1));
     let names: Vec<Option<&str>> = if named.is_empty() { vec![None] } else { named.iter().map(|name| Some(name.as_str())).collect() };
     for name in names {
