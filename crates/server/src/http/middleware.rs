@@ -397,7 +397,10 @@ async fn handle(front: &Front, exchange: &Exchange, request: Request, next: Next
     if request.uri().query().is_some_and(|query| query.contains("wait=")) {
         patience += Duration::from_secs(front.app.config.messages.longest_wait_seconds);
     }
-    match tokio::time::timeout(patience, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
+    let answered = tokio::time::timeout(patience, AssertUnwindSafe(next.run(request)).catch_unwind()).await;
+    // Before the turn is: who gets it next must find the share free as well.
+    exchange.is_answered();
+    match answered {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => ApiError::internal("the handler panicked").into_response(),
         Err(_) => ApiError::unavailable("the request took longer than `http.request_timeout_seconds`").into_response(),

@@ -25,6 +25,10 @@ use tokio::time::{Instant, Sleep};
 
 /// Places that there are in any case.
 const FEWEST: usize = 16;
+/// How a connection begins that wants to speak HTTP/2 without being asked for it; no method of HTTP/1.1 is called so. It is not
+/// spoken here, whatever the libraries would do: one connection could have hundreds of answers open that nobody reads, each with
+/// its file.
+const HTTP2: &[u8] = b"PRI ";
 /// That all places are taken is logged at most so often.
 const TOLD_EVERY: Duration = Duration::from_mins(1);
 
@@ -135,6 +139,8 @@ pub(super) struct Watched<S> {
     begun: usize,
     /// Whether a request has begun to come.
     in_head: bool,
+    /// How much of [`HTTP2`] it began with; `None` when it began with something else.
+    preface: Option<usize>,
     /// By when the other side has to send something; found anew when it is `None`.
     until: Option<Instant>,
     /// By when it has to take something of what is written; `None` when it takes it.
@@ -148,7 +154,8 @@ impl<S> Watched<S> {
         let until = Instant::now() + patience.head;
         let timer = Box::pin(tokio::time::sleep_until(until));
         let line = Arc::new(Line::default());
-        Self { socket, line, patience, begun: 0, in_head: false, until: Some(until), stuck: None, timer, _place: place }
+        let (begun, in_head, preface) = (0, false, Some(0));
+        Self { socket, line, patience, begun, in_head, preface, until: Some(until), stuck: None, timer, _place: place }
     }
 
     /// Notes that a request is whole, and what is to be waited for after it is the next one.
@@ -165,6 +172,15 @@ impl<S> Watched<S> {
         if !self.in_head && !self.line.is_busy() {
             (self.in_head, self.until) = (true, Some(Instant::now() + self.patience.head));
         }
+    }
+
+    /// Whether the connection begins as [`HTTP2`] does, with these bytes that came next.
+    fn is_http2(&mut self, bytes: &[u8]) -> bool {
+        let Some(seen) = self.preface else { return false };
+        let rest = HTTP2.get(seen..).unwrap_or_default();
+        let count = rest.len().min(bytes.len());
+        self.preface = (rest.get(..count) == bytes.get(..count)).then_some(seen + count);
+        self.preface == Some(HTTP2.len())
     }
 
     fn wrote(&mut self) {
@@ -216,7 +232,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         match Pin::new(&mut this.socket).poll_read(context, buffer) {
             Poll::Ready(read) => {
-                if buffer.filled().len() > before {
+                let new = buffer.filled().get(before..).unwrap_or_default();
+                if this.is_http2(new) {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::Unsupported, "HTTP/2 is not spoken here")));
+                }
+                if !new.is_empty() {
                     this.heard();
                 }
                 Poll::Ready(read)
@@ -314,6 +334,21 @@ mod tests {
         let _busy = here.line.clone().begin();
         let given_up = here.write_all(b"more than is taken").await.expect_err("nobody reads");
         assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn http_2_is_not_spoken() {
+        for (said, is_spoken) in [("PRI * HT", false), ("PRIVATE ", true), ("POST / H", true), ("GET / HT", true)] {
+            let (mut other, mut here) = line(LONG, LONG);
+            other.write_all(said.as_bytes()).await.expect("sent");
+            assert_eq!(here.read_exact(&mut [0; 8]).await.is_ok(), is_spoken, "{said}");
+        }
+        let (mut other, mut here) = line(LONG, LONG);
+        other.write_all(b"PRI * HT").await.expect("sent");
+        for letter in b"PRI" {
+            assert_eq!(here.read_u8().await.expect("a letter"), *letter);
+        }
+        assert!(here.read_u8().await.is_err(), "however it comes in");
     }
 
     #[tokio::test]
