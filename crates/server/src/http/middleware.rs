@@ -9,7 +9,7 @@ use super::caller::{carries_credentials, vouch};
 use super::error::{ApiError, ErrorCode};
 use super::gate::Gate;
 use super::line::{Busy, Peer};
-use super::pace::Paces;
+use super::pace::{Pace, Paces};
 use super::standing::Standings;
 use crate::app::App;
 use crate::dashboard;
@@ -32,7 +32,7 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tracing::Instrument;
@@ -41,6 +41,8 @@ use tracing::Instrument;
 const LONGEST_REQUEST_ID: usize = 128;
 /// What part of the requests that are worked on at once may be one caller's, but for a few that anybody may have.
 const SHARE: usize = 4;
+/// The same for a user's requests with files and lists: they last long, and each has a file open.
+const SLOW_SHARE: usize = 64;
 const FEWEST: usize = 16;
 /// When to come again for who has as many requests as that.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -54,7 +56,7 @@ pub struct Front {
     app: Arc<App>,
     trusted: Arc<[IpNet]>,
     turns: Arc<Semaphore>,
-    shares: Arc<Shares<Counted>>,
+    shares: Arc<Fair>,
     gate: Gate,
     paces: Arc<Paces>,
     counted: Arc<Requests>,
@@ -66,8 +68,21 @@ impl Front {
     pub fn new(app: Arc<App>, gate: Gate, paces: Paces, counted: Requests) -> Self {
         let trusted = app.config.general.trusted_proxies.iter().map(|network| network.0).collect();
         let at_once = app.config.http.requests_at_once;
-        let (turns, shares) = (Arc::new(Semaphore::new(at_once)), Arc::new(Shares::new((at_once / SHARE).max(FEWEST))));
+        let (turns, shares) = (Arc::new(Semaphore::new(at_once)), Arc::new(Fair::of(at_once)));
         Self { app, trusted, turns, shares, gate, paces: Arc::new(paces), counted: Arc::new(counted) }
+    }
+}
+
+/// How many requests of each caller are worked on at once.
+#[derive(Debug)]
+struct Fair {
+    all: Shares<Counted>,
+    slow: Shares<Counted>,
+}
+
+impl Fair {
+    fn of(at_once: usize) -> Self {
+        Self { all: Shares::new((at_once / SHARE).max(FEWEST)), slow: Shares::new((at_once / SLOW_SHARE).max(FEWEST)) }
     }
 }
 
@@ -83,8 +98,10 @@ pub struct Exchange {
     /// How the caller reached the trusted proxy; `None` without one.
     proxied: Option<Scheme>,
     /// Whose request it is while it is worked on, of those that each may have at once.
-    shares: Option<Arc<Shares<Counted>>>,
-    share: Mutex<Option<Share<Counted>>>,
+    shares: Option<Arc<Fair>>,
+    taken: Mutex<Vec<Share<Counted>>>,
+    /// How long it may take.
+    pace: Pace,
     standings: Standings,
     user: OnceLock<UserId>,
     key: OnceLock<ApiKeyId>,
@@ -136,25 +153,33 @@ impl Exchange {
     /// `RATE_LIMITED` when it has its share of them already.
     pub(super) fn work_for(&self, who: Counted) -> Result<(), ApiError> {
         let Some(shares) = &self.shares else { return Ok(()) };
-        let mut share = self.share.lock().unwrap_or_else(PoisonError::into_inner);
-        match shares.take(who) {
-            Some(taken) => *share = Some(taken),
-            None => {
-                let text = format!("{} requests of yours are being worked on already; wait for one of them.", shares.most());
-                return Err(ApiError::because(ErrorCode::RateLimited, text).retry_after(AGAIN));
-            }
+        // Before anybody is known no file is read or written.
+        let is_slow = self.pace != Pace::Usual && matches!(who, Counted::Requests(_));
+        let wanted = [(&shares.all, "requests"), (&shares.slow, "requests with files or lists")];
+        let mut taken = Vec::with_capacity(wanted.len());
+        for (of, what) in wanted.into_iter().take(1 + usize::from(is_slow)) {
+            let share = of.take(who).ok_or_else(|| {
+                let text = format!("{} {what} of yours are being worked on already; wait for one of them.", of.most());
+                ApiError::because(ErrorCode::RateLimited, text).retry_after(AGAIN)
+            })?;
+            taken.push(share);
         }
+        *self.taken() = taken;
         Ok(())
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Vec<Share<Counted>>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether somebody's share has it already.
     fn is_somebodys(&self) -> bool {
-        self.share.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        !self.taken().is_empty()
     }
 
     /// It is not worked on any more; what it answered may go on for long.
     fn is_answered(&self) {
-        drop(self.share.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.taken().clear();
     }
 
     /// Remembers which route it took: only those inside the router know.
@@ -183,12 +208,13 @@ impl Exchange {
     }
 
     fn unknown() -> Self {
-        Self::new(String::new(), IpAddr::V4(Ipv4Addr::UNSPECIFIED), Gate::default(), None, None)
+        Self::new(String::new(), IpAddr::V4(Ipv4Addr::UNSPECIFIED), Gate::default(), None)
     }
 
-    fn new(id: String, address: IpAddr, gate: Gate, proxied: Option<Scheme>, shares: Option<Arc<Shares<Counted>>>) -> Self {
+    fn new(id: String, address: IpAddr, gate: Gate, proxied: Option<Scheme>) -> Self {
         let (standings, user, key, route) = (Standings::default(), OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self { id, address, gate, proxied, shares, share: Mutex::default(), standings, user, key, route }
+        let (shares, taken, pace) = (None, Mutex::default(), Pace::Usual);
+        Self { id, address, gate, proxied, shares, taken, pace, standings, user, key, route }
     }
 }
 
@@ -198,7 +224,7 @@ impl<S: Sync> FromRequestParts<S> for Exchange {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let shared = Self::of(parts);
         shared.note_route(parts);
-        Ok(Self::new(shared.id.clone(), shared.address, Gate::default(), shared.proxied, None))
+        Ok(Self::new(shared.id.clone(), shared.address, Gate::default(), shared.proxied))
     }
 }
 
@@ -263,8 +289,8 @@ pub async fn around(State(front): State<Front>, mut request: Request, next: Next
     let app = &front.app;
     let started = tokio::time::Instant::now();
     let busy = Busy::with(request.extensions());
-    let exchange = Arc::new(begin(&front, &request));
     add_slash(request.uri_mut());
+    let exchange = Arc::new(begin(&front, &request));
     request.extensions_mut().insert(exchange.clone());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -302,7 +328,8 @@ fn begin(front: &Front, request: &Request) -> Exchange {
     let scheme = |value: &HeaderValue| if value.as_bytes().eq_ignore_ascii_case(b"https") { Scheme::Https } else { Scheme::Http };
     let proxied = headers.get("x-forwarded-proto").filter(|_| behind_proxy).map(scheme);
     let id = request_id(headers).unwrap_or_else(|| front.app.clock.uuid().to_string());
-    Exchange::new(id, client_address(peer, headers, &front.trusted), front.gate.clone(), proxied, Some(front.shares.clone()))
+    let (shares, pace) = (Some(front.shares.clone()), front.paces.of(request.method(), request.uri().path()));
+    Exchange { shares, pace, ..Exchange::new(id, client_address(peer, headers, &front.trusted), front.gate.clone(), proxied) }
 }
 
 /// A caller's own id, when it is short and plain enough to stand in a log.
@@ -393,7 +420,7 @@ async fn handle(front: &Front, exchange: &Exchange, request: Request, next: Next
             Err(_) => return ApiError::unavailable("more requests than `http.requests_at_once`").into_response(),
         }
     };
-    let mut patience = front.paces.of(request.method(), request.uri().path()).patience(&front.app.config);
+    let mut patience = exchange.pace.patience(&front.app.config);
     if request.uri().query().is_some_and(|query| query.contains("wait=")) {
         patience += Duration::from_secs(front.app.config.messages.longest_wait_seconds);
     }

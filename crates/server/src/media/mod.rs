@@ -26,7 +26,7 @@ pub use worker::Fetcher;
 
 use crate::config::kinds::MediaFetch;
 use crate::config::settings::MediaSettings;
-use crate::turns::{Turn, Turns};
+use crate::turns::{Share, Shares, Turn, Turns};
 use ffmpeg::Ffmpeg;
 use sanasend_engine::Engine;
 use sanasend_model::{Clock, FileId, MediaKind, MessageId, UserId};
@@ -43,6 +43,8 @@ const PICTURES_AT_ONCE: usize = 2;
 /// Runs of ffmpeg at once: each takes a processor for itself.
 const FILMS_AT_ONCE: usize = 2;
 
+/// Stored files that one user reads at once.
+pub const READS_AT_ONCE: usize = 64;
 /// Bodies with a file in base64 that are read at once: each is in memory as a whole, and what it says once more.
 const LARGE_BODIES_AT_ONCE: usize = 8;
 
@@ -73,6 +75,7 @@ struct Inner {
     pictures: Turns,
     films: Turns,
     large_bodies: Turns,
+    reads: Shares<UserId>,
     /// What lies at WhatsApp's media host already.
     uploads: Uploads,
     /// Messages whose file is being fetched, so that nobody fetches it twice.
@@ -89,8 +92,9 @@ impl Files {
         let transfers = Turns::new(settings.transfers_at_once, settings.transfers_at_once.div_ceil(2));
         let (pictures, films) = (Turns::new(PICTURES_AT_ONCE, 1), Turns::new(FILMS_AT_ONCE, 1));
         let (uploads, fetching) = (Uploads::default(), Fetching::default());
-        let large_bodies = Turns::new(LARGE_BODIES_AT_ONCE, LARGE_BODIES_AT_ONCE / 4);
-        let inner = Inner { store, storage, engine, clock, settings, ffmpeg, transfers, pictures, films, large_bodies, uploads, fetching };
+        let (large_bodies, reads) = (Turns::new(LARGE_BODIES_AT_ONCE, LARGE_BODIES_AT_ONCE / 4), Shares::new(READS_AT_ONCE));
+        let inner =
+            Inner { store, storage, engine, clock, settings, ffmpeg, transfers, pictures, films, large_bodies, reads, uploads, fetching };
         Self { inner: Arc::new(inner) }
     }
 
@@ -131,6 +135,11 @@ impl Files {
     /// Waits until a user may have one more body with a file in memory.
     pub async fn turn_of_large_body(&self, user: UserId) -> Turn {
         self.inner.large_bodies.of(user).await
+    }
+
+    /// What a user may have of the files that are read at once: one more; `None` when it has [`READS_AT_ONCE`].
+    pub fn share_of_reads(&self, user: UserId) -> Option<Share<UserId>> {
+        self.inner.reads.take(user)
     }
 
     /// Whether the storage answers.

@@ -180,3 +180,23 @@ async fn a_stranger_whose_bodies_never_come_leaves_turns_to_others() {
     eventually("a full share", refused).await.is(429, "RATE_LIMITED");
     world.login_from("192.0.2.8", ADMIN, PASSWORD).await.is(200, "");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_never_come_leave_the_user_its_other_requests() {
+    let world = World::with(|config| config.http.requests_at_once = 1024).await;
+    let admin = world.admin().await;
+    let (_, key) = world.key(&admin, json!({})).await;
+    let head = format!(
+        "POST /api/v1/messages/send-media/ HTTP/1.1\r\nhost: sanasend\r\nx-api-key: {key}\r\n\
+         content-type: multipart/form-data; boundary=x\r\ncontent-length: 90\r\n\r\n"
+    );
+    let mut silent = Vec::new();
+    for _ in 0..16 {
+        let mut socket = tokio::net::TcpStream::connect(world.node.api).await.expect("connected");
+        socket.write_all(head.as_bytes()).await.expect("sent");
+        silent.push(socket);
+    }
+    let refused = async || Some(world.post("/messages/send-media/", As::Key(&key), json!({})).await).filter(|reply| reply.status == 429);
+    eventually("a full share", refused).await.is(429, "RATE_LIMITED");
+    world.get("/auth/me/", As::Key(&key)).await.is(200, "");
+}
