@@ -78,6 +78,7 @@ async fn a_picture_is_taken_in_and_answered_as_it_was() {
     assert_eq!(answer.bytes().await.expect("a part"), "PNG");
     let beyond = Reply::read(media_of(&account, &message["id"], "", Some("bytes=99999-")).await).await;
     beyond.is(416, "RANGE_NOT_SATISFIABLE");
+    assert_eq!(beyond.header("content-range"), format!("bytes */{}", bytes.len()));
     // What a sender claims of the size decides nothing.
     for claim in
         ["UPDATE messages SET media = json_set(media, '$.size', 0)", "UPDATE messages SET media = json_set(media, '$.size', 999999)"]

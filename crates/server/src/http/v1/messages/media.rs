@@ -77,7 +77,7 @@ async fn serve(app: &App, reader: UserId, file: FileId, media: &Media, asked: &H
             // What the message says of the size is the sender's claim.
             let size = app.media.size(file).await?.ok_or(ErrorCode::MediaGone)?;
             match range_of(value, size) {
-                Asked::Beyond => return Err(beyond(size)),
+                Asked::Beyond => return Ok(beyond(size)),
                 Asked::Part(range) => Some(range),
                 Asked::Nothing => None,
             }
@@ -135,8 +135,13 @@ fn refused(refused: FetchRefused) -> ApiError {
     }
 }
 
-fn beyond(size: u64) -> ApiError {
-    ApiError::because(ErrorCode::RangeNotSatisfiable, format!("The file has {size} bytes."))
+/// The refusal of bytes that the file does not have; it says to programs, too, how many there are.
+fn beyond(size: u64) -> Response {
+    let mut refusal = ApiError::because(ErrorCode::RangeNotSatisfiable, format!("The file has {size} bytes.")).into_response();
+    if let Ok(range) = HeaderValue::from_str(&format!("bytes */{size}")) {
+        refusal.headers_mut().insert(header::CONTENT_RANGE, range);
+    }
+    refusal
 }
 
 /// What a `Range` header asks for.
