@@ -76,14 +76,15 @@ impl Files {
         }
         let session = self.inner.store.session(message.session_id).await?.ok_or(FetchRefused::Gone)?;
         let later = |error: &dyn std::fmt::Display| FetchRefused::Later(error.to_string());
-        let turn = self.transfer(message.user_id).await;
         let scratch = self.scratch();
         let download = async |remote: &[u8]| {
+            // Each time anew: a phone that is asked for a file takes half a minute, and no thread.
+            let turn = self.transfer(message.user_id).await;
             let path = scratch.path().to_owned();
             let open = move || File::options().read(true).write(true).create(true).truncate(true).open(path);
             let file = tokio::task::spawn_blocking(open).await.map_err(|error| FetchError::Unreachable(error.to_string()))?;
             let file = file.map_err(|error| FetchError::Unreachable(error.to_string()))?;
-            self.inner.engine.download(session.network, media, remote, file, turn.clone()).await
+            self.inner.engine.download(session.network, media, remote, file, turn).await
         };
         let fetched = match download(remote).await {
             Err(FetchError::Gone) => match sessions.ask_for_file_again(&session, message, remote.to_vec()).await {
