@@ -178,7 +178,7 @@ impl Exchange {
     }
 
     /// It is not worked on any more; what it answered may go on for long.
-    fn is_answered(&self) {
+    fn let_go(&self) {
         self.taken().clear();
     }
 
@@ -300,7 +300,7 @@ pub async fn around(State(front): State<Front>, mut request: Request, next: Next
         Some(refusal) => refusal,
         None => handle(&front, &exchange, request, next).instrument(span.clone()).instrument(traced.clone()).await,
     };
-    exchange.is_answered();
+    exchange.let_go();
     if response.status().is_client_error() || response.status().is_server_error() {
         response = if dashboard::is_page(&path) { dashboard::trouble::as_page(response) } else { in_envelope(response) };
     }
@@ -426,11 +426,11 @@ async fn handle(front: &Front, exchange: &Exchange, request: Request, next: Next
     }
     let answered = tokio::time::timeout(patience, AssertUnwindSafe(next.run(request)).catch_unwind()).await;
     // Before the turn is: who gets it next must find the share free as well.
-    exchange.is_answered();
+    exchange.let_go();
     match answered {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => ApiError::internal("the handler panicked").into_response(),
-        Err(_) => ApiError::unavailable("the request took longer than `http.request_timeout_seconds`").into_response(),
+        Err(_) => ApiError::unavailable(format!("the request took longer than `{}`", exchange.pace.setting())).into_response(),
     }
 }
 
