@@ -116,7 +116,7 @@ mod tests {
         for begin in ["", "--x\r\ncontent-disposition: form-data; name=\""] {
             let read = Arc::new(AtomicUsize::new(0));
             let counted = read.clone();
-            let endless = std::iter::repeat_n(Bytes::from_static(&[b'a'; 65_536]), 1024).inspect(move |piece| {
+            let endless = std::iter::repeat_n(Bytes::from(vec![b'a'; 65_536]), 1024).inspect(move |piece| {
                 counted.fetch_add(piece.len(), Ordering::SeqCst);
             });
             let mut form = Form::of(request(std::iter::once(Bytes::from_static(begin.as_bytes())).chain(endless))).await.expect("a form");
