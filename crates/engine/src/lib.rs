@@ -48,7 +48,7 @@ pub use engine::{Engine, Options};
 pub use error::EngineError;
 pub use event::{LinkEvent, QrCode};
 pub use link::{Found, Link, Outgoing, Typing};
-pub use media::{FetchError, OutgoingMedia, Uploaded};
+pub use media::{FetchError, Held, OutgoingMedia, Uploaded};
 pub use media_over_http::MediaOverHttp;
 pub use message_id::new_message_id;
 pub use rich::OutgoingRich;

@@ -21,8 +21,6 @@ const DIAL_LIMIT: Duration = Duration::from_secs(10);
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
 /// Longest time for any other exchange.
 const HTTP_LIMIT: Duration = Duration::from_mins(2);
-/// Longest silence in the middle of an answer.
-const SILENCE_LIMIT: Duration = Duration::from_mins(1);
 /// Largest answer that is read: more than WhatsApp takes as one file.
 const MAX_ANSWER: usize = 128 << 20;
 
@@ -129,7 +127,6 @@ static CLIENT: LazyLock<Result<reqwest::Client, String>> = LazyLock::new(|| {
         .redirect(reqwest::redirect::Policy::none())
         .timeout(HTTP_LIMIT)
         .connect_timeout(DIAL_LIMIT)
-        .read_timeout(SILENCE_LIMIT)
         .build()
         .map_err(|error| error.to_string())
 });
@@ -197,6 +194,12 @@ fn allowed(url: &str, domains: &[&str]) -> anyhow::Result<reqwest::Url> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_bound_of_the_client_cuts_a_long_upload_off() {
+        let client = format!("{:?}", CLIENT.as_ref().expect("a client"));
+        assert!(!client.contains("read_timeout"), "it runs while a body goes up, too: {client}");
+    }
 
     #[test]
     fn only_whatsapps_hosts_are_reached() {

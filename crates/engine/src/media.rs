@@ -13,11 +13,12 @@ use sanasend_model::{Jid, Media, MediaKind, Network, Timestamp};
 use sanasend_store::Quoted;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::any::Any;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use whatsapp_rust::ErrorChainExt;
 use whatsapp_rust::download::{DownloadParams, DownloadWriter, MediaDownloadError, MediaDownloader, MediaType};
@@ -34,6 +35,10 @@ const BUFFER: usize = 64 * 1024;
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
 /// What it answers for a file that it will not give out any more.
 const GONE: [u16; 4] = [401, 403, 404, 410];
+
+/// Whatever is to be held for as long as a transfer has a thread: a turn. That may be longer than anybody waits for the transfer,
+/// for a thread can't be taken back; it ends by itself with the next bytes.
+pub type Held = Arc<dyn Any + Send + Sync>;
 
 /// A file at WhatsApp's media host, ready to be sent to anybody. Opens the file: keep it sealed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,22 +117,29 @@ pub enum FetchError {
 
 impl Link {
     /// Encrypts the file at `plain` and hands it to WhatsApp's media host. `scratch` is a path for the encrypted copy, gone
-    /// when this returns.
+    /// when this returns. `held` is let go when the last thread has ended.
     ///
     /// # Errors
     /// `Media` when it can never be handed over, others as they are named.
-    pub async fn upload(&self, media: &Media, plain: &Path, scratch: &Path) -> Result<Uploaded, AttemptError> {
+    pub async fn upload(&self, media: &Media, plain: &Path, scratch: &Path, held: Held) -> Result<Uploaded, AttemptError> {
         let client = self.alive().ok_or(AttemptError::Offline)?;
         let kind = wire_type(media.kind);
         let scratch = Scratch(scratch.to_owned());
-        let (from, to) = (plain.to_owned(), scratch.0.clone());
-        let encrypted = tokio::task::spawn_blocking(move || encrypt(&from, &to, kind)).await;
+        let (from, to, turn) = (plain.to_owned(), scratch.0.clone(), Arc::clone(&held));
+        let work = move || {
+            let encrypted = encrypt(&from, &to, kind);
+            drop(turn);
+            encrypted
+        };
+        let encrypted = tokio::task::spawn_blocking(work).await;
         let passing = |error: &dyn fmt::Display| AttemptError::Transient { reason: format!("The file could not be encrypted: {error}.") };
         let (info, length) = encrypted.map_err(|error| passing(&error))?.map_err(|error| passing(&error))?;
         if info.file_sha256 != media.sha256 {
             return Err(AttemptError::Media { reason: "The stored file is not the one that was accepted.".into() });
         }
-        let source = Source { path: scratch.0.clone(), length };
+        // Gone when nobody waits any more.
+        let wanted = Arc::new(());
+        let source = Source { path: scratch.0.clone(), length, wanted: Arc::downgrade(&wanted), _held: held };
         let done = client.upload_stream(source, info, kind).await.map_err(|error| refused(&error))?;
         Ok(Uploaded {
             url: done.url,
@@ -141,13 +153,19 @@ impl Link {
         })
     }
 
-    /// Whether WhatsApp's media host still has a file that was handed over. In doubt it has: only its own word counts.
-    pub async fn has_uploaded(&self, uploaded: &Uploaded) -> bool {
+    /// Whether WhatsApp's media host still has a file that was handed over. In doubt it has: only its own word counts. `held` is let
+    /// go when the thread that asks has ended.
+    pub async fn has_uploaded(&self, uploaded: &Uploaded, held: Held) -> bool {
         let Some(client) = self.alive() else { return true };
         let http = Arc::clone(&client.http_client);
         // One byte; what a host sends beyond that is not read.
         let request = HttpRequest::get(uploaded.url.clone()).with_header("Range", "bytes=0-0");
-        let asked = tokio::task::spawn_blocking(move || http.execute_streaming(request).map(|answer| answer.status_code));
+        let ask = move || {
+            let status = http.execute_streaming(request).map(|answer| answer.status_code);
+            drop(held);
+            status
+        };
+        let asked = tokio::task::spawn_blocking(ask);
         match tokio::time::timeout(LOOK_LIMIT, asked).await {
             Ok(Ok(Ok(status))) => !GONE.contains(&status),
             _ => true,
@@ -202,11 +220,11 @@ impl Link {
 impl Engine {
     /// Fetches a file from WhatsApp's media host into `into`, an empty file. `remote` came with the message. No link is
     /// needed. What is written was checked, by its key and by its hash, when this answers `Ok`; else the file is to be
-    /// thrown away.
+    /// thrown away. `held` is let go when the last thread has ended.
     ///
     /// # Errors
     /// Why it is not there.
-    pub async fn download(&self, network: Network, media: &Media, remote: &[u8], into: File) -> Result<(), FetchError> {
+    pub async fn download(&self, network: Network, media: &Media, remote: &[u8], into: File, held: Held) -> Result<(), FetchError> {
         let remote = Remote::from_bytes(remote).ok_or(FetchError::Gone)?;
         let way = self.way(network).map_err(|error| FetchError::Unreachable(error.to_string()))?;
         let http = way.media_http();
@@ -216,7 +234,9 @@ impl Engine {
         let found = Arc::new(Mutex::new(Found::default()));
         // The size is a claim; a file larger than it is not the one that was announced. Nothing claimed: the kind's limit.
         let limit = if media.size == 0 { media.kind.limit() } else { media.size };
-        let sink = Sink { file: into, found: Arc::clone(&found), limit };
+        // Gone when nobody waits any more.
+        let wanted = Arc::new(());
+        let sink = Sink { file: into, found: Arc::clone(&found), limit, wanted: Arc::downgrade(&wanted), _held: held };
         let downloader = MediaDownloader::with_default_hosts(http, Arc::new(LinkRuntime::new()));
         downloader.download_to_writer(&params, sink).await.map_err(|error| why(&error))?;
         let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
@@ -256,6 +276,8 @@ fn encrypt(from: &Path, to: &Path, kind: MediaType) -> anyhow::Result<(Encrypted
 struct Source {
     path: PathBuf,
     length: u64,
+    wanted: Weak<()>,
+    _held: Held,
 }
 
 impl UploadSource for Source {
@@ -266,8 +288,26 @@ impl UploadSource for Source {
     fn reader_from(&self, offset: u64) -> io::Result<Box<dyn Read + Send>> {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(offset))?;
-        Ok(Box::new(BufReader::with_capacity(BUFFER, file)))
+        Ok(Box::new(Wanted { inner: BufReader::with_capacity(BUFFER, file), wanted: self.wanted.clone() }))
     }
+}
+
+/// Bytes that end when nobody waits any more for what comes of them.
+struct Wanted<R> {
+    inner: R,
+    wanted: Weak<()>,
+}
+
+impl<R: Read> Read for Wanted<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        is_wanted(&self.wanted)?;
+        self.inner.read(into)
+    }
+}
+
+/// A thread can't be taken back, but it can be told that its work is in vain.
+fn is_wanted(wanted: &Weak<()>) -> io::Result<()> {
+    if wanted.strong_count() == 0 { Err(io::Error::other("nobody waits for the file any more")) } else { Ok(()) }
 }
 
 /// A media host's refusal: what it said of the file itself can't pass, everything else can.
@@ -297,10 +337,13 @@ struct Sink {
     file: File,
     found: Arc<Mutex<Found>>,
     limit: u64,
+    wanted: Weak<()>,
+    _held: Held,
 }
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        is_wanted(&self.wanted)?;
         let written = self.file.write(bytes)?;
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.size += written as u64;
@@ -412,5 +455,30 @@ fn compose(mut message: OutgoingMedia) -> Message {
             });
             Message { sticker_message: MessageField::some(sticker), ..Default::default() }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transfer_that_nobody_waits_for_ends_and_holds_its_turn_until_then() {
+        let (wanted, held): (Arc<()>, Held) = (Arc::new(()), Arc::new(()));
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"bread").expect("written");
+        let source = Source { path, length: 5, wanted: Arc::downgrade(&wanted), _held: Arc::clone(&held) };
+        let mut up = source.reader_from(0).expect("a reader");
+        let file = File::create(folder.path().join("other")).expect("a file");
+        let mut down = Sink { file, found: Arc::default(), limit: 5, wanted: Arc::downgrade(&wanted), _held: Arc::clone(&held) };
+        assert_eq!(down.write(b"brea").expect("written"), 4);
+        let mut bytes = [0; 4];
+        assert_eq!(up.read(&mut bytes).expect("read"), 4);
+        assert_eq!((&bytes, Arc::strong_count(&held)), (b"brea", 3));
+        drop(wanted);
+        assert!(up.read(&mut bytes).is_err() && down.write(b"d").is_err());
+        drop((source, down));
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 }

@@ -30,5 +30,6 @@ pub mod removal;
 pub mod rotation;
 pub mod secrets;
 pub mod sessions;
+pub mod turns;
 pub mod vitals;
 pub mod webhooks;

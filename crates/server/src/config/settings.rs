@@ -90,10 +90,11 @@ section! {
         /// Whether requests that reached a trusted proxy by plain HTTP (`X-Forwarded-Proto: http`) are sent on to HTTPS;
         /// those with a body are refused with `HTTPS_REQUIRED`. Health checks are answered either way.
         https_redirect: bool = profile == Profile::Production;
-        /// Requests that are worked on at once; those above are answered 503 with `Retry-After`.
+        /// Requests that are worked on at once; those above are answered 503 with `Retry-After`. Of one user, or of one address
+        /// without credentials, a quarter at most (16 at least); those above are answered 429.
         requests_at_once: usize = 4096, within 16..=1_000_000;
         /// Connections that are open at once; others wait until one ends. Never more than half of the files that the process may
-        /// open.
+        /// open. One address that is no trusted proxy has half of them at most; its others are closed.
         connections: usize = 10_000, within 16..=1_000_000;
         /// How long the head of a request may take, in seconds, from its first byte on; a new connection has as long to begin.
         head_seconds: u64 = 30, within 1..=600;
@@ -321,8 +322,9 @@ section! {
         json_limit_mib: u64 = 24, within 1..=256;
         /// How long a request that brings or fetches a file may take, in seconds.
         request_seconds: u64 = 600, within 10..=7200;
-        /// Transfers to and from WhatsApp's media host at once, all accounts together; more wait their turn.
-        transfers_at_once: usize = 8, within 1..=256;
+        /// Transfers to and from WhatsApp's media host at once, all accounts together; more wait their turn. Those of one user take
+        /// half of them at most.
+        transfers_at_once: usize = 8, within 1..=24;
         /// When files of incoming messages are fetched: `on_demand` or `always`.
         fetch: MediaFetch = MediaFetch::OnDemand;
         /// Largest picture that is taken, in millions of pixels: a small file can be a picture that fills the memory of

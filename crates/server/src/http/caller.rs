@@ -194,7 +194,8 @@ impl Caller {
         Ok(caller)
     }
 
-    /// Counts a request against the user's limit, and against the key's own where there is one.
+    /// Counts a request against the user's limit, and against the key's own where there is one, and among those of the user that are
+    /// worked on.
     async fn count_request(&self, app: &App) -> Result<(), ApiError> {
         let limits = &app.config.limits;
         let mut asks = vec![Ask { what: Counted::Requests(self.id()), per_minute: limits.requests_per_minute }];
@@ -205,7 +206,7 @@ impl Caller {
         self.exchange.note(&counted, self.id(), self.key.as_ref().map(|key| key.id));
         match counted.iter().filter_map(|standing| standing.wait).max() {
             Some(wait) => Err(ApiError::new(ErrorCode::RateLimited).retry_after(wait)),
-            None => Ok(()),
+            None => self.exchange.work_for(Counted::Requests(self.id())),
         }
     }
 }

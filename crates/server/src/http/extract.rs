@@ -3,8 +3,10 @@
 //! Apart from the handlers so that none of axum's own refusals, which are plain text, can reach a caller.
 //! Values that a caller sent are never repeated in a message: they may be secrets.
 
+use super::Caller;
 use super::error::{ApiError, ErrorCode};
 use crate::app::App;
+use crate::turns::Turn;
 use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -70,6 +72,20 @@ impl<T: DeserializeOwned> JsonBytes<T> {
         let bytes = read_body(&parts.headers, body, limit).await?;
         let value = parse_json(&bytes)?;
         Ok(Self { value, bytes })
+    }
+}
+
+impl<T: DeserializeOwned> JsonBytes<T> {
+    /// Reads a JSON body that may have a file in it. Such bodies are in memory as a whole, so few of those that are larger than
+    /// usual are read at once; the turn is to be kept for as long as what was read.
+    ///
+    /// # Errors
+    /// As the extractor.
+    pub(crate) async fn with_file(app: &App, caller: &Caller, request: Request) -> Result<(Self, Option<Turn>), ApiError> {
+        let most = usize::try_from(app.media.settings().json_limit_mib << 20).unwrap_or(usize::MAX);
+        let is_usual = announced(request.headers()).is_some_and(|length| length <= limit(app));
+        let turn = if is_usual { None } else { Some(app.media.turn_of_large_body(caller.id()).await) };
+        Ok((Self::within(request, most).await?, turn))
     }
 }
 
@@ -216,9 +232,14 @@ fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
     if is_json { Ok(()) } else { Err(ErrorCode::UnsupportedMediaType.into()) }
 }
 
+/// How long the body is, where its sender says so.
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let too_large = || ApiError::because(ErrorCode::PayloadTooLarge, format!("The body is larger than {} KiB.", limit / 1024));
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<usize>().ok());
+    let announced = announced(headers);
     let mut chunks = body.into_data_stream();
     if announced.is_some_and(|length| length > limit) {
         drain(chunks).await;

@@ -9,12 +9,13 @@ use super::caller::{carries_credentials, vouch};
 use super::error::{ApiError, ErrorCode};
 use super::gate::Gate;
 use super::line::{Busy, Peer};
-use super::pace::Paces;
+use super::pace::{Pace, Paces};
 use super::standing::Standings;
 use crate::app::App;
 use crate::dashboard;
 use crate::logs;
 use crate::metrics::requests::Requests;
+use crate::turns::{Share, Shares};
 use axum::extract::{FromRequestParts, MatchedPath, OriginalUri, Request, State};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
@@ -31,13 +32,20 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 /// Longest request id that is taken from a caller.
 const LONGEST_REQUEST_ID: usize = 128;
+/// What part of the requests that are worked on at once may be one caller's, but for a few that anybody may have.
+const SHARE: usize = 4;
+/// The same for a user's requests with files and lists: they last long, and each has a file open.
+const SLOW_SHARE: usize = 64;
+const FEWEST: usize = 16;
+/// When to come again for who has as many requests as that.
+const AGAIN: Duration = Duration::from_secs(1);
 /// What of a method and of a path is kept in the API log.
 const LONGEST_METHOD: usize = 16;
 const LONGEST_PATH: usize = 512;
@@ -48,6 +56,7 @@ pub struct Front {
     app: Arc<App>,
     trusted: Arc<[IpNet]>,
     turns: Arc<Semaphore>,
+    shares: Arc<Fair>,
     gate: Gate,
     paces: Arc<Paces>,
     counted: Arc<Requests>,
@@ -58,8 +67,22 @@ impl Front {
     #[must_use]
     pub fn new(app: Arc<App>, gate: Gate, paces: Paces, counted: Requests) -> Self {
         let trusted = app.config.general.trusted_proxies.iter().map(|network| network.0).collect();
-        let turns = Arc::new(Semaphore::new(app.config.http.requests_at_once));
-        Self { app, trusted, turns, gate, paces: Arc::new(paces), counted: Arc::new(counted) }
+        let at_once = app.config.http.requests_at_once;
+        let (turns, shares) = (Arc::new(Semaphore::new(at_once)), Arc::new(Fair::of(at_once)));
+        Self { app, trusted, turns, shares, gate, paces: Arc::new(paces), counted: Arc::new(counted) }
+    }
+}
+
+/// How many requests of each caller are worked on at once.
+#[derive(Debug)]
+struct Fair {
+    all: Shares<Counted>,
+    slow: Shares<Counted>,
+}
+
+impl Fair {
+    fn of(at_once: usize) -> Self {
+        Self { all: Shares::new((at_once / SHARE).max(FEWEST)), slow: Shares::new((at_once / SLOW_SHARE).max(FEWEST)) }
     }
 }
 
@@ -74,6 +97,11 @@ pub struct Exchange {
     pub(super) gate: Gate,
     /// How the caller reached the trusted proxy; `None` without one.
     proxied: Option<Scheme>,
+    /// Whose request it is while it is worked on, of those that each may have at once.
+    shares: Option<Arc<Fair>>,
+    taken: Mutex<Vec<Share<Counted>>>,
+    /// How long it may take.
+    pace: Pace,
     standings: Standings,
     user: OnceLock<UserId>,
     key: OnceLock<ApiKeyId>,
@@ -118,6 +146,42 @@ impl Exchange {
         self.standings.note_day(standing);
     }
 
+    /// Makes it one of the requests that are worked on for `who`, and of nobody else any more: as long as nobody knows who calls,
+    /// that is the address. A caller that lets bodies drip in, or waits for events, must not take the turns of all others.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED` when it has its share of them already.
+    pub(super) fn work_for(&self, who: Counted) -> Result<(), ApiError> {
+        let Some(shares) = &self.shares else { return Ok(()) };
+        // Before anybody is known no file is read or written.
+        let is_slow = self.pace != Pace::Usual && matches!(who, Counted::Requests(_));
+        let wanted = [(&shares.all, "requests"), (&shares.slow, "requests with files or lists")];
+        let mut taken = Vec::with_capacity(wanted.len());
+        for (of, what) in wanted.into_iter().take(1 + usize::from(is_slow)) {
+            let share = of.take(who).ok_or_else(|| {
+                let text = format!("{} {what} of yours are being worked on already; wait for one of them.", of.most());
+                ApiError::because(ErrorCode::RateLimited, text).retry_after(AGAIN)
+            })?;
+            taken.push(share);
+        }
+        *self.taken() = taken;
+        Ok(())
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Vec<Share<Counted>>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody's share has it already.
+    fn is_somebodys(&self) -> bool {
+        !self.taken().is_empty()
+    }
+
+    /// It is not worked on any more; what it answered may go on for long.
+    fn let_go(&self) {
+        self.taken().clear();
+    }
+
     /// Remembers which route it took: only those inside the router know.
     pub fn note_route(&self, parts: &Parts) {
         if let Some(route) = parts.extensions.get::<MatchedPath>() {
@@ -149,7 +213,8 @@ impl Exchange {
 
     fn new(id: String, address: IpAddr, gate: Gate, proxied: Option<Scheme>) -> Self {
         let (standings, user, key, route) = (Standings::default(), OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self { id, address, gate, proxied, standings, user, key, route }
+        let (shares, taken, pace) = (None, Mutex::default(), Pace::Usual);
+        Self { id, address, gate, proxied, shares, taken, pace, standings, user, key, route }
     }
 }
 
@@ -224,8 +289,8 @@ pub async fn around(State(front): State<Front>, mut request: Request, next: Next
     let app = &front.app;
     let started = tokio::time::Instant::now();
     let busy = Busy::with(request.extensions());
-    let exchange = Arc::new(begin(&front, &request));
     add_slash(request.uri_mut());
+    let exchange = Arc::new(begin(&front, &request));
     request.extensions_mut().insert(exchange.clone());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -233,8 +298,9 @@ pub async fn around(State(front): State<Front>, mut request: Request, next: Next
     let traced = logs::of_request(&method, || front.counted.route(&path).map(str::to_owned), request.headers());
     let mut response = match refuse_early(&front, &exchange, &mut request, &path).await {
         Some(refusal) => refusal,
-        None => handle(&front, request, next).instrument(span.clone()).instrument(traced.clone()).await,
+        None => handle(&front, &exchange, request, next).instrument(span.clone()).instrument(traced.clone()).await,
     };
+    exchange.let_go();
     if response.status().is_client_error() || response.status().is_server_error() {
         response = if dashboard::is_page(&path) { dashboard::trouble::as_page(response) } else { in_envelope(response) };
     }
@@ -262,7 +328,8 @@ fn begin(front: &Front, request: &Request) -> Exchange {
     let scheme = |value: &HeaderValue| if value.as_bytes().eq_ignore_ascii_case(b"https") { Scheme::Https } else { Scheme::Http };
     let proxied = headers.get("x-forwarded-proto").filter(|_| behind_proxy).map(scheme);
     let id = request_id(headers).unwrap_or_else(|| front.app.clock.uuid().to_string());
-    Exchange::new(id, client_address(peer, headers, &front.trusted), front.gate.clone(), proxied)
+    let (shares, pace) = (Some(front.shares.clone()), front.paces.of(request.method(), request.uri().path()));
+    Exchange { shares, pace, ..Exchange::new(id, client_address(peer, headers, &front.trusted), front.gate.clone(), proxied) }
 }
 
 /// A caller's own id, when it is short and plain enough to stand in a log.
@@ -337,23 +404,33 @@ fn stranger(app: &App, exchange: &Exchange) -> Ask {
     Ask { what: Counted::address(exchange.address), per_minute: app.config.limits.requests_per_minute }
 }
 
-async fn handle(front: &Front, request: Request, next: Next) -> Response {
+async fn handle(front: &Front, exchange: &Exchange, request: Request, next: Next) -> Response {
     let _turn = if is_health(request.uri().path()) {
         None
     } else {
         match front.turns.try_acquire() {
-            Ok(turn) => Some(turn),
+            Ok(turn) => {
+                if !exchange.is_somebodys()
+                    && let Err(refusal) = exchange.work_for(Counted::address(exchange.address))
+                {
+                    return refusal.into_response();
+                }
+                Some(turn)
+            }
             Err(_) => return ApiError::unavailable("more requests than `http.requests_at_once`").into_response(),
         }
     };
-    let mut patience = front.paces.of(request.method(), request.uri().path()).patience(&front.app.config);
+    let mut patience = exchange.pace.patience(&front.app.config);
     if request.uri().query().is_some_and(|query| query.contains("wait=")) {
         patience += Duration::from_secs(front.app.config.messages.longest_wait_seconds);
     }
-    match tokio::time::timeout(patience, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
+    let answered = tokio::time::timeout(patience, AssertUnwindSafe(next.run(request)).catch_unwind()).await;
+    // Before the turn is: who gets it next must find the share free as well.
+    exchange.let_go();
+    match answered {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => ApiError::internal("the handler panicked").into_response(),
-        Err(_) => ApiError::unavailable("the request took longer than `http.request_timeout_seconds`").into_response(),
+        Err(_) => ApiError::unavailable(format!("the request took longer than `{}`", exchange.pace.setting())).into_response(),
     }
 }
 

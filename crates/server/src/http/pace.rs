@@ -26,10 +26,16 @@ pub enum Pace {
 impl Pace {
     /// As an operation names it in `x-time-limit`.
     fn named(setting: &str) -> Option<Self> {
-        match setting {
-            "media.request_seconds" => Some(Self::File),
-            "contacts.import_seconds" => Some(Self::Import),
-            _ => None,
+        [Self::File, Self::Import].into_iter().find(|pace| pace.setting() == setting)
+    }
+
+    /// The setting that bounds it.
+    #[must_use]
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::Usual => "http.request_timeout_seconds",
+            Self::File => "media.request_seconds",
+            Self::Import => "contacts.import_seconds",
         }
     }
 

@@ -10,10 +10,11 @@
 
 use super::Files;
 use super::uploads::{ASKED, BELIEVED, Handed, REUSED, Which};
-use sanasend_engine::{Link, OutgoingMedia, Uploaded};
+use sanasend_engine::{Held, Link, OutgoingMedia, Uploaded};
 use sanasend_model::retry::AttemptError;
-use sanasend_model::{FileId, Jid, Media, MessageId, SessionId};
+use sanasend_model::{FileId, Jid, Media, MessageId, SessionId, UserId};
 use sanasend_store::{Message, StoreError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a file at WhatsApp's media host can surely be used in a message; it stays there for weeks.
@@ -68,7 +69,8 @@ impl Files {
             if known.seen.plus(believed) > now {
                 return Ok(known.uploaded.clone());
             }
-            if link.has_uploaded(&known.uploaded).await {
+            let turn = self.transfer(message.user_id).await;
+            if link.has_uploaded(&known.uploaded, turn).await {
                 known.seen = now;
                 return Ok(known.uploaded.clone());
             }
@@ -76,26 +78,32 @@ impl Files {
         }
         let old = handed.take().map(|handed| handed.uploaded);
         // From before a restart, when it was not remembered for all.
-        if let Some(tried) = tried.filter(|tried| old.as_ref() != Some(*tried) && tried.at().plus(FRESH) > now)
-            && link.has_uploaded(tried).await
-        {
-            *handed = Some(Handed { uploaded: tried.clone(), at: tried.at(), seen: now });
-            return Ok(tried.clone());
+        if let Some(tried) = tried.filter(|tried| old.as_ref() != Some(*tried) && tried.at().plus(FRESH) > now) {
+            let turn = self.transfer(message.user_id).await;
+            if link.has_uploaded(tried, turn).await {
+                *handed = Some(Handed { uploaded: tried.clone(), at: tried.at(), seen: now });
+                return Ok(tried.clone());
+            }
         }
-        let uploaded = self.hand_over(link, media, file).await?;
+        let uploaded = self.hand_over(link, message.user_id, media, file).await?;
         *handed = Some(Handed { uploaded: uploaded.clone(), at: now, seen: now });
         Ok(uploaded)
     }
 
-    async fn hand_over(&self, link: &Link, media: &Media, file: Option<FileId>) -> Result<Uploaded, AttemptError> {
+    /// Waits for a turn of a user at the media host. The engine holds it for as long as the transfer has a thread: that may be
+    /// longer than anybody waits for it, and threads are few.
+    pub(super) async fn transfer(&self, user: UserId) -> Held {
+        Arc::new(self.inner.transfers.of(user).await)
+    }
+
+    async fn hand_over(&self, link: &Link, user: UserId, media: &Media, file: Option<FileId>) -> Result<Uploaded, AttemptError> {
         let gone = || AttemptError::Media { reason: "The file of the message is not here any more.".into() };
         let file = file.ok_or_else(gone)?;
-        let closed = |_| AttemptError::Offline;
-        let _turn = self.inner.transfers.acquire().await.map_err(closed)?;
+        let turn = self.transfer(user).await;
         let copy = self.scratch();
         let local = self.inner.storage.files.local(file, copy.path().to_owned()).await.map_err(|error| waits(&error))?.ok_or_else(gone)?;
         let encrypted = self.scratch();
-        link.upload(media, local.path(), encrypted.path()).await
+        link.upload(media, local.path(), encrypted.path(), turn).await
     }
 }
 

@@ -3,7 +3,7 @@
 //! Straight from the media host, which needs no link: the message said where the file is and what opens it. Only when the
 //! host does not have it any more is the sender's phone asked, through the account's link, to hand it over again.
 
-use super::{Files, KeepError, Staged};
+use super::{Fetching, Files, KeepError, Staged};
 use crate::sessions::Sessions;
 use sanasend_engine::FetchError;
 use sanasend_model::{FileId, Media, MediaState, MessageId, Timestamp};
@@ -41,14 +41,14 @@ impl Files {
         }
         // Whoever comes second waits here, and finds it.
         let place = self.place_of(message.id);
-        let turn = place.lock().await;
+        let turn = place.lock.lock().await;
         let found = match self.part(message.id).await? {
             MediaPart { file: Some(file), .. } => Ok(file),
             MediaPart { remote: Some(remote), .. } => self.fetch_from(sessions, message, media, &remote).await,
             _ => Err(FetchRefused::Gone),
         };
         drop(turn);
-        self.leave(message.id, &place);
+        drop(place);
         self.remember(message.id, media, &found).await;
         found
     }
@@ -76,14 +76,15 @@ impl Files {
         }
         let session = self.inner.store.session(message.session_id).await?.ok_or(FetchRefused::Gone)?;
         let later = |error: &dyn std::fmt::Display| FetchRefused::Later(error.to_string());
-        let _transfer = self.inner.transfers.acquire().await.map_err(|error| later(&error))?;
         let scratch = self.scratch();
         let download = async |remote: &[u8]| {
+            // Each time anew: a phone that is asked for a file takes half a minute, and no thread.
+            let turn = self.transfer(message.user_id).await;
             let path = scratch.path().to_owned();
             let open = move || File::options().read(true).write(true).create(true).truncate(true).open(path);
             let file = tokio::task::spawn_blocking(open).await.map_err(|error| FetchError::Unreachable(error.to_string()))?;
             let file = file.map_err(|error| FetchError::Unreachable(error.to_string()))?;
-            self.inner.engine.download(session.network, media, remote, file).await
+            self.inner.engine.download(session.network, media, remote, file, turn).await
         };
         let fetched = match download(remote).await {
             Err(FetchError::Gone) => match sessions.ask_for_file_again(&session, message, remote.to_vec()).await {
@@ -120,16 +121,49 @@ impl Files {
         }
     }
 
-    fn place_of(&self, id: MessageId) -> Arc<tokio::sync::Mutex<()>> {
-        self.inner.fetching.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
+    fn place_of(&self, id: MessageId) -> Place<'_> {
+        let lock = self.inner.fetching.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone();
+        Place { fetching: &self.inner.fetching, id, lock }
     }
+}
 
-    /// The last who waited clears the place away.
-    fn leave(&self, id: MessageId, place: &Arc<tokio::sync::Mutex<()>>) {
-        let mut fetching = self.inner.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+/// Where all wait who want the file of a message. The last of them clears it away, also when nobody waits for the end.
+struct Place<'a> {
+    fetching: &'a Fetching,
+    id: MessageId,
+    lock: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
         // One in the map, one here.
-        if Arc::strong_count(place) <= 2 {
-            fetching.remove(&id);
+        if Arc::strong_count(&self.lock) <= 2 {
+            fetching.remove(&self.id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn who_gives_up_leaves_no_place_behind() {
+        let (fetching, id) = (Fetching::default(), MessageId(Uuid::nil()));
+        let place = || {
+            let lock = fetching.lock().expect("places").entry(id).or_default().clone();
+            Place { fetching: &fetching, id, lock }
+        };
+        let first = place();
+        let turn = first.lock.lock().await;
+        let second = place();
+        assert!(Arc::ptr_eq(&first.lock, &second.lock) && second.lock.try_lock().is_err());
+        drop(second);
+        assert_eq!(fetching.lock().expect("places").len(), 1, "the first is still there");
+        drop(turn);
+        drop(first);
+        assert!(fetching.lock().expect("places").is_empty());
     }
 }

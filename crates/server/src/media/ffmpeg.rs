@@ -15,7 +15,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const WAVE_RATE: &str = "8000";
 /// Values of a wave form.
 const WAVE: usize = 64;
-/// Longest sound that a wave form is made of, in bytes of 16-bit samples: an hour.
+/// Longest sound that a wave form is made of, in seconds: an hour. A small file can be days of silence, and the samples are in memory.
+const WAVE_SECONDS: &str = "3600";
+/// The same in bytes of 16-bit samples.
 const WAVE_MOST: usize = 8000 * 2 * 3600;
 
 /// The program.
@@ -44,7 +46,7 @@ impl Ffmpeg {
 
     /// The loudness of a sound over time.
     pub(super) async fn waveform(&self, sound: &Path) -> Option<Vec<u8>> {
-        let samples = self.run(sound, &["-vn", "-ac", "1", "-ar", WAVE_RATE, "-f", "s16le"], None).await?;
+        let samples = self.run(sound, &wave_of(), None).await?;
         Some(wave(samples.get(..WAVE_MOST).unwrap_or(&samples)))
     }
 
@@ -75,16 +77,22 @@ impl Ffmpeg {
     }
 }
 
+/// What is asked for to make a wave form.
+fn wave_of() -> [&'static str; 9] {
+    ["-vn", "-ac", "1", "-ar", WAVE_RATE, "-t", WAVE_SECONDS, "-f", "s16le"]
+}
+
 /// The mean loudness of each of 64 equal parts of 16-bit samples, the loudest being 100.
 fn wave(samples: &[u8]) -> Vec<u8> {
-    let loud: Vec<u64> = samples.chunks_exact(2).map(|pair| u64::from(i16::from_le_bytes([pair[0], pair[1]]).unsigned_abs())).collect();
-    if loud.len() < WAVE {
+    let count = samples.len() / 2;
+    if count < WAVE {
         return Vec::new();
     }
     let parts: Vec<u64> = (0..WAVE)
         .filter_map(|part| {
-            let part = loud.get(part * loud.len() / WAVE..(part + 1) * loud.len() / WAVE)?;
-            Some(part.iter().sum::<u64>() / part.len().max(1) as u64)
+            let part = samples.get(2 * (part * count / WAVE)..2 * ((part + 1) * count / WAVE))?;
+            let loud = part.chunks_exact(2).map(|pair| u64::from(i16::from_le_bytes([pair[0], pair[1]]).unsigned_abs()));
+            Some(loud.sum::<u64>() / (part.len() / 2).max(1) as u64)
         })
         .collect();
     let most = parts.iter().copied().max().unwrap_or(0).max(1);
@@ -102,6 +110,14 @@ mod tests {
         assert_eq!((wave.len(), wave.last().copied()), (64, Some(100)));
         assert!(wave.is_sorted(), "{wave:?}");
         assert!(super::wave(&[0; 10]).is_empty());
+    }
+
+    #[test]
+    fn no_sound_is_too_long_for_the_memory() {
+        let asked = wave_of();
+        let longest = asked.iter().position(|word| *word == "-t").and_then(|at| asked.get(at + 1)).expect("a bound");
+        let (seconds, rate) = (longest.parse::<usize>().expect("seconds"), WAVE_RATE.parse::<usize>().expect("a rate"));
+        assert_eq!(seconds * rate * 2, WAVE_MOST);
     }
 
     #[test]

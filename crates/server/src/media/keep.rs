@@ -87,7 +87,7 @@ impl Files {
         let mut media = Media::new(wish.kind, mime, staged.size, staged.sha256);
         (media.caption, media.filename) = (wish.caption, wish.filename);
         media.animated = wish.kind == MediaKind::Sticker && picture::is_moving_webp(&head);
-        let thumbnail = self.examine(&staged, &mut media).await?;
+        let thumbnail = self.examine(&staged, wish.user, &mut media).await?;
         let file = self.publish(staged, wish.user).await?;
         Ok(Kept { media, file: NewMedia { file, thumbnail } })
     }
@@ -98,17 +98,18 @@ impl Files {
             return Ok(staged);
         }
         let ffmpeg = self.inner.ffmpeg.as_ref().ok_or(KeepError::NoOpus)?;
+        let _turn = self.inner.films.of(wish.user).await;
         let scratch = self.scratch();
         if ffmpeg.voice(staged.scratch.path(), scratch.path()).await { Ok(Staged::of(scratch).await?) } else { Err(KeepError::NoOpus) }
     }
 
     /// Fills in what can be seen of a file; answers its thumbnail.
-    async fn examine(&self, staged: &Staged, media: &mut Media) -> Result<Option<Vec<u8>>, KeepError> {
+    async fn examine(&self, staged: &Staged, user: UserId, media: &mut Media) -> Result<Option<Vec<u8>>, KeepError> {
         let path = staged.scratch.path().to_owned();
         let is_picture = matches!(media.kind, MediaKind::Image | MediaKind::Sticker)
             || (media.kind == MediaKind::Document && matches!(essence(&media.mime), "image/jpeg" | "image/png" | "image/webp"));
         if is_picture {
-            let looked = self.picture(path).await?;
+            let looked = self.picture(user, path).await?;
             return match looked {
                 Ok(Picture { width, height, thumbnail }) => {
                     (media.width, media.height) = (Some(width), Some(height));
@@ -127,11 +128,17 @@ impl Files {
         }
         let Some(ffmpeg) = &self.inner.ffmpeg else { return Ok(None) };
         match media.kind {
-            MediaKind::VoiceNote => media.waveform = ffmpeg.waveform(&path).await.unwrap_or_default(),
+            MediaKind::VoiceNote => {
+                let _turn = self.inner.films.of(user).await;
+                media.waveform = ffmpeg.waveform(&path).await.unwrap_or_default();
+            }
             MediaKind::Video | MediaKind::VideoNote => {
                 let frame = self.scratch();
-                if ffmpeg.frame(&path, frame.path()).await {
-                    return Ok(self.picture(frame.path().to_owned()).await?.ok().map(|picture| picture.thumbnail));
+                let turn = self.inner.films.of(user).await;
+                let is_there = ffmpeg.frame(&path, frame.path()).await;
+                drop(turn);
+                if is_there {
+                    return Ok(self.picture(user, frame.path().to_owned()).await?.ok().map(|picture| picture.thumbnail));
                 }
             }
             _ => {}
@@ -139,10 +146,9 @@ impl Files {
         Ok(None)
     }
 
-    async fn picture(&self, path: std::path::PathBuf) -> Result<Result<Picture, Spoilt>, KeepError> {
-        let _turn = self.inner.pictures.acquire().await.map_err(std::io::Error::other)?;
+    async fn picture(&self, user: UserId, path: std::path::PathBuf) -> Result<Result<Picture, Spoilt>, KeepError> {
         let most = self.inner.settings.max_megapixels * 1_000_000;
-        Ok(tokio::task::spawn_blocking(move || picture::look(&path, most)).await.map_err(std::io::Error::other)?)
+        Ok(self.inner.pictures.of(user).await.spend(move || picture::look(&path, most)).await?)
     }
 
     /// Makes a file durable and remembers it, or finds that the user has it already.

@@ -26,20 +26,27 @@ pub use worker::Fetcher;
 
 use crate::config::kinds::MediaFetch;
 use crate::config::settings::MediaSettings;
+use crate::turns::{Share, Shares, Turn, Turns};
 use ffmpeg::Ffmpeg;
 use sanasend_engine::Engine;
-use sanasend_model::{Clock, FileId, MediaKind, MessageId};
+use sanasend_model::{Clock, FileId, MediaKind, MessageId, UserId};
 use sanasend_store::{FileStore, Opened, Store, StoreError};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use tokio::sync::Semaphore;
 use uploads::Uploads;
 
 const MIB: u64 = 1024 * 1024;
 /// Pictures that are decoded at once: each may take a few hundred MiB for a moment.
 const PICTURES_AT_ONCE: usize = 2;
+/// Runs of ffmpeg at once: each takes a processor for itself.
+const FILMS_AT_ONCE: usize = 2;
+
+/// Stored files that one user reads at once.
+pub const READS_AT_ONCE: usize = 64;
+/// Bodies with a file in base64 that are read at once: each is in memory as a whole, and what it says once more.
+const LARGE_BODIES_AT_ONCE: usize = 8;
 
 /// Where files are stored, and where they are staged before that.
 #[derive(Debug, Clone)]
@@ -63,24 +70,32 @@ struct Inner {
     clock: Arc<dyn Clock>,
     settings: MediaSettings,
     ffmpeg: Option<Ffmpeg>,
-    /// Transfers to and from WhatsApp at once, all accounts together.
-    transfers: Semaphore,
-    pictures: Semaphore,
+    /// Transfers to and from WhatsApp at once, all accounts together; those of one user take half of them at most.
+    transfers: Turns,
+    pictures: Turns,
+    films: Turns,
+    large_bodies: Turns,
+    reads: Shares<UserId>,
     /// What lies at WhatsApp's media host already.
     uploads: Uploads,
     /// Messages whose file is being fetched, so that nobody fetches it twice.
-    fetching: Mutex<HashMap<MessageId, Arc<tokio::sync::Mutex<()>>>>,
+    fetching: Fetching,
 }
+
+type Fetching = Mutex<HashMap<MessageId, Arc<tokio::sync::Mutex<()>>>>;
 
 impl Files {
     /// Over an opened storage.
     pub fn new(store: Store, storage: Storage, engine: Engine, clock: Arc<dyn Clock>, settings: MediaSettings) -> Self {
         let ffmpeg = Ffmpeg::find(settings.ffmpeg.as_deref());
         tracing::info!(ffmpeg = ffmpeg.is_some(), scratch = %storage.scratch.display(), "files of messages are ready");
-        let transfers = Semaphore::new(settings.transfers_at_once);
-        let pictures = Semaphore::new(PICTURES_AT_ONCE);
-        let (uploads, fetching) = (Uploads::default(), Mutex::default());
-        Self { inner: Arc::new(Inner { store, storage, engine, clock, settings, ffmpeg, transfers, pictures, uploads, fetching }) }
+        let transfers = Turns::new(settings.transfers_at_once, settings.transfers_at_once.div_ceil(2));
+        let (pictures, films) = (Turns::new(PICTURES_AT_ONCE, 1), Turns::new(FILMS_AT_ONCE, 1));
+        let (uploads, fetching) = (Uploads::default(), Fetching::default());
+        let (large_bodies, reads) = (Turns::new(LARGE_BODIES_AT_ONCE, LARGE_BODIES_AT_ONCE / 4), Shares::new(READS_AT_ONCE));
+        let inner =
+            Inner { store, storage, engine, clock, settings, ffmpeg, transfers, pictures, films, large_bodies, reads, uploads, fetching };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Largest file of a kind that is taken, in bytes.
@@ -115,6 +130,16 @@ impl Files {
     /// When the disk does not take it.
     pub async fn stage(&self, limit: u64) -> Result<Staging, StageError> {
         Staging::begin(self.scratch(), limit).await
+    }
+
+    /// Waits until a user may have one more body with a file in memory.
+    pub async fn turn_of_large_body(&self, user: UserId) -> Turn {
+        self.inner.large_bodies.of(user).await
+    }
+
+    /// What a user may have of the files that are read at once: one more; `None` when it has [`READS_AT_ONCE`].
+    pub fn share_of_reads(&self, user: UserId) -> Option<Share<UserId>> {
+        self.inner.reads.take(user)
     }
 
     /// Whether the storage answers.

@@ -1,16 +1,19 @@
 //! The door: how many connections are open at once, and how long each may keep this server waiting.
 //!
 //! A socket that is open and says nothing costs memory and a file, and whoever likes can open very many. So there are places,
-//! and a caller that neither asks nor reads loses its place: the head of a request has to come within a time from its first byte
-//! (however slowly bytes drip in), the next request within another, and an answer has to be read. While a request is worked on
-//! nobody is hurried here: that time has its own bound.
+//! of which one address has half at most, and a caller that neither asks nor reads loses its place: the head of a request has
+//! to come within a time from its first byte (however slowly bytes drip in), the next request within another, and an answer has
+//! to be read. While a request is worked on nobody is hurried here: that time has its own bound.
 
-use crate::config::settings::Http;
+use crate::config::{Cidr, Config};
 use crate::http::line::{Line, Peer};
+use crate::turns::{Share, Shares};
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
+use ipnet::IpNet;
+use sanasend_store::limits::Counted;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,6 +25,10 @@ use tokio::time::{Instant, Sleep};
 
 /// Places that there are in any case.
 const FEWEST: usize = 16;
+/// How a connection begins that wants to speak HTTP/2 without being asked for it; no method of HTTP/1.1 is called so. It is not
+/// spoken here, whatever the libraries would do: one connection could have hundreds of answers open that nobody reads, each with
+/// its file.
+const HTTP2: &[u8] = b"PRI ";
 /// That all places are taken is logged at most so often.
 const TOLD_EVERY: Duration = Duration::from_mins(1);
 
@@ -32,10 +39,19 @@ struct Patience {
     idle: Duration,
 }
 
-/// A listener with places. Who finds none waits in the kernel's queue until one is free.
+/// A place at the door, and whose it is.
+struct Place {
+    _of_address: Option<Share<Counted>>,
+    _of_all: OwnedSemaphorePermit,
+}
+
+/// A listener with places. Who finds none waits in the kernel's queue until one is free; who has its share of them is sent away.
 pub(super) struct Door {
     listener: TcpListener,
     places: Arc<Semaphore>,
+    shares: Shares<Counted>,
+    /// Those who bring the connections of many others, and have no share: proxies, and this machine.
+    many: Vec<IpNet>,
     patience: Patience,
     told: Option<Instant>,
 }
@@ -43,15 +59,27 @@ pub(super) struct Door {
 impl Door {
     /// As configured. Of the files that the process may open, connections take half at most: the others are for the database,
     /// linked accounts and media.
-    pub(super) fn new(listener: TcpListener, settings: &Http) -> Self {
+    pub(super) fn new(listener: TcpListener, config: &Config) -> Self {
+        let settings = &config.http;
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let room = files.map_or(usize::MAX, |files| usize::try_from(files / 2).unwrap_or(usize::MAX));
         let patience = Patience { head: Duration::from_secs(settings.head_seconds), idle: Duration::from_secs(settings.idle_seconds) };
-        Self::with(listener, settings.connections.min(room).max(FEWEST), patience)
+        let many = Cidr::loopback().iter().chain(&config.general.trusted_proxies).map(|network| network.0).collect();
+        Self::with(listener, settings.connections.min(room).max(FEWEST), patience, many)
     }
 
-    fn with(listener: TcpListener, places: usize, patience: Patience) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(places)), patience, told: None }
+    fn with(listener: TcpListener, places: usize, patience: Patience, many: Vec<IpNet>) -> Self {
+        let (places, shares) = (Arc::new(Semaphore::new(places)), Shares::new(places.div_ceil(2)));
+        Self { listener, places, shares, many, patience, told: None }
+    }
+
+    /// The share that a connection is taken of, where its address has one; an error when it has as much as it may.
+    fn share(&self, address: IpAddr) -> Result<Option<Share<Counted>>, ()> {
+        let address = address.to_canonical();
+        if self.many.iter().any(|network| network.contains(&address)) {
+            return Ok(None);
+        }
+        self.shares.take(Counted::address(address)).map(Some).ok_or(())
     }
 
     async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
@@ -72,11 +100,18 @@ impl Listener for Door {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let Some(place) = self.place().await else {
+        let Some(of_all) = self.place().await else {
             // Nobody closes the places.
             return std::future::pending().await;
         };
-        let (socket, address) = Listener::accept(&mut self.listener).await;
+        let (socket, address, of_address) = loop {
+            let (socket, address) = Listener::accept(&mut self.listener).await;
+            match self.share(address.ip()) {
+                Ok(share) => break (socket, address, share),
+                Err(()) => tracing::debug!(%address, "an address has half of the connections that may be open; one more was closed"),
+            }
+        };
+        let place = Place { _of_address: of_address, _of_all: of_all };
         // Answers are small and written whole: waiting for more to send would only add 40 ms.
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "a connection closed before it was served");
@@ -104,20 +139,23 @@ pub(super) struct Watched<S> {
     begun: usize,
     /// Whether a request has begun to come.
     in_head: bool,
+    /// How much of [`HTTP2`] it began with; `None` when it began with something else.
+    preface: Option<usize>,
     /// By when the other side has to send something; found anew when it is `None`.
     until: Option<Instant>,
     /// By when it has to take something of what is written; `None` when it takes it.
     stuck: Option<Instant>,
     timer: Pin<Box<Sleep>>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl<S> Watched<S> {
-    fn new(socket: S, patience: Patience, place: OwnedSemaphorePermit) -> Self {
+    fn new(socket: S, patience: Patience, place: Place) -> Self {
         let until = Instant::now() + patience.head;
         let timer = Box::pin(tokio::time::sleep_until(until));
         let line = Arc::new(Line::default());
-        Self { socket, line, patience, begun: 0, in_head: false, until: Some(until), stuck: None, timer, _place: place }
+        let (begun, in_head, preface) = (0, false, Some(0));
+        Self { socket, line, patience, begun, in_head, preface, until: Some(until), stuck: None, timer, _place: place }
     }
 
     /// Notes that a request is whole, and what is to be waited for after it is the next one.
@@ -134,6 +172,15 @@ impl<S> Watched<S> {
         if !self.in_head && !self.line.is_busy() {
             (self.in_head, self.until) = (true, Some(Instant::now() + self.patience.head));
         }
+    }
+
+    /// Whether the connection begins as [`HTTP2`] does, with these bytes that came next.
+    fn is_http2(&mut self, bytes: &[u8]) -> bool {
+        let Some(seen) = self.preface else { return false };
+        let rest = HTTP2.get(seen..).unwrap_or_default();
+        let count = rest.len().min(bytes.len());
+        self.preface = (rest.get(..count) == bytes.get(..count)).then_some(seen + count);
+        self.preface == Some(HTTP2.len())
     }
 
     fn wrote(&mut self) {
@@ -185,7 +232,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         match Pin::new(&mut this.socket).poll_read(context, buffer) {
             Poll::Ready(read) => {
-                if buffer.filled().len() > before {
+                let new = buffer.filled().get(before..).unwrap_or_default();
+                if this.is_http2(new) {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::Unsupported, "HTTP/2 is not spoken here")));
+                }
+                if !new.is_empty() {
                     this.heard();
                 }
                 Poll::Ready(read)
@@ -234,7 +285,8 @@ mod tests {
     /// A connection that takes 8 bytes at once: the other side, and this one.
     fn line(head: Duration, idle: Duration) -> (DuplexStream, Watched<DuplexStream>) {
         let (other, here) = tokio::io::duplex(8);
-        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
+        let of_all = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
+        let place = Place { _of_address: None, _of_all: of_all };
         (other, Watched::new(here, Patience { head, idle }, place))
     }
 
@@ -285,10 +337,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn http_2_is_not_spoken() {
+        for (said, is_spoken) in [("PRI * HT", false), ("PRIVATE ", true), ("POST / H", true), ("GET / HT", true)] {
+            let (mut other, mut here) = line(LONG, LONG);
+            other.write_all(said.as_bytes()).await.expect("sent");
+            assert_eq!(here.read_exact(&mut [0; 8]).await.is_ok(), is_spoken, "{said}");
+        }
+        let (mut other, mut here) = line(LONG, LONG);
+        other.write_all(b"PRI * HT").await.expect("sent");
+        for letter in b"PRI" {
+            assert_eq!(here.read_u8().await.expect("a letter"), *letter);
+        }
+        assert!(here.read_u8().await.is_err(), "however it comes in");
+    }
+
+    #[tokio::test]
     async fn who_finds_no_place_waits_until_one_is_free() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let mut door = Door::with(listener, 1, Patience { head: LONG, idle: LONG });
+        let mut door = Door::with(listener, 1, Patience { head: LONG, idle: LONG }, Vec::new());
         let _one = TcpStream::connect(address).await.expect("connected");
         let (first, _) = door.accept().await;
         let two = TcpStream::connect(address).await.expect("connected");
@@ -297,5 +364,34 @@ mod tests {
         drop(first);
         let (_, from) = next.await;
         assert_eq!(from, two.local_addr().expect("an address"));
+    }
+
+    #[tokio::test]
+    async fn an_address_leaves_places_to_others() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let mut door = Door::with(listener, 2, Patience { head: LONG, idle: LONG }, Vec::new());
+        let _one = TcpStream::connect(address).await.expect("connected");
+        let (first, _) = door.accept().await;
+        let mut two = TcpStream::connect(address).await.expect("connected");
+        let mut next = Box::pin(door.accept());
+        tokio::select! {
+            _ = &mut next => panic!("it has its half already"),
+            read = two.read_u8() => assert!(read.is_err(), "it is closed"),
+        }
+        drop(first);
+        let three = TcpStream::connect(address).await.expect("connected");
+        let (_, from) = next.await;
+        assert_eq!(from, three.local_addr().expect("an address"));
+    }
+
+    #[tokio::test]
+    async fn who_brings_the_connections_of_many_has_all_places() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let proxies = Cidr::loopback().iter().map(|network| network.0).collect();
+        let mut door = Door::with(listener, 2, Patience { head: LONG, idle: LONG }, proxies);
+        let _lines = [TcpStream::connect(address).await.expect("connected"), TcpStream::connect(address).await.expect("connected")];
+        let _all = [door.accept().await, door.accept().await];
     }
 }

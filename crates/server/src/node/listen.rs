@@ -22,7 +22,7 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// # Errors
 /// When the table of routes can't be made.
 pub async fn serve(listener: TcpListener, app: Arc<App>) -> anyhow::Result<JoinHandle<std::io::Result<()>>> {
-    let door = Door::new(listener, &app.config.http);
+    let door = Door::new(listener, &app.config);
     let stop = app.shutdown.clone();
     // Making the table of routes takes some megabytes for a moment. The allocator gives them back when their thread ends,
     // and a thread of this pool ends soon; this one would keep them.

@@ -165,6 +165,8 @@ async fn what_is_wrong_is_named_and_makes_nothing() {
         account.post("/messages/send-bulk/", body).await.is(400, code).names(&[field]);
     }
     account.post("/campaigns/", json!({"content": "x", "recipients": one, "sessions": ["other"]})).await.is(404, "NOT_FOUND");
+    let again_and_again = json!({"content": "x", "recipients": one, "sessions": vec!["default"; 10_001]});
+    account.post("/campaigns/", again_and_again).await.is(400, "VALIDATION_ERROR").names(&["sessions"]);
     for (fields, csv, field) in [
         (vec![("content", "x")], "name\nAnn\n", "file"),
         (vec![("content", "x")], "", "file"),

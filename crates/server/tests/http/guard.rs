@@ -145,3 +145,58 @@ async fn an_overload_is_a_503_with_retry_after_and_health_still_answers_at_once(
         request.abort();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_much_at_once_leaves_turns_to_others() {
+    let world = World::with(|config| config.http.requests_at_once = 64).await;
+    let admin = world.admin().await;
+    let (_, anna) = world.user(&admin, "anna").await;
+    let waiting: Vec<_> = (0..20)
+        .map(|_| tokio::spawn(As::Token(&admin).sign(world.request(Method::GET, "/api/v1/events/?after=1000000&wait=30")).send()))
+        .collect();
+    let refused = async || Some(world.get("/auth/me/", As::Token(&admin)).await).filter(|reply| reply.status == 429);
+    let full = eventually("a full share", refused).await;
+    full.is(429, "RATE_LIMITED");
+    assert!(full.retry_after() >= 1);
+    world.get("/auth/me/", As::Token(&anna)).await.is(200, "");
+    for request in waiting {
+        request.abort();
+    }
+    let served = async || Some(world.get("/auth/me/", As::Token(&admin)).await).filter(|reply| reply.status == 200);
+    eventually("a share that was given back", served).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_whose_bodies_never_come_leaves_turns_to_others() {
+    let world = World::with(|config| config.http.requests_at_once = 64).await;
+    let head = "POST /api/v1/auth/login/ HTTP/1.1\r\nhost: sanasend\r\ncontent-type: application/json\r\ncontent-length: 90\r\n";
+    let mut silent = Vec::new();
+    for _ in 0..16 {
+        let mut socket = tokio::net::TcpStream::connect(world.node.api).await.expect("connected");
+        socket.write_all(format!("{head}x-forwarded-for: 192.0.2.7\r\n\r\n").as_bytes()).await.expect("sent");
+        silent.push(socket);
+    }
+    let refused = async || Some(world.login_from("192.0.2.7", ADMIN, PASSWORD).await).filter(|reply| reply.status == 429);
+    eventually("a full share", refused).await.is(429, "RATE_LIMITED");
+    world.login_from("192.0.2.8", ADMIN, PASSWORD).await.is(200, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_never_come_leave_the_user_its_other_requests() {
+    let world = World::with(|config| config.http.requests_at_once = 1024).await;
+    let admin = world.admin().await;
+    let (_, key) = world.key(&admin, json!({})).await;
+    let head = format!(
+        "POST /api/v1/messages/send-media/ HTTP/1.1\r\nhost: sanasend\r\nx-api-key: {key}\r\n\
+         content-type: multipart/form-data; boundary=x\r\ncontent-length: 90\r\n\r\n"
+    );
+    let mut silent = Vec::new();
+    for _ in 0..16 {
+        let mut socket = tokio::net::TcpStream::connect(world.node.api).await.expect("connected");
+        socket.write_all(head.as_bytes()).await.expect("sent");
+        silent.push(socket);
+    }
+    let refused = async || Some(world.post("/messages/send-media/", As::Key(&key), json!({})).await).filter(|reply| reply.status == 429);
+    eventually("a full share", refused).await.is(429, "RATE_LIMITED");
+    world.get("/auth/me/", As::Key(&key)).await.is(200, "");
+}

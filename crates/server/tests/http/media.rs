@@ -5,6 +5,7 @@ use crate::world::{As, Reply, text};
 use image::{DynamicImage, ImageFormat};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
+use sanasend::media::READS_AT_ONCE;
 use serde_json::{Value, json};
 use std::io::Cursor;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -77,6 +78,7 @@ async fn a_picture_is_taken_in_and_answered_as_it_was() {
     assert_eq!(answer.bytes().await.expect("a part"), "PNG");
     let beyond = Reply::read(media_of(&account, &message["id"], "", Some("bytes=99999-")).await).await;
     beyond.is(416, "RANGE_NOT_SATISFIABLE");
+    assert_eq!(beyond.header("content-range"), format!("bytes */{}", bytes.len()));
     // What a sender claims of the size decides nothing.
     for claim in
         ["UPDATE messages SET media = json_set(media, '$.size', 0)", "UPDATE messages SET media = json_set(media, '$.size', 999999)"]
@@ -93,6 +95,22 @@ async fn a_picture_is_taken_in_and_answered_as_it_was() {
     assert_eq!(small.headers()["content-type"], "image/jpeg");
     let small = image::load_from_memory(&small.bytes().await.expect("a picture")).expect("a JPEG");
     assert_eq!(small.width().max(small.height()), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_many_files_at_once_waits_for_one_of_them() {
+    let account = Account::linked().await;
+    let friend = account.friend().await;
+    let sent = upload(&account, form(&friend, "image", "a.png", "image/png", png())).await;
+    sent.is(202, "");
+    let message = &sent.body["data"];
+    let user = text(&message["user"]).parse().expect("an id");
+    let media = &account.world.node.app.media;
+    let mut reads: Vec<_> = (0..READS_AT_ONCE).map(|_| media.share_of_reads(user).expect("a share")).collect();
+    Reply::read(media_of(&account, &message["id"], "", None).await).await.is(429, "RATE_LIMITED");
+    drop(reads.pop());
+    let answer = media_of(&account, &message["id"], "", None).await;
+    assert_eq!(answer.bytes().await.expect("the file"), png());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use crate::http::v1::templates::change::{check_kind, check_media, keep, keep_upl
 use crate::http::v1::templates::view::WantedMedia;
 use crate::http::{ApiError, Caller, JsonBytes};
 use crate::media::Staged;
+use crate::turns::Turn;
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use sanasend_model::{FieldErrors, Media, MediaKind};
@@ -201,21 +202,25 @@ pub(crate) struct Asked {
     pub(crate) source: Source,
     /// What makes two requests the same.
     pub(crate) fingerprint: [u8; 32],
+    /// Kept for as long as a file or a list may be in memory.
+    pub(crate) _turn: Option<Turn>,
 }
 
 /// Reads a request of either kind.
 ///
 /// # Errors
 /// When it is no such request.
-pub(crate) async fn read(app: &App, path: &str, request: Request) -> Result<Asked, ApiError> {
+pub(crate) async fn read(app: &App, caller: &Caller, path: &str, request: Request) -> Result<Asked, ApiError> {
     if is_form(request.headers()) {
         let mut fields = Fields::default();
         read_fields(app, request, &mut fields).await?;
         return asked_by(path, fields);
     }
-    let limit = usize::try_from(app.config.media.json_limit_mib << 20).unwrap_or(usize::MAX);
-    let JsonBytes { value, bytes } = JsonBytes::<WantedCampaign>::within(request, limit).await?;
-    let fingerprint = fingerprint(path, &bytes, None);
+    let has_key = request.headers().contains_key("idempotency-key");
+    let (JsonBytes { value, bytes }, turn) = JsonBytes::<WantedCampaign>::with_file(app, caller, request).await?;
+    // Without a key nobody asks for it, and it takes as much memory as reading a long list once more.
+    let fingerprint = if has_key { fingerprint(path, &bytes, None) } else { [0; 32] };
+    drop(bytes);
     let source = match (value.recipients, value.filter) {
         (Some(recipients), None) => Source::List(checked(recipients)?),
         (None, Some(filter)) => Source::Contacts(Box::new(filter.into())),
@@ -234,6 +239,7 @@ pub(crate) async fn read(app: &App, path: &str, request: Request) -> Result<Aske
         start: value.start,
         source,
         fingerprint,
+        _turn: turn,
     })
 }
 

@@ -4,13 +4,13 @@
 
 use super::ask::{Asked, AskedMedia, Source};
 use crate::app::App;
+use crate::http::parts::{Form, broken, text_within};
 use crate::http::v1::messages::accept::fingerprint;
 use crate::http::v1::messages::send_media::{Uploaded, not_staged as not_taken};
 use crate::http::{ApiError, ErrorCode};
 use crate::media::{StageError, Staged, Staging};
-use axum::extract::multipart::{Field, MultipartError};
-use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::StatusCode;
+use axum::extract::Request;
+use axum::extract::multipart::Field;
 use sanasend_model::MediaKind;
 use serde_json::{Value, json};
 
@@ -81,9 +81,8 @@ impl Fields {
 /// # Errors
 /// When it is no form, a field is unknown, too long or comes twice, or a file is too large.
 pub(crate) async fn read_fields(app: &App, request: Request, fields: &mut Fields) -> Result<(), ApiError> {
-    let form = Multipart::from_request(request, &()).await;
-    let mut form = form.map_err(|_| ApiError::because(ErrorCode::BadRequest, "The form has no boundary."))?;
-    while let Some(field) = form.next_field().await.map_err(|error| broken(&error))? {
+    let mut form = Form::of(request).await?;
+    while let Some(field) = form.next_field().await? {
         let name = field.name().unwrap_or_default().to_owned();
         match name.as_str() {
             "file" => once(&name, &mut fields.file, upload(app, field).await?)?,
@@ -96,7 +95,7 @@ pub(crate) async fn read_fields(app: &App, request: Request, fields: &mut Fields
                     let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
                     return Err(ApiError::new(ErrorCode::UnknownField).with_field(shown, "is not a field of this request"));
                 };
-                once(&name, place, text(&name, field).await?)?;
+                once(&name, place, text_within(&name, field, MAX_FIELD).await?)?;
             }
         }
     }
@@ -120,7 +119,7 @@ pub(crate) fn asked_by(path: &str, fields: Fields) -> Result<Asked, ApiError> {
     let (template, language) = (filled(template), filled(language));
     let media = media_of(filled(media), media_file, filled(media_type))?;
     let source = Source::File { staged, column };
-    Ok(Asked { name, content, template, media, language, sessions, pacing, quiet_hours, start, source, fingerprint })
+    Ok(Asked { name, content, template, media, language, sessions, pacing, quiet_hours, start, source, fingerprint, _turn: None })
 }
 
 fn filled(text: Option<String>) -> Option<String> {
@@ -184,22 +183,4 @@ async fn stream(mut staging: Staging, mut field: Field<'_>, not_staged: impl Fn(
         staging.write(&chunk).await.map_err(&not_staged)?;
     }
     staging.finish().await.map_err(&not_staged)
-}
-
-async fn text(name: &str, mut field: Field<'_>) -> Result<String, ApiError> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
-        if bytes.len() + chunk.len() > MAX_FIELD {
-            return Err(ApiError::field(name, format!("must have at most {MAX_FIELD} bytes")));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    String::from_utf8(bytes).map_err(|_| ApiError::field(name, "must be UTF-8"))
-}
-
-fn broken(error: &MultipartError) -> ApiError {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return ErrorCode::PayloadTooLarge.into();
-    }
-    ApiError::because(ErrorCode::BadRequest, "The form is broken, or broke off.")
 }

@@ -31,6 +31,8 @@ const PATH: &str = "POST /api/v1/campaigns/";
 const BULK: &str = "POST /api/v1/messages/send-bulk/";
 const CODES: [&[&str]; 2] = [&["SESSION_NOT_LINKED", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "WRONG_STATE", "BAD_REQUEST"], REFUSED_FILES];
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// Most accounts that one campaign names; each is looked up.
+const MOST_ACCOUNTS: usize = 10_000;
 /// Lines that are looked at before others get their turn.
 const BUNCH: usize = 500;
 
@@ -79,7 +81,7 @@ pub(crate) async fn create_campaign(
     request: Request,
 ) -> Result<Response, ApiError> {
     let key = idempotency_key(request.headers())?;
-    let asked = read(&app, PATH, request).await?;
+    let asked = read(&app, &caller, PATH, request).await?;
     if query.dry_run == Some(true) {
         return Ok(Answer::ok("What the campaign would do.", dry_run(&app, &caller, asked).await?).into_response());
     }
@@ -102,7 +104,7 @@ pub(crate) async fn create_campaign(
         ("x-error-codes" = json!(CODES.concat()))))]
 pub(crate) async fn send_bulk(State(app): State<Arc<App>>, caller: Caller, request: Request) -> Result<Response, ApiError> {
     let key = idempotency_key(request.headers())?;
-    let asked = Asked { start: true, ..read(&app, BULK, request).await? };
+    let asked = Asked { start: true, ..read(&app, &caller, BULK, request).await? };
     let (campaign, replayed) = make(&app, &caller, asked, key).await?;
     Ok(with_replay(Answer::accepted("The campaign has begun.", CampaignView::from(campaign)).into_response(), replayed))
 }
@@ -182,6 +184,9 @@ async fn of_template(
 
 /// The accounts that are named, and whether all of them live in the sandbox.
 async fn accounts(app: &App, user: UserId, named: &[String]) -> Result<(Vec<SessionId>, bool), ApiError> {
+    if named.len() > MOST_ACCOUNTS {
+        return Err(ApiError::field("sessions", format!("must name at most {MOST_ACCOUNTS} accounts")));
+    }
     let mut accounts = Vec::with_capacity(named.len().max(1));
     let names: Vec<Option<&str>> = if named.is_empty() { vec![None] } else { named.iter().map(|name| Some(name.as_str())).collect() };
     for name in names {

@@ -2,10 +2,10 @@
 
 use crate::app::App;
 use crate::contacts::import::{Look, Refused, Stage, Staged, Wanted, take_in};
-use crate::http::parts::{broken, text};
+use crate::http::parts::{Form, broken, text};
 use crate::http::{Answer, ApiError, Caller, ErrorCode, Success, audit};
 use axum::extract::multipart::Field;
-use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header;
 use sanasend_model::contact_file::Line;
 use sanasend_model::{ImportId, Invalid};
@@ -230,11 +230,10 @@ async fn read(app: &App, caller: &Caller, kind: ImportKind, request: Request, is
             "The body must be a form (multipart/form-data) with a field `file`.",
         ));
     }
-    let form = Multipart::from_request(request, &()).await;
-    let mut form = form.map_err(|_| ApiError::because(ErrorCode::BadRequest, "The form has no boundary."))?;
+    let mut form = Form::of(request).await?;
     let mut wanted = Wanted { kind, dry_run: false, mapping: BTreeMap::new(), total_bytes: announced };
-    let mut report = None;
-    while let Some(field) = form.next_field().await.map_err(|error| broken(&error))? {
+    let (mut report, mut columns) = (None, 0_u64);
+    while let Some(field) = form.next_field().await? {
         let name = field.name().unwrap_or_default().to_owned();
         if report.is_some() {
             return Err(ApiError::field(name, "must come before `file`, which is read as it comes"));
@@ -253,8 +252,13 @@ async fn read(app: &App, caller: &Caller, kind: ImportKind, request: Request, is
                 }
             }
             of_column if is_page && of_column.starts_with("as:") => {
-                let heading = of_column.trim_start_matches("as:").to_owned();
-                wanted.mapping.insert(heading, text(&name, field).await?);
+                let (heading, holds) = (of_column.trim_start_matches("as:").to_owned(), text(&name, field).await?);
+                // They are in memory, and a form may have any number of fields.
+                columns += (heading.len() + holds.len()) as u64;
+                if columns > MAX_BESIDE {
+                    return Err(ErrorCode::PayloadTooLarge.into());
+                }
+                wanted.mapping.insert(heading, holds);
             }
             "file" => report = Some(run(app, caller, wanted.clone(), field, most).await?.ok_or_else(too_large)?),
             _ => {

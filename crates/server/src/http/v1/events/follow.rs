@@ -85,7 +85,7 @@ pub(super) async fn follow_events_by_websocket(
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|_| ApiError::because(ErrorCode::BadRequest, "This path wants a WebSocket."))?;
     let follower = Follower::new(app, caller, &asked, &headers)?;
-    Ok(upgrade.max_message_size(1024).on_upgrade(move |socket| tell(socket, texts(follower))))
+    Ok(upgrade.max_message_size(1024).max_frame_size(1024).on_upgrade(move |socket| tell(socket, texts(follower))))
 }
 
 impl Follower {

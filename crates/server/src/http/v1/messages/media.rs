@@ -5,17 +5,22 @@
 
 use crate::app::App;
 use crate::http::{ApiError, Caller, ErrorCode, Path, Query};
-use crate::media::{FetchRefused, look};
-use axum::body::Body;
+use crate::media::{FetchRefused, READS_AT_ONCE, look};
+use crate::turns::Share;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures::TryStreamExt as _;
-use sanasend_model::{FileId, Media, MessageId};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt as _};
+use sanasend_model::{FileId, Media, MessageId, UserId};
+use sanasend_store::StoreError;
 use serde::Deserialize;
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use utoipa::IntoParams;
 
@@ -55,7 +60,7 @@ pub(crate) async fn get_message_media(
         return thumbnail(&app, id).await;
     }
     let file = app.media.fetch(&app.sessions, &message, &media).await.map_err(refused)?;
-    serve(&app, file, &media, &headers).await
+    serve(&app, caller.id(), file, &media, &headers).await
 }
 
 async fn thumbnail(app: &App, id: MessageId) -> Result<Response, ApiError> {
@@ -65,22 +70,26 @@ async fn thumbnail(app: &App, id: MessageId) -> Result<Response, ApiError> {
     Ok((headers, picture).into_response())
 }
 
-async fn serve(app: &App, file: FileId, media: &Media, asked: &HeaderMap) -> Result<Response, ApiError> {
+async fn serve(app: &App, reader: UserId, file: FileId, media: &Media, asked: &HeaderMap) -> Result<Response, ApiError> {
     let range = match asked.get(header::RANGE) {
         None => None,
         Some(value) => {
             // What the message says of the size is the sender's claim.
             let size = app.media.size(file).await?.ok_or(ErrorCode::MediaGone)?;
             match range_of(value, size) {
-                Asked::Beyond => return Err(beyond(size)),
+                Asked::Beyond => return Ok(beyond(size)),
                 Asked::Part(range) => Some(range),
                 Asked::Nothing => None,
             }
         }
     };
+    let share = app.media.share_of_reads(reader).ok_or_else(|| {
+        let text = format!("You are reading {READS_AT_ONCE} files already; wait for one of them.");
+        ApiError::because(ErrorCode::RateLimited, text).retry_after(AGAIN)
+    })?;
     let opened = app.media.open(file, range.clone()).await?.ok_or(ErrorCode::MediaGone)?;
     let length = range.as_ref().map_or(opened.size, |range| range.end - range.start);
-    let body = Body::from_stream(opened.bytes.map_err(std::io::Error::other));
+    let body = Body::from_stream(Reading { bytes: opened.bytes, _share: share });
     let mut response = body.into_response();
     let headers = response.headers_mut();
     let mut put = |name: HeaderName, text: String| {
@@ -100,6 +109,20 @@ async fn serve(app: &App, file: FileId, media: &Media, asked: &HeaderMap) -> Res
     Ok(response)
 }
 
+/// A file on its way to who asked for it. It is open for as long as they take, which may be long, so each has a share of such files.
+struct Reading {
+    bytes: BoxStream<'static, Result<Bytes, StoreError>>,
+    _share: Share<UserId>,
+}
+
+impl Stream for Reading {
+    type Item = Result<Bytes, StoreError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.bytes.poll_next_unpin(context)
+    }
+}
+
 fn refused(refused: FetchRefused) -> ApiError {
     match refused {
         FetchRefused::Gone => ErrorCode::MediaGone.into(),
@@ -112,8 +135,13 @@ fn refused(refused: FetchRefused) -> ApiError {
     }
 }
 
-fn beyond(size: u64) -> ApiError {
-    ApiError::because(ErrorCode::RangeNotSatisfiable, format!("The file has {size} bytes."))
+/// The refusal of bytes that the file does not have; it says to programs, too, how many there are.
+fn beyond(size: u64) -> Response {
+    let mut refusal = ApiError::because(ErrorCode::RangeNotSatisfiable, format!("The file has {size} bytes.")).into_response();
+    if let Ok(range) = HeaderValue::from_str(&format!("bytes */{size}")) {
+        refusal.headers_mut().insert(header::CONTENT_RANGE, range);
+    }
+    refusal
 }
 
 /// What a `Range` header asks for.

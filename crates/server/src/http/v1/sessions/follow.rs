@@ -54,7 +54,7 @@ pub(crate) async fn follow_session_by_websocket(
 ) -> Result<Response, ApiError> {
     let upgrade = upgrade.map_err(|_| ApiError::because(crate::http::ErrorCode::BadRequest, "This path wants a WebSocket."))?;
     let follower = Follower::new(app, caller, &which).await?;
-    Ok(upgrade.max_message_size(1024).on_upgrade(move |socket| tell(socket, texts(follower))))
+    Ok(upgrade.max_message_size(1024).max_frame_size(1024).on_upgrade(move |socket| tell(socket, texts(follower))))
 }
 
 impl Follower {

@@ -32,7 +32,7 @@ pub(crate) async fn create_template(
     caller: Caller,
     request: Request,
 ) -> Result<Answer<TemplateView>, ApiError> {
-    let wanted = JsonBytes::<WantedTemplate>::within(request, body_limit(&app)).await?.value;
+    let (JsonBytes { value: wanted, .. }, _turn) = JsonBytes::<WantedTemplate>::with_file(&app, &caller, request).await?;
     create(&app, &caller, wanted).await
 }
 
@@ -77,7 +77,8 @@ pub(crate) async fn replace_template(
     Path(id): Path<TemplateId>,
     request: Request,
 ) -> Result<Answer<TemplateView>, ApiError> {
-    let WantedTemplate { name, language, content, media } = JsonBytes::<WantedTemplate>::within(request, body_limit(&app)).await?.value;
+    let (JsonBytes { value: wanted, .. }, _turn) = JsonBytes::<WantedTemplate>::with_file(&app, &caller, request).await?;
+    let WantedTemplate { name, language, content, media } = wanted;
     let (name, language, content) = (Some(name), Some(language), Some(content));
     change(&app, &caller, id, PartOfTemplate { name, language, content, media: Some(media), is_archived: Some(false) }).await
 }
@@ -96,7 +97,7 @@ pub(crate) async fn update_template(
     Path(id): Path<TemplateId>,
     request: Request,
 ) -> Result<Answer<TemplateView>, ApiError> {
-    let part = JsonBytes::<PartOfTemplate>::within(request, body_limit(&app)).await?.value;
+    let (JsonBytes { value: part, .. }, _turn) = JsonBytes::<PartOfTemplate>::with_file(&app, &caller, request).await?;
     change(&app, &caller, id, part).await
 }
 
@@ -167,10 +168,6 @@ pub(crate) async fn delete_template(
     }
     note(&app, &caller, "template.deleted", &template).await;
     Ok(Answer::ok("The template was deleted.", Nothing {}))
-}
-
-fn body_limit(app: &App) -> usize {
-    usize::try_from(app.media.settings().json_limit_mib << 20).unwrap_or(usize::MAX)
 }
 
 fn refused(error: StoreError) -> ApiError {

@@ -2,10 +2,10 @@
 
 use super::{Asked, Uploaded, not_staged};
 use crate::app::App;
-use crate::http::parts::{broken, text};
+use crate::http::parts::{Form, broken, text};
 use crate::http::{ApiError, ErrorCode};
+use axum::extract::Request;
 use axum::extract::multipart::Field;
-use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::header;
 use sanasend_model::{MediaKind, Timestamp};
 
@@ -22,10 +22,9 @@ pub(crate) async fn read(app: &App, request: Request) -> Result<Asked, ApiError>
     if announced > app.media.largest() + MAX_BESIDE {
         return Err(super::too_large(app.media.largest()));
     }
-    let form = Multipart::from_request(request, &()).await;
-    let mut form = form.map_err(|_| ApiError::because(ErrorCode::BadRequest, "The form has no boundary."))?;
+    let mut form = Form::of(request).await?;
     let mut asked = Asked::default();
-    while let Some(field) = form.next_field().await.map_err(|error| broken(&error))? {
+    while let Some(field) = form.next_field().await? {
         let name = field.name().unwrap_or_default().to_owned();
         match name.as_str() {
             "file" => {

@@ -17,6 +17,7 @@ use crate::media::look::Unfit;
 use crate::media::picture::Spoilt;
 use crate::media::{KeepError, StageError, Staged, Wish};
 use crate::outbox::When;
+use crate::turns::Turn;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
@@ -109,6 +110,8 @@ pub(crate) struct Asked {
     pub(crate) media_base64: Option<String>,
     pub(crate) file: Option<Uploaded>,
     pub(crate) when: When,
+    /// Kept for as long as the file may be in memory.
+    pub(crate) _turn: Option<Turn>,
 }
 
 /// A file that lies on this machine's disk, with what its sender said of it.
@@ -151,7 +154,7 @@ pub(crate) async fn send_media(
 ) -> Result<Response, ApiError> {
     let wait = patience(&app, query.wait)?;
     let key = idempotency_key(request.headers())?;
-    let asked = read(&app, request).await?;
+    let asked = read(&app, &caller, request).await?;
     send(&app, &caller, &query, asked, (key, wait)).await
 }
 
@@ -184,16 +187,28 @@ pub(crate) async fn send(
     take_in(app, caller, session.id, checked, terms).await
 }
 
-async fn read(app: &App, request: Request) -> Result<Asked, ApiError> {
+async fn read(app: &App, caller: &Caller, request: Request) -> Result<Asked, ApiError> {
     if is_form(request.headers()) {
         return form::read(app, request).await;
     }
-    let limit = usize::try_from(app.media.settings().json_limit_mib << 20).unwrap_or(usize::MAX);
-    let mut body: SendMedia = JsonBytes::within(request, limit).await?.value;
+    let (JsonBytes { value: mut body, .. }, turn) = JsonBytes::<SendMedia>::with_file(app, caller, request).await?;
     let Common { recipient, session, reply_to, metadata, when } = body.common();
     let SendMedia { media_type, media_url, media_base64, caption, filename, .. } = body;
     let (recipient, media_type) = (Some(recipient), Some(media_type));
-    Ok(Asked { recipient, media_type, caption, filename, session, reply_to, metadata, media_url, media_base64, file: None, when })
+    Ok(Asked {
+        recipient,
+        media_type,
+        caption,
+        filename,
+        session,
+        reply_to,
+        metadata,
+        media_url,
+        media_base64,
+        file: None,
+        when,
+        _turn: turn,
+    })
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
