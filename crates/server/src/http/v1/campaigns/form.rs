@@ -4,13 +4,13 @@
 
 use super::ask::{Asked, AskedMedia, Source};
 use crate::app::App;
+use crate::http::parts::{broken, once, text_within, unknown};
 use crate::http::v1::messages::accept::fingerprint;
 use crate::http::v1::messages::send_media::{Uploaded, not_staged as not_taken};
 use crate::http::{ApiError, ErrorCode};
 use crate::media::{StageError, Staged, Staging};
-use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::multipart::Field;
 use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::StatusCode;
 use sanasend_model::MediaKind;
 use serde_json::{Value, json};
 
@@ -92,11 +92,8 @@ pub(crate) async fn read_fields(app: &App, request: Request, fields: &mut Fields
                 once(&name, &mut fields.media_file, upload_media(app, kind, field).await?)?;
             }
             _ => {
-                let Some(place) = fields.place(&name) else {
-                    let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-                    return Err(ApiError::new(ErrorCode::UnknownField).with_field(shown, "is not a field of this request"));
-                };
-                once(&name, place, text(&name, field).await?)?;
+                let place = fields.place(&name).ok_or_else(|| unknown(&name))?;
+                once(&name, place, text_within(&name, field, MAX_FIELD).await?)?;
             }
         }
     }
@@ -151,14 +148,6 @@ fn switch(field: &str, text: Option<&str>) -> Result<Option<bool>, ApiError> {
     }
 }
 
-fn once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), ApiError> {
-    if place.is_some() {
-        return Err(ApiError::field(name, "is given more than once"));
-    }
-    *place = Some(value);
-    Ok(())
-}
-
 /// Streams the list of recipients to disk.
 async fn upload(app: &App, field: Field<'_>) -> Result<Staged, ApiError> {
     let not_staged = |error: StageError| match error {
@@ -184,22 +173,4 @@ async fn stream(mut staging: Staging, mut field: Field<'_>, not_staged: impl Fn(
         staging.write(&chunk).await.map_err(&not_staged)?;
     }
     staging.finish().await.map_err(&not_staged)
-}
-
-async fn text(name: &str, mut field: Field<'_>) -> Result<String, ApiError> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
-        if bytes.len() + chunk.len() > MAX_FIELD {
-            return Err(ApiError::field(name, format!("must have at most {MAX_FIELD} bytes")));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    String::from_utf8(bytes).map_err(|_| ApiError::field(name, "must be UTF-8"))
-}
-
-fn broken(error: &MultipartError) -> ApiError {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return ErrorCode::PayloadTooLarge.into();
-    }
-    ApiError::because(ErrorCode::BadRequest, "The form is broken, or broke off.")
 }
