@@ -12,6 +12,7 @@ mod login;
 mod matrix;
 mod once;
 mod plans;
+mod sessions;
 mod users;
 
 pub use browser::Browser;
