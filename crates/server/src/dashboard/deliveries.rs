@@ -6,6 +6,7 @@ use super::messages::{day, day_after};
 use super::owner::names;
 use super::parts::{Badge, Told};
 use super::render::{Page, page};
+use super::trouble::words;
 use super::visitor::{Shell, Visitor};
 use super::webhooks::{find, state};
 use crate::app::App;
@@ -137,6 +138,5 @@ fn refused(visitor: &Visitor, back: &str, refusal: ApiError) -> Page {
     if refusal.code == ErrorCode::NotFound {
         return Err(refusal.into());
     }
-    let told = refusal.errors.0.iter().next().map(|(field, messages)| format!("{field} {}.", messages.join("; ")));
-    Ok(visitor.refused(back, &told.unwrap_or(refusal.message)))
+    Ok(visitor.refused(back, &words(&refusal)))
 }

@@ -7,9 +7,9 @@ use super::guard;
 use super::visitor::{CameWith, Visitor};
 use crate::app::App;
 use crate::http::ApiError;
-use crate::http::v1::streams::{HEARTBEAT, Permit, Slot};
+use crate::http::v1::streams::{HEARTBEAT, Permit, Slot, at_once};
+use axum::response::Response;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use futures::future::BoxFuture;
 use std::convert::Infallible;
@@ -58,7 +58,7 @@ fn begin(app: Arc<App>, visitor: Visitor, make: Make, written: Option<watch::Rec
     let came_with = visitor.came_with;
     let permit = Permit::new(app.clone(), visitor.caller);
     let follower = Follower { app, permit, came_with, make, told: None, written, _slot: slot };
-    Ok(Sse::new(events(follower)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
+    Ok(at_once(Sse::new(events(follower)).keep_alive(KeepAlive::new().interval(HEARTBEAT))))
 }
 
 impl Follower {

@@ -27,12 +27,19 @@ struct TroublePage<'a> {
     icon: &'static str,
 }
 
+/// What a refusal says, for a place that has no fields: what is wrong with each, by its name.
+pub fn words(refusal: &ApiError) -> String {
+    if refusal.errors.0.is_empty() {
+        return refusal.message.clone();
+    }
+    let fields = refusal.errors.0.iter().map(|(field, refusals)| format!("{field} {}.", refusals.join("; ")));
+    fields.collect::<Vec<_>>().join(" ")
+}
+
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let Self(error) = self;
-        let fields = error.errors.0.iter().map(|(field, refusals)| format!("{field} {}.", refusals.join("; ")));
-        let fields = fields.collect::<Vec<_>>().join(" ");
-        let mut response = show(error.code.status(), if fields.is_empty() { &error.message } else { &fields });
+        let mut response = show(error.code.status(), &words(&error));
         if let Some(wait) = error.retry_after {
             let seconds = wait.as_millis().div_ceil(1000).max(1);
             if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {

@@ -57,6 +57,15 @@ impl Theme {
         }
     }
 
+    /// The same for browsers, before the style sheet is there: no white page in the dark.
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Self::Auto => "light dark",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
     /// Reads the word; anything else is `Auto`.
     pub fn named(text: &str) -> Self {
         Self::ALL.into_iter().find(|theme| theme.as_str() == text).unwrap_or_default()

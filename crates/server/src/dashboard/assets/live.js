@@ -36,22 +36,28 @@
   for (const part of document.querySelectorAll("[data-live]")) {
     let timer;
     let stream;
+    const close = () => {
+      stream.close();
+      clearInterval(timer);
+      timer = undefined;
+    };
+    const ask = () => {
+      fetchPart(part).catch(() => {});
+      if (stream.readyState === EventSource.CLOSED) open();
+    };
     const open = () => {
       stream = new EventSource(part.dataset.live);
+      // Until something comes through: a proxy that holds it back makes no error.
+      timer ??= setInterval(ask, FALLBACK);
       stream.addEventListener("part", (event) => {
         clearInterval(timer);
         timer = undefined;
         fill(part, event.data);
       });
-      stream.addEventListener("error", () => {
-        timer ??= setInterval(() => {
-          fetchPart(part).catch(() => {});
-          if (stream.readyState === EventSource.CLOSED) open();
-        }, FALLBACK);
-      });
+      stream.addEventListener("error", () => { timer ??= setInterval(ask, FALLBACK); });
     };
     open();
-    addEventListener("pagehide", () => { stream.close(); clearInterval(timer); });
+    addEventListener("pagehide", close);
     addEventListener("pageshow", (event) => { if (event.persisted) open(); });
   }
 
