@@ -206,3 +206,20 @@ fn every_figure_is_told() {
     assert!(seen > 15, "the figures were read: {seen}");
     none("A figure that docs/operations.md does not tell:", &faults);
 }
+
+/// An alert on a figure that nobody counts never comes.
+#[test]
+fn every_figure_is_counted_somewhere() {
+    let names = read("crates/server/src/metrics/mod.rs");
+    let names = names.lines().filter_map(|line| line.trim().strip_prefix("pub const ")?.split_once(": &str = \"sanasend_"));
+    let names: Vec<&str> = names.map(|(name, _)| name).collect();
+    assert!(names.len() > 10, "the names were read: {names:?}");
+    let sources: Vec<File> = all().into_iter().filter(|file| file.path.starts_with("crates/server/src/")).collect();
+    // Once where it is described, and once where the thing happens.
+    let uses = |name: &str| {
+        let whole = |after: &&str| !after.starts_with(|c: char| c.is_ascii_uppercase() || c == '_');
+        sources.iter().map(|file| file.product().split(&format!("name::{name}")).skip(1).filter(whole).count()).sum::<usize>()
+    };
+    let faults: Vec<String> = names.iter().filter(|name| uses(name) < 2).map(|name| format!("name::{name}")).collect();
+    none("A figure that is described and never counted:", &faults);
+}
