@@ -5,11 +5,12 @@
 //! machine only; without it the `Origin` header has to name this server.
 
 use super::cookie;
-use super::trouble::Trouble;
+use super::trouble::{Trouble, in_colours, is_trouble};
 use super::visitor::{CameWith, Look};
 use crate::app::App;
 use crate::auth::tokens::digest;
 use crate::http::{ApiError, Caller, ErrorCode, Exchange};
+use axum::body::Body;
 use axum::extract::{OriginalUri, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -39,13 +40,24 @@ pub async fn check(State((app, who)): State<(Arc<App>, Who)>, request: Request, 
     let exchange = Exchange::of(&parts);
     exchange.note_route(&parts);
     let look = Look::of(&app, &parts.headers, cookie::are_secure(&app.config, &exchange));
-    let secure = look.secure;
-    let spend_flash = look.flash.is_some();
-    if parts.method != Method::GET && parts.method != Method::HEAD && !is_own(&app, &parts.headers, exchange.https()) {
+    let (secure, spend_flash, theme) = (look.secure, look.flash.is_some(), look.theme);
+    parts.extensions.insert(look);
+    let response = answer(&app, who, (parts, body), exchange, next).await;
+    // A page of trouble does not show the message that waits: it is for the next one.
+    let spend_flash = spend_flash && !is_trouble(&response) && is_shown(&response);
+    let mut response = in_colours(response, theme);
+    if spend_flash {
+        cookie::drop(response.headers_mut(), cookie::FLASH, secure);
+    }
+    response
+}
+
+/// The answer for whoever may have it.
+async fn answer(app: &App, who: Who, (mut parts, body): (Parts, Body), exchange: Arc<Exchange>, next: Next) -> Response {
+    if parts.method != Method::GET && parts.method != Method::HEAD && !is_own(app, &parts.headers, exchange.https()) {
         return Trouble::from(ErrorCode::CrossSite).into_response();
     }
-    parts.extensions.insert(look);
-    match caller(&app, &parts, exchange.clone()).await {
+    match caller(app, &parts, exchange).await {
         Ok(Some((caller, _))) if who == Who::Admin && !caller.user.is_admin => {
             return Trouble::from(ErrorCode::AdminRequired).into_response();
         }
@@ -62,11 +74,7 @@ pub async fn check(State((app, who)): State<(Arc<App>, Who)>, request: Request, 
         Err(refused) if who != Who::Anyone => return Trouble(refused).into_response(),
         Err(_) => {}
     }
-    let mut response = next.run(Request::from_parts(parts, body)).await;
-    if spend_flash && is_shown(&response) {
-        cookie::drop(response.headers_mut(), cookie::FLASH, secure);
-    }
-    response
+    next.run(Request::from_parts(parts, body)).await
 }
 
 /// Whether an answer is a page that showed the message that waited for it.

@@ -119,6 +119,23 @@ async fn a_login_ends_when_it_is_not_used_and_at_its_end() {
 }
 
 #[tokio::test]
+async fn refusals_have_the_colours_that_were_chosen() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    world.user(&admin, "anna").await;
+    let browser = Browser::of(&world, "anna").await;
+    browser.open("/admin/users/").await.is(403).says(&["data-theme=\"auto\"", "Only an admin may do this."]);
+    browser.send("/admin/theme/", &[("theme", "dark")]).await.leads_to("/admin/");
+    let refused = browser.open("/admin/users/").await.is(403).says(&["data-theme=\"dark\"", "Only an admin may do this."]);
+    assert!(refused.header("content-security-policy").contains("default-src 'none'"));
+    browser.open("/admin/messages/01936b1e-7a40-7c3e-8b5e-2f6d1c0a9e77/").await.is(404).says(&["data-theme=\"dark\""]);
+    // What waits to be said waits for a page that says it.
+    browser.send("/admin/contacts/settings/", &[]).await.leads_to("/admin/contacts/settings/");
+    browser.open("/admin/users/").await.is(403).hides(&["The settings were changed."]);
+    browser.open("/admin/contacts/settings/").await.is(200).says(&["The settings were changed."]);
+}
+
+#[tokio::test]
 async fn a_page_that_asks_by_itself_keeps_nobody_logged_in() {
     let world = World::with(|config| config.auth.dashboard_idle_minutes = 30).await;
     let browser = Browser::admin(&world).await;
