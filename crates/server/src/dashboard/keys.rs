@@ -106,7 +106,10 @@ struct KeyMade {
     shell: Shell,
     made: NewApiKeyView,
     back: String,
-    text: &'static str,
+    /// What became of the key that it replaces; empty for none.
+    of_the_old: &'static str,
+    /// The address that programs ask.
+    base: String,
 }
 
 /// The page where the keys of a user are.
@@ -173,8 +176,8 @@ pub async fn create(State(app): State<Arc<App>>, visitor: Visitor, mut form: For
         expires_at,
     };
     let refusal = if form.is_sound() {
-        match create_api_key(State(app), visitor.caller.clone(), Json(wanted)).await {
-            Ok(answer) => return made(&visitor, answer.into_data(), "Programs send it with every request."),
+        match create_api_key(State(app.clone()), visitor.caller.clone(), Json(wanted)).await {
+            Ok(answer) => return made(&app, &visitor, answer.into_data(), ""),
             Err(refusal) => Some(refusal),
         }
     } else {
@@ -186,9 +189,11 @@ pub async fn create(State(app): State<Arc<App>>, visitor: Visitor, mut form: For
     with_status(form.status(), &dressed(&visitor, owner, form))
 }
 
-fn made(visitor: &Visitor, made: NewApiKeyView, text: &'static str) -> Page {
+fn made(app: &App, visitor: &Visitor, made: NewApiKeyView, of_the_old: &'static str) -> Page {
     let owner = made.view.user;
-    let page_of = KeyMade { shell: visitor.shell("Your new API key", here(visitor, owner)), back: place(visitor, owner), made, text };
+    let base = app.config.general.public_url.as_deref().unwrap_or("$BASE").trim_end_matches('/').to_owned();
+    let (shell, back) = (visitor.shell("Your new API key", here(visitor, owner)), place(visitor, owner));
+    let page_of = KeyMade { shell, back, made, of_the_old, base };
     with_status(StatusCode::CREATED, &page_of)
 }
 
@@ -219,8 +224,8 @@ pub async fn rotate(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Pat
     }
     let is_over = wish.grace_hours == Some(0);
     let of_the_old = if is_over { "The old one has stopped working." } else { "The old one goes on working for the time that you chose." };
-    match rotate_api_key(State(app), visitor.caller.clone(), Path(id), OptionalJson(wish)).await {
-        Ok(answer) => made(&visitor, answer.into_data(), of_the_old),
+    match rotate_api_key(State(app.clone()), visitor.caller.clone(), Path(id), OptionalJson(wish)).await {
+        Ok(answer) => made(&app, &visitor, answer.into_data(), of_the_old),
         Err(refusal) if matches!(refusal.code.status().as_u16(), 400 | 409) => {
             let why = refusal.errors.0.into_values().flatten().next().map_or(refusal.message, |why| format!("The hours {why}."));
             Ok(visitor.refused(&back, &format!("The key was not rotated. {why}")))
