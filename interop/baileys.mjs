@@ -26,11 +26,7 @@ await story('baileys', LIMIT, async start => {
 async function paired(product, account, folder) {
     const friend = await product.phone('Bea')
     product.friend = friend
-    const bea = new Companion(product, folder, { tls: true })
-    const connected = bea.connect()
-    await product.scan(await bea.qr.promise, friend)
-    await connected
-    await bea.open.promise
+    const bea = await new Companion(product, folder, { tls: true }).link(friend)
     ok('Baileys is linked as a companion over TLS by a scanned QR code')
     await product.control('POST', product.phonePath(friend, '/offline'))
 
@@ -89,11 +85,7 @@ async function blocks(product, bea) {
 async function first(product, account) {
     const folder = mkdtempSync(join(tmpdir(), 'sanasend-baileys-'))
     const stranger = await product.phone('Carl')
-    const carl = new Companion(product, folder, { tls: false })
-    const connected = carl.connect()
-    await product.scan(await carl.qr.promise, stranger)
-    await connected
-    await carl.open.promise
+    const carl = await new Companion(product, folder, { tls: false }).link(stranger)
     const message = await carl.say(`${account.slice(1)}@s.whatsapp.net`, 'Hello, do you sell bread?')
     const received = await product.receives('Hello, do you sell bread?')
     check(received.sender?.phone === stranger, 'a first message of a new contact is in the list and the event log', received.sender)

@@ -1,11 +1,8 @@
 // Files between the API and Baileys, unmodified: it opens what the API sent, and the API opens what it sent. Another
 // client's encryption, hashes and media URLs, so that a mistake that we share with the sandbox would show.
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { downloadMediaMessage } from 'baileys'
-import { Companion } from './companions/baileys.mjs'
+import { withBaileys } from './companions/baileys.mjs'
 import { check, ok, story, until } from './product.mjs'
 import { trust } from './trust.mjs'
 
@@ -16,22 +13,11 @@ const sha256 = bytes => createHash('sha256').update(bytes).digest('hex')
 await story('files', LIMIT, async start => {
     const product = await start()
     const account = await product.link()
-    const folder = mkdtempSync(join(tmpdir(), 'sanasend-files-'))
     trust(product.ready.sandbox.ca_file)
-    try {
-        const friend = await product.phone('Bea')
-        const bea = new Companion(product, folder, { tls: true })
-        const connected = bea.connect()
-        await product.scan(await bea.qr.promise, friend)
-        await connected
-        await bea.open.promise
-        await product.published(friend)
+    await withBaileys(product, async (bea, friend) => {
         await sent(product, bea, friend)
         await received(product, bea, account)
-        await bea.leave()
-    } finally {
-        rmSync(folder, { recursive: true, force: true })
-    }
+    })
 })
 
 /** What the API sends, opened by Baileys. */

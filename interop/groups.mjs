@@ -30,11 +30,7 @@ async function shows(product, phone, group, text) {
 
 async function together(product, folder) {
     const [carl, b, i] = [await product.phone('Carl'), await product.phone('Bea'), await product.phone('Ida')]
-    const bea = new Baileys(product, folder, { tls: true })
-    const connected = bea.connect()
-    await product.scan(await bea.qr.promise, b)
-    await connected
-    await bea.open.promise
+    const bea = await new Baileys(product, folder, { tls: true }).link(b)
     const { root_key: hex } = await product.control('GET', '/state')
     const ida = new Zapo(product, newStore(), Uint8Array.from(Buffer.from(hex, 'hex')))
     await ida.connect()

@@ -1,12 +1,9 @@
 // Media of clients that others wrote: what Baileys and zapo-js send, a virtual phone opens byte by byte the same, and
 // what a phone sends, they download over TLS; a file that has expired comes again from the companion's own phone.
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { downloadMediaMessage } from 'baileys'
 import { WaMediaTransferClient } from 'zapo-js/media'
-import { Companion as Baileys } from './companions/baileys.mjs'
+import { withBaileys } from './companions/baileys.mjs'
 import { Companion as Zapo, newStore } from './companions/zapo.mjs'
 import { check, ok, Seen, story, until } from './product.mjs'
 import { trust } from './trust.mjs'
@@ -21,7 +18,10 @@ await story('media', LIMIT, async start => {
     const product = await start()
     trust(product.ready.sandbox.ca_file)
     const carl = await product.phone('Carl')
-    await withBaileys(product, carl)
+    await withBaileys(product, async (bea, friend) => {
+        await baileysSends(product, bea, carl)
+        await baileysDownloads(product, bea, friend, carl)
+    })
     await withZapo(product, carl)
 })
 
@@ -48,27 +48,6 @@ async function sends(product, phone, to, kind, bytes, more = {}) {
     return (await product.control('POST', product.phonePath(phone, '/send-media'), body)).id
 }
 
-async function withBaileys(product, carl) {
-    const folder = mkdtempSync(join(tmpdir(), 'sanasend-media-'))
-    try {
-        const friend = await product.phone('Bea')
-        const bea = new Baileys(product, folder, { tls: true })
-        const connected = bea.connect()
-        await product.scan(await bea.qr.promise, friend)
-        await connected
-        await bea.open.promise
-        await product.published(friend)
-        const came = new Seen()
-        bea.socket.ev.on('messages.upsert', ({ messages }) => messages.forEach(message => came.add(message)))
-
-        await baileysSends(product, bea, carl)
-        await baileysDownloads(product, bea, friend, carl, came)
-        await bea.leave()
-    } finally {
-        rmSync(folder, { recursive: true, force: true })
-    }
-}
-
 async function baileysSends(product, bea, carl) {
     const thumbnail = randomBytes(300)
     const sent = {
@@ -93,17 +72,17 @@ async function baileysSends(product, bea, carl) {
     }
 }
 
-async function baileysDownloads(product, bea, friend, carl, came) {
+async function baileysDownloads(product, bea, friend, carl) {
     for (const kind of ['image', 'video', 'audio', 'voice_note', 'document', 'sticker']) {
         const bytes = bytesOf(kind)
         const id = await sends(product, carl, friend, kind, bytes, { caption: 'for you', file_name: 'a.bin', seconds: 2 })
-        const message = await came.first(`Baileys to get ${kind}`, entry => entry.key.id === id && entry.message)
+        const message = await bea.messages.first(`Baileys to get ${kind}`, entry => entry.key.id === id && entry.message)
         const got = await downloadMediaMessage(message, 'buffer', {})
         check(got.equals(bytes), `Baileys downloads and opens what a phone sends: ${kind}`)
     }
     const bytes = bytesOf('again')
     const id = await sends(product, carl, friend, 'image', bytes)
-    const message = await came.first('Baileys to get the last image', entry => entry.key.id === id && entry.message)
+    const message = await bea.messages.first('Baileys to get the last image', entry => entry.key.id === id && entry.message)
     await opens(product, friend, id, 'image', bytes)
     await product.control('POST', '/faults', { phone: carl, fault: { kind: 'media_gone' } })
     const gone = await downloadMediaMessage(message, 'buffer', {}).then(() => 200, error => error.output?.statusCode)

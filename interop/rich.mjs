@@ -1,9 +1,6 @@
 // More than texts with a client that others wrote: the API reacts, edits, deletes, and sends a place, a card and a poll that
 // Baileys reads; Baileys does the same, and the API tells it.
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { Companion as Baileys } from './companions/baileys.mjs'
+import { withBaileys } from './companions/baileys.mjs'
 import { check, ok, Seen, story, until } from './product.mjs'
 import { trust } from './trust.mjs'
 
@@ -14,23 +11,12 @@ await story('rich', LIMIT, async start => {
     const product = await start()
     trust(product.ready.sandbox.ca_file)
     const shop = await product.link()
-    const folder = mkdtempSync(join(tmpdir(), 'sanasend-rich-'))
-    try {
-        const friend = await product.phone('Bea')
-        const bea = new Baileys(product, folder, { tls: true })
-        const connected = bea.connect()
-        await product.scan(await bea.qr.promise, friend)
-        await connected
-        await bea.open.promise
-        await product.published(friend)
+    await withBaileys(product, async (bea, friend) => {
         const reactions = new Seen()
         bea.socket.ev.on('messages.reaction', list => list.forEach(entry => reactions.add(entry)))
         await apiSends(product, bea, friend, reactions)
         await baileysSends(product, bea, shop)
-        await bea.leave()
-    } finally {
-        rmSync(folder, { recursive: true, force: true })
-    }
+    })
 })
 
 /** The message inside of Baileys, by WhatsApp's id. */

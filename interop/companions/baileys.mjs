@@ -1,6 +1,8 @@
 // Baileys as a companion device, wrapped in the few words that the stories need. Nothing of it is changed.
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { Agent } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { DisconnectReason, makeWASocket, useMultiFileAuthState } from 'baileys'
 import pino from 'pino'
 import { expected, Seen } from '../product.mjs'
@@ -28,6 +30,15 @@ export class Companion {
         this.open = expected('Baileys to be connected')
         this.caughtUp = expected('Baileys to have its backlog')
         await this.#dial()
+        return this
+    }
+
+    /** Connects for the first time: the phone scans the code. */
+    async link(phone) {
+        const connected = this.connect()
+        await this.product.scan(await this.qr.promise, phone)
+        await connected
+        await this.open.promise
         return this
     }
 
@@ -78,5 +89,19 @@ export class Companion {
         this.leaving = true
         await this.saved
         await this.socket.end(undefined)
+    }
+}
+
+/** A new virtual phone with Baileys as its companion, whom others can write to, for as long as `act` takes. */
+export async function withBaileys(product, act) {
+    const folder = mkdtempSync(join(tmpdir(), 'sanasend-baileys-'))
+    try {
+        const friend = await product.phone('Bea')
+        const bea = await new Companion(product, folder, { tls: true }).link(friend)
+        await product.published(friend)
+        await act(bea, friend)
+        await bea.leave()
+    } finally {
+        rmSync(folder, { recursive: true, force: true })
     }
 }

@@ -63,16 +63,32 @@ export async function webhooks(watched, page, api) {
     }
 }
 
+/** The id of the first user in the list. */
+async function firstUser(page, api) {
+    await page.goto(`${api}/admin/users/`)
+    return (await page.locator('a.name').first().getAttribute('href')).split('/')[3]
+}
+
 export async function logs(watched, page, api) {
     await page.goto(`${api}/admin/requests/`)
     await watched.look(page, 'requests')
     await page.goto(`${api}/admin/audit/`)
+    check(await page.locator('.top .badge', { hasText: 'verified' }).count() === 1, 'the audit log says whether it was verified')
     await page.getByRole('button', { name: 'Verify the whole log' }).click()
     await says(page, 'Verified: The audit log is whole.')
     await watched.look(page, 'audit')
     await page.getByLabel('Action').fill('session')
     await page.getByRole('button', { name: 'Find' }).click()
     check(await page.getByText('session.link_begun').count() > 0, 'the audit log is narrowed to what was done to sessions')
+    await page.getByRole('link', { name: 'Clear' }).click()
+    await page.waitForURL(url => url.search === '')
+    check(true, 'and shown whole again')
+    await page.goto(`${api}/admin/messages/?user=${await firstUser(page, api)}`)
+    await page.getByLabel('Status').focus()
+    await page.keyboard.press('ArrowDown')
+    await page.getByRole('button', { name: 'Find' }).click()
+    await page.waitForURL(/status=scheduled/)
+    check(/user=/.test(page.url()), 'a choice made by keys waits for Find, and the list stays that of one user')
     await page.goto(`${api}/admin/jobs/`)
     await watched.look(page, 'jobs')
     await page.getByRole('button', { name: /^Run now/ }).first().click()

@@ -3,7 +3,7 @@
 use super::chart::Chart;
 use super::figures::{self, Limit};
 use super::form::Form;
-use super::keys::{KeyRow, keys_of};
+use super::keys::{Keys, keys_of};
 use super::login::begin;
 use super::render::{Page, page, with_status};
 use super::visitor::{Shell, Visitor};
@@ -23,7 +23,7 @@ struct AccountPage {
     user: Arc<User>,
     chart: Chart,
     limits: Vec<Limit>,
-    keys: Vec<KeyRow>,
+    keys: Keys,
 }
 
 #[derive(Template)]

@@ -4,14 +4,15 @@ use super::form::Form;
 use super::list::{Asked, Pager};
 use super::messages::{day, day_after};
 use super::owner::asked_or_own;
-use super::parts::{Empty, When, grouped};
+use super::parts::{Badge, Empty, When, grouped};
 use super::render::{Page, page};
 use super::visitor::{Shell, Visitor};
 use crate::app::App;
 use crate::http::v1::audit::verify_audit_log;
+use crate::jobs::schedules::AUDIT_CHECK;
 use askama::Template;
 use axum::extract::State;
-use sanasend_store::AuditFilter;
+use sanasend_store::{AuditFilter, StoreError};
 use std::sync::Arc;
 
 struct Line {
@@ -24,12 +25,21 @@ struct Line {
     detail: String,
 }
 
+/// Whether the log is as it was written, by its check of every night.
+struct Mark {
+    badge: Badge,
+    at: Option<When>,
+    found: String,
+}
+
 #[derive(Template)]
 #[template(path = "audit.html")]
 struct ListPage {
     shell: Shell,
     filters: Form,
     is_admin: bool,
+    /// For admins.
+    mark: Option<Mark>,
     lines: Vec<Line>,
     pager: Pager,
     empty: Empty,
@@ -58,15 +68,26 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
     });
     let text = "Logins, keys, users, sessions: what touches security is noted here and never removed.";
     let empty = Empty { title: "Nothing fits", text, href: "/admin/audit/".into(), action: "Show all" };
-    let kept = ["action", "target", "from", "to"].map(|name| (name, asked.text(name).to_owned()));
     page(&ListPage {
         shell: visitor.shell("Audit log", "audit"),
-        filters: Form::of(kept),
+        filters: asked.kept(["action", "target", "from", "to", "user"]),
         is_admin: visitor.is_admin(),
+        mark: if visitor.is_admin() { Some(mark(&app).await?) } else { None },
         lines: lines.collect(),
         pager,
         empty,
     })
+}
+
+async fn mark(app: &App) -> Result<Mark, StoreError> {
+    let check = app.jobs.schedules().await?.into_iter().map(|state| state.row).find(|row| row.name == AUDIT_CHECK);
+    let (at, succeeded, found) = check.map(|row| (row.last_run, row.succeeded, row.detail)).unwrap_or_default();
+    let badge = match succeeded {
+        Some(true) => Badge::good("verified"),
+        Some(false) => Badge::bad("not as it was written"),
+        None => Badge::plain("not verified yet"),
+    };
+    Ok(Mark { badge, at: at.map(When), found: found.unwrap_or_default() })
 }
 
 /// Checks every entry, and says what was found.

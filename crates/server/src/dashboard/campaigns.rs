@@ -154,9 +154,8 @@ fn badge(state: CampaignState) -> Badge {
 
 /// Shows the list.
 pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
-    let search = Some(asked.text("search").trim().to_owned()).filter(|text| !text.is_empty());
     let state = asked.read::<CampaignState>("state")?;
-    let filter = CampaignFilter { user_id: asked_or_own(&visitor, &asked)?, state, search };
+    let filter = CampaignFilter { user_id: asked_or_own(&visitor, &asked)?, state, search: asked.some("search") };
     let listed = app.store.list_campaigns(&filter, asked.page()).await?;
     let owners = names(&app, &visitor, listed.results.iter().map(|campaign| campaign.user_id)).await?;
     let pager = asked.pager(&listed);
@@ -166,14 +165,19 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
         since: When(campaign.created_at),
         view: campaign.into(),
     };
-    let text = "Send one message to many people, each with values of their own, paced so that your accounts stay well.";
+    let empty = if asked.is_narrowed() {
+        Empty { title: "No campaign fits", text: "Ask for less.", href: "/admin/campaigns/".into(), action: "Show all" }
+    } else {
+        let text = "Send one message to many people, each with values of their own, paced so that your accounts stay well.";
+        Empty { title: "No campaign yet", text, href: "/admin/campaigns/new/".into(), action: "Make a campaign" }
+    };
     page(&ListPage {
         shell: visitor.shell("Campaigns", "campaigns"),
-        filters: Form::of([("search", asked.text("search").to_owned()), ("state", asked.text("state").to_owned())]),
+        filters: asked.kept(["search", "state", "user"]),
         is_admin: visitor.is_admin(),
         lines: listed.results.into_iter().map(line).collect(),
         pager,
-        empty: Empty { title: "No campaign yet", text, href: "/admin/campaigns/new/".into(), action: "Make a campaign" },
+        empty,
     })
 }
 
@@ -307,7 +311,7 @@ fn funnel(report: &CampaignReport) -> Chart {
 pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<CampaignId>, asked: Asked) -> Page {
     let (campaign, caller) = find(&app, &visitor, id).await?;
     let owner = visitor.is_admin().then(|| (caller.user.id.to_string(), caller.user.username.clone()));
-    let state = asked.text("state").parse::<RecipientState>().ok();
+    let state = asked.read::<RecipientState>("state")?;
     let listed = app.store.list_recipients(id, &RecipientFilter { state, after: 0 }, asked.page()).await?;
     let pager = asked.pager(&listed);
     // Before it begins it is told what it would do; afterwards what it does.
@@ -319,7 +323,7 @@ pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<
         view: campaign.clone().into(),
         part: Part::of(&app, campaign).await?,
         outlook,
-        filters: Form::of([("state", asked.text("state").to_owned())]),
+        filters: asked.kept(["state"]),
         rows: listed.results.into_iter().map(CampaignRecipientView::from).collect(),
         pager,
     })

@@ -6,6 +6,7 @@ use super::messages::{day, day_after};
 use super::owner::names;
 use super::parts::{Badge, Told};
 use super::render::{Page, page};
+use super::trouble::words;
 use super::visitor::{Shell, Visitor};
 use super::webhooks::{find, state};
 use crate::app::App;
@@ -117,7 +118,11 @@ pub async fn replay(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Pat
     let Some(since) = day(form.text("since")) else {
         return Ok(visitor.refused(&back, "Say from which day on: a date like 2026-11-21."));
     };
-    let until = day_after(form.text("until")).map(|end| end.min(app.clock.now()));
+    let until = form.some("until").map(|text| day_after(&text));
+    if until == Some(None) {
+        return Ok(visitor.refused(&back, "The last day can't be read: a date like 2026-11-21, or nothing for today."));
+    }
+    let until = until.flatten().map(|end| end.min(app.clock.now()));
     let only = if form.text("only") == "all" { Only::All } else { Only::Failed };
     match replay_webhook(State(app), visitor.caller.clone(), Path(id), Json(ReplayWish { since, until, only })).await {
         Ok(answer) => {
@@ -133,6 +138,5 @@ fn refused(visitor: &Visitor, back: &str, refusal: ApiError) -> Page {
     if refusal.code == ErrorCode::NotFound {
         return Err(refusal.into());
     }
-    let told = refusal.errors.0.iter().next().map(|(field, messages)| format!("{field} {}.", messages.join("; ")));
-    Ok(visitor.refused(back, &told.unwrap_or(refusal.message)))
+    Ok(visitor.refused(back, &words(&refusal)))
 }

@@ -64,6 +64,11 @@ impl Form {
         self.sent.iter().filter(move |(sent, _)| sent == name).map(|(_, value)| value.as_str())
     }
 
+    /// Whether a list is narrowed by it; an order leaves nothing out.
+    pub fn is_filled(&self) -> bool {
+        self.sent.iter().any(|(name, value)| name != "ordering" && !value.trim().is_empty())
+    }
+
     /// Whether a box is ticked.
     pub fn is_on(&self, name: &str) -> bool {
         self.all(name).any(|value| value == "on" || value == "true")
@@ -275,6 +280,7 @@ mod tests {
     #[test]
     fn a_number_that_is_none_is_marked() {
         let mut form = Form::of([("max", "many".into())]);
+        assert!(form.is_filled() && !Form::of([("max", " ".into())]).is_filled());
         form.number("max");
         assert_eq!((form.is_sound(), form.status()), (false, StatusCode::BAD_REQUEST));
         assert!(form.error("max").is_some());

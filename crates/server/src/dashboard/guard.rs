@@ -5,12 +5,14 @@
 //! machine only; without it the `Origin` header has to name this server.
 
 use super::cookie;
-use super::trouble::Trouble;
-use super::visitor::Look;
+use super::trouble::{Trouble, in_colours, is_trouble};
+use super::visitor::{CameWith, Look};
 use crate::app::App;
 use crate::auth::tokens::digest;
 use crate::http::{ApiError, Caller, ErrorCode, Exchange};
+use axum::body::Body;
 use axum::extract::{OriginalUri, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -38,16 +40,30 @@ pub async fn check(State((app, who)): State<(Arc<App>, Who)>, request: Request, 
     let exchange = Exchange::of(&parts);
     exchange.note_route(&parts);
     let look = Look::of(&app, &parts.headers, cookie::are_secure(&app.config, &exchange));
-    let secure = look.secure;
-    let spend_flash = look.flash.is_some();
-    if parts.method != Method::GET && parts.method != Method::HEAD && !is_own(&app, &parts.headers, exchange.https()) {
+    let (secure, spend_flash, theme) = (look.secure, look.flash.is_some(), look.theme);
+    parts.extensions.insert(look);
+    let response = answer(&app, who, (parts, body), exchange, next).await;
+    // A page of trouble does not show the message that waits: it is for the next one.
+    let spend_flash = spend_flash && !is_trouble(&response) && is_shown(&response);
+    let mut response = in_colours(response, theme);
+    if spend_flash {
+        cookie::drop(response.headers_mut(), cookie::FLASH, secure);
+    }
+    response
+}
+
+/// The answer for whoever may have it.
+async fn answer(app: &App, who: Who, (mut parts, body): (Parts, Body), exchange: Arc<Exchange>, next: Next) -> Response {
+    if parts.method != Method::GET && parts.method != Method::HEAD && !is_own(app, &parts.headers, exchange.https()) {
         return Trouble::from(ErrorCode::CrossSite).into_response();
     }
-    parts.extensions.insert(look);
-    match caller(&app, &parts.headers, exchange.clone()).await {
-        Ok(Some(caller)) if who == Who::Admin && !caller.user.is_admin => return Trouble::from(ErrorCode::AdminRequired).into_response(),
-        Ok(Some(caller)) => {
+    match caller(app, &parts, exchange).await {
+        Ok(Some((caller, _))) if who == Who::Admin && !caller.user.is_admin => {
+            return Trouble::from(ErrorCode::AdminRequired).into_response();
+        }
+        Ok(Some((caller, came_with))) => {
             parts.extensions.insert(caller);
+            parts.extensions.insert(came_with);
         }
         Ok(None) if who == Who::Anyone => {}
         Ok(None) => {
@@ -58,11 +74,7 @@ pub async fn check(State((app, who)): State<(Arc<App>, Who)>, request: Request, 
         Err(refused) if who != Who::Anyone => return Trouble(refused).into_response(),
         Err(_) => {}
     }
-    let mut response = next.run(Request::from_parts(parts, body)).await;
-    if spend_flash && is_shown(&response) {
-        cookie::drop(response.headers_mut(), cookie::FLASH, secure);
-    }
-    response
+    next.run(Request::from_parts(parts, body)).await
 }
 
 /// Whether an answer is a page that showed the message that waited for it.
@@ -72,15 +84,27 @@ fn is_shown(response: &Response) -> bool {
 }
 
 /// The person behind the cookie; `None` without a good one.
-async fn caller(app: &App, headers: &HeaderMap, exchange: Arc<Exchange>) -> Result<Option<Caller>, ApiError> {
-    let Some(value) = cookie::read(headers, cookie::LOGIN, cookie::are_secure(&app.config, &exchange)) else { return Ok(None) };
+async fn caller(app: &App, asked: &Parts, exchange: Arc<Exchange>) -> Result<Option<(Caller, CameWith)>, ApiError> {
+    let secure = cookie::are_secure(&app.config, &exchange);
+    let Some(value) = cookie::read(&asked.headers, cookie::LOGIN, secure) else { return Ok(None) };
     let digest = digest(&value);
-    let idle = Duration::from_secs(app.config.auth.dashboard_idle_minutes * 60);
+    let idle = idle(app);
     let Some(found) = app.store.cookie(digest, idle).await? else { return Ok(None) };
-    if app.clock.now().since(found.seen_at) >= NOTED_EVERY.min(idle / 2) {
+    if !is_by_itself(asked) && app.clock.now().since(found.seen_at) >= NOTED_EVERY.min(idle / 2) {
         note_use(app.store.touch_cookie(digest).await);
     }
-    Caller::by_cookie(app, found.user, found.login, exchange).await.map(Some)
+    let caller = Caller::by_cookie(app, found.user, found.login, exchange).await?;
+    Ok(Some((caller, CameWith(digest))))
+}
+
+/// How long a login lasts that nobody uses.
+pub fn idle(app: &App) -> Duration {
+    Duration::from_secs(app.config.auth.dashboard_idle_minutes * 60)
+}
+
+/// Whether a page asks, to keep a part of it up to date. Nobody has to be there for that, so it keeps no login alive.
+fn is_by_itself(asked: &Parts) -> bool {
+    asked.method == Method::GET && asked.headers.get("sec-fetch-dest").is_some_and(|kind| kind == "empty")
 }
 
 /// A database that can't be written for a moment is no reason to show no page.

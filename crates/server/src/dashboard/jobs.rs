@@ -105,17 +105,20 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
     let lines = listed.results.into_iter().map(|job| line(JobView::from(job))).collect();
     let summary = summarize_jobs(State(app), visitor.caller.clone()).await?.into_data();
     let dead: u64 = summary.kinds.iter().map(|kind| kind.dead).sum();
-    let (title, text) =
-        if asked.is_filtered() { ("No job fits", "Ask for less.") } else { ("Nothing to do", "Work that was done is gone from here.") };
+    let empty = if asked.is_narrowed() {
+        Empty { title: "No job fits", text: "Ask for less.", href: HERE.into(), action: "Show all" }
+    } else {
+        Empty { title: "Nothing to do", text: "Work that was done is gone from here.", href: String::new(), action: "" }
+    };
     page(&ListPage {
         shell: visitor.shell("Jobs", "jobs"),
         dead: if dead == 0 { String::new() } else { count(dead) },
         queues: summary.kinds.into_iter().map(queue).collect(),
         turns: summary.schedules.into_iter().map(|view| Turn { outcome: outcome(view.outcome), view }).collect(),
-        filters: Form::of(["search", "state"].map(|name| (name, asked.text(name).to_owned()))),
+        filters: asked.kept(["search", "state", "kind"]),
         lines,
         pager,
-        empty: Empty { title, text, href: String::new(), action: "" },
+        empty,
     })
 }
 

@@ -47,12 +47,28 @@ impl KeyRow {
     }
 }
 
-/// The keys of a user, newest first.
-pub async fn keys_of(app: &App, user: UserId) -> Result<Vec<KeyRow>, StoreError> {
+/// The keys of a user, newest first, as far as a page shows them.
+pub struct Keys {
+    /// Those that are shown.
+    pub rows: Vec<KeyRow>,
+    /// How many more there are.
+    pub more: u64,
+}
+
+impl Keys {
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// The keys of a user.
+pub async fn keys_of(app: &App, user: UserId) -> Result<Keys, StoreError> {
     let filter = ApiKeyFilter { user_id: Some(user), ..ApiKeyFilter::default() };
     let listed = app.store.list_api_keys(&filter, Paging { page: 1, page_size: SHOWN }).await?;
     let now = app.clock.now();
-    Ok(listed.results.into_iter().map(|key| row(ApiKeyView::of(app, key), now)).collect())
+    let more = listed.count.saturating_sub(SHOWN);
+    Ok(Keys { rows: listed.results.into_iter().map(|key| row(ApiKeyView::of(app, key), now)).collect(), more })
 }
 
 fn row(key: ApiKeyView, now: Timestamp) -> KeyRow {
@@ -90,7 +106,10 @@ struct KeyMade {
     shell: Shell,
     made: NewApiKeyView,
     back: String,
-    text: &'static str,
+    /// What became of the key that it replaces; empty for none.
+    of_the_old: &'static str,
+    /// The address that programs ask.
+    base: String,
 }
 
 /// The page where the keys of a user are.
@@ -157,8 +176,8 @@ pub async fn create(State(app): State<Arc<App>>, visitor: Visitor, mut form: For
         expires_at,
     };
     let refusal = if form.is_sound() {
-        match create_api_key(State(app), visitor.caller.clone(), Json(wanted)).await {
-            Ok(answer) => return made(&visitor, answer.into_data(), "Programs send it with every request."),
+        match create_api_key(State(app.clone()), visitor.caller.clone(), Json(wanted)).await {
+            Ok(answer) => return made(&app, &visitor, answer.into_data(), ""),
             Err(refusal) => Some(refusal),
         }
     } else {
@@ -170,9 +189,11 @@ pub async fn create(State(app): State<Arc<App>>, visitor: Visitor, mut form: For
     with_status(form.status(), &dressed(&visitor, owner, form))
 }
 
-fn made(visitor: &Visitor, made: NewApiKeyView, text: &'static str) -> Page {
+fn made(app: &App, visitor: &Visitor, made: NewApiKeyView, of_the_old: &'static str) -> Page {
     let owner = made.view.user;
-    let page_of = KeyMade { shell: visitor.shell("Your new API key", here(visitor, owner)), back: place(visitor, owner), made, text };
+    let base = app.config.general.public_url.as_deref().unwrap_or("$BASE").trim_end_matches('/').to_owned();
+    let (shell, back) = (visitor.shell("Your new API key", here(visitor, owner)), place(visitor, owner));
+    let page_of = KeyMade { shell, back, made, of_the_old, base };
     with_status(StatusCode::CREATED, &page_of)
 }
 
@@ -201,8 +222,10 @@ pub async fn rotate(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Pat
     if !form.is_sound() {
         return Ok(visitor.refused(&back, "The key was not rotated: the hours must be a whole number."));
     }
-    match rotate_api_key(State(app), visitor.caller.clone(), Path(id), OptionalJson(wish)).await {
-        Ok(answer) => made(&visitor, answer.into_data(), "The old one goes on working for the time that you chose."),
+    let is_over = wish.grace_hours == Some(0);
+    let of_the_old = if is_over { "The old one has stopped working." } else { "The old one goes on working for the time that you chose." };
+    match rotate_api_key(State(app.clone()), visitor.caller.clone(), Path(id), OptionalJson(wish)).await {
+        Ok(answer) => made(&app, &visitor, answer.into_data(), of_the_old),
         Err(refusal) if matches!(refusal.code.status().as_u16(), 400 | 409) => {
             let why = refusal.errors.0.into_values().flatten().next().map_or(refusal.message, |why| format!("The hours {why}."));
             Ok(visitor.refused(&back, &format!("The key was not rotated. {why}")))

@@ -3,6 +3,7 @@
 //! A filter that can't be read is refused: left out it would show more than was asked for. An order or a page that can't be
 //! read is the first one. Links keep everything else that was asked.
 
+use super::form::Form;
 use crate::app::App;
 use crate::http::ApiError;
 use askama::Template;
@@ -47,6 +48,11 @@ impl Asked {
     /// All of it again, as a query.
     pub fn query(&self) -> String {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.pairs).finish()
+    }
+
+    /// All of it at another address.
+    pub fn at(&self, path: &str) -> String {
+        if self.pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", self.query()) }
     }
 
     /// The value of a parameter, trimmed; empty without one.
@@ -94,6 +100,11 @@ impl Asked {
         self.text(name) == value
     }
 
+    /// These parameters as the form above the list: what was asked stays in it.
+    pub fn kept<const N: usize>(&self, names: [&str; N]) -> Form {
+        Form::of(names.map(|name| (name, self.text(name).to_owned())))
+    }
+
     /// The page of the list.
     pub fn page(&self) -> Page {
         Page { page: self.text("page").parse().ok().filter(|page| (1..=LAST_PAGE).contains(page)).unwrap_or(1), page_size: PAGE_SIZE }
@@ -113,6 +124,11 @@ impl Asked {
     /// Whether anything but order and page is asked for.
     pub fn is_filtered(&self) -> bool {
         self.pairs.iter().any(|(name, value)| !["page", "ordering", "after"].contains(&name.as_str()) && !value.trim().is_empty())
+    }
+
+    /// Whether nothing in the list may be for another reason than that there is nothing: a filter, or a page behind its end.
+    pub fn is_narrowed(&self) -> bool {
+        self.is_filtered() || self.page().page > 1 || !self.text("after").is_empty()
     }
 
     /// The same address with one parameter changed, from the first page on unless it is the page that is changed.
@@ -289,6 +305,9 @@ mod tests {
         let asked = Asked::of("/admin/users/", "search=a%26b&status=&page=3&ordering=-username");
         assert_eq!(asked.with("status", "active"), "/admin/users/?search=a%26b&ordering=-username&status=active");
         assert_eq!(asked.with("page", "4"), "/admin/users/?search=a%26b&ordering=-username&page=4");
+        assert_eq!(asked.at("/other/"), "/other/?search=a%26b&status=&page=3&ordering=-username");
+        assert_eq!(Asked::of("/", "").at("/other/"), "/other/");
+        assert!(Asked::of("/", "page=2").is_narrowed() && !Asked::of("/", "page=1&ordering=x").is_narrowed());
         assert!(asked.is_filtered() && !Asked::of("/", "page=2&ordering=x&search=+").is_filtered());
     }
 

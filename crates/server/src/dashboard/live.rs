@@ -3,12 +3,13 @@
 //! The part is the same template that the page was made with, in an element with `data-live`; the script only puts it in
 //! its place, and asks for it by itself where the stream does not come through.
 
-use super::visitor::Visitor;
+use super::guard;
+use super::visitor::{CameWith, Visitor};
 use crate::app::App;
 use crate::http::ApiError;
-use crate::http::v1::streams::{HEARTBEAT, Permit, Slot};
+use crate::http::v1::streams::{HEARTBEAT, Permit, Slot, at_once};
+use axum::response::Response;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use futures::future::BoxFuture;
 use std::convert::Infallible;
@@ -27,6 +28,7 @@ pub type Make = Box<dyn FnMut() -> BoxFuture<'static, Option<String>> + Send>;
 struct Follower {
     app: Arc<App>,
     permit: Permit,
+    came_with: CameWith,
     make: Make,
     told: Option<String>,
     /// Changes with every event; `None` for parts that no event tells of.
@@ -53,9 +55,10 @@ pub fn follow_events(app: Arc<App>, visitor: Visitor, make: Make) -> Result<Resp
 
 fn begin(app: Arc<App>, visitor: Visitor, make: Make, written: Option<watch::Receiver<i64>>) -> Result<Response, ApiError> {
     let slot = app.streams.open(visitor.caller.id(), app.config.limits.streams_per_user)?;
+    let came_with = visitor.came_with;
     let permit = Permit::new(app.clone(), visitor.caller);
-    let follower = Follower { app, permit, make, told: None, written, _slot: slot };
-    Ok(Sse::new(events(follower)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
+    let follower = Follower { app, permit, came_with, make, told: None, written, _slot: slot };
+    Ok(at_once(Sse::new(events(follower)).keep_alive(KeepAlive::new().interval(HEARTBEAT))))
 }
 
 impl Follower {
@@ -67,6 +70,12 @@ impl Follower {
             Some(written) => drop(tokio::time::timeout(rest, written.changed()).await),
             None => tokio::time::sleep(rest).await,
         }
+    }
+
+    /// Whether somebody used the login lately: a page that was left open tells nothing that it would not show if it were
+    /// opened now. A store that is down is no reason to cut anybody off.
+    async fn is_in_use(app: &App, came_with: CameWith) -> bool {
+        !matches!(app.store.cookie(came_with.0, guard::idle(app)).await, Ok(None))
     }
 
     async fn next(&mut self) -> Option<String> {
@@ -84,6 +93,9 @@ impl Follower {
             }
             let made = (self.make)().await?;
             if self.told.as_ref() != Some(&made) {
+                if self.told.is_some() && !Self::is_in_use(&self.app, self.came_with).await {
+                    return None;
+                }
                 self.told = Some(made.clone());
                 return Some(made);
             }

@@ -95,8 +95,6 @@ struct ListPage {
     lines: Vec<Line>,
     pager: Pager,
     empty: Empty,
-    session: String,
-    user: String,
 }
 
 #[derive(Template)]
@@ -256,22 +254,19 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
         let owner = owners.get(&message.user_id).cloned();
         line(message, owner)
     });
-    let empty = if asked.is_filtered() {
+    let empty = if asked.is_narrowed() {
         Empty { title: "No message fits", text: "Ask for less.", href: "/admin/messages/".into(), action: "Show all" }
     } else {
         let text = "Messages that are sent or come in are listed here.";
         Empty { title: "No messages yet", text, href: "/admin/messages/new/".into(), action: "Send a message" }
     };
-    let kept = ["search", "status", "direction", "type", "from", "to"].map(|name| (name, asked.text(name).to_owned()));
     page(&ListPage {
         shell: visitor.shell("Messages", "messages"),
-        filters: Form::of(kept),
+        filters: asked.kept(["search", "status", "direction", "type", "from", "to", "session", "user"]),
         is_admin: visitor.is_admin(),
         lines: lines.collect(),
         pager,
         empty,
-        session: asked.text("session").to_owned(),
-        user: asked.text("user").to_owned(),
     })
 }
 

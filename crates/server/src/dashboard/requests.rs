@@ -50,8 +50,7 @@ fn badge(status: u16) -> Badge {
 
 /// Shows the list.
 pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -> Page {
-    let kept = ["search", "status", "method", "ip", "from", "to"].map(|name| (name, asked.text(name).to_owned()));
-    let mut filters = Form::of(kept);
+    let mut filters = asked.kept(["search", "status", "method", "ip", "from", "to", "user"]);
     let ip = asked.read("ip");
     if ip.is_err() {
         filters.refuse("ip", "must be an IP address, like 203.0.113.7");
@@ -81,12 +80,12 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
         at: When(row.at),
         row,
     });
-    let (title, text) = if asked.is_filtered() {
-        ("No request fits", "Ask for less.")
+    let empty = if asked.is_narrowed() {
+        Empty { title: "No request fits", text: "Ask for less.", href: "/admin/requests/".into(), action: "Show all" }
     } else {
-        ("No requests yet", "Requests to the API are listed here a moment after they were answered.")
+        let text = "Requests to the API are listed here a moment after they were answered.";
+        Empty { title: "No requests yet", text, href: "/api/docs/".into(), action: "To the API's documentation" }
     };
-    let empty = Empty { title, text, href: "/api/docs/".into(), action: "To the API's documentation" };
     let shown = ListPage {
         shell: visitor.shell("API log", "requests"),
         filters,

@@ -11,7 +11,7 @@ use super::visitor::{Shell, Visitor};
 use crate::app::App;
 use crate::http::v1::schedules::change::{create_schedule, delete_schedule, pause_schedule, replace_schedule, resume_schedule};
 use crate::http::v1::schedules::view::{RecurringView, WantedSchedule, times};
-use crate::http::{ApiError, Caller, Json, Path};
+use crate::http::{ApiError, Caller, ErrorCode, Json, Path};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
@@ -152,10 +152,22 @@ pub async fn ask_new(State(app): State<Arc<App>>, visitor: Visitor) -> Page {
     page(&form_page(&app, &visitor, form, None))
 }
 
+/// Values for the template: one per line, like `name: Ada`. A line that is none is refused; left out it would be missed only
+/// when a message goes without it.
+fn values(form: &mut Form) -> BTreeMap<String, Value> {
+    let text = form.text("variables").to_owned();
+    let (pairs, others): (Vec<&str>, Vec<&str>) =
+        text.lines().filter(|line| !line.trim().is_empty()).partition(|line| line.contains([':', '=']));
+    if !others.is_empty() {
+        form.refuse("variables", "must have a name and a value on each line, like name: Ada");
+    }
+    let pairs = pairs.into_iter().filter_map(|line| line.split_once([':', '=']));
+    pairs.map(|(name, value)| (name.trim().to_owned(), Value::from(value.trim()))).collect()
+}
+
 /// What is entered, as the API takes it; refused fields are noted in the form.
 fn wanted(form: &mut Form) -> WantedSchedule {
-    let pairs = form.text("variables").lines().filter_map(|line| line.split_once([':', '=']));
-    let variables: BTreeMap<String, Value> = pairs.map(|(name, value)| (name.trim().to_owned(), Value::from(value.trim()))).collect();
+    let variables = values(form);
     let ends_at = form.some("ends_at").and_then(|text| {
         let read = read_entered(&text);
         if read.is_none() {
@@ -199,9 +211,17 @@ pub async fn create(State(app): State<Arc<App>>, visitor: Visitor, mut form: For
     }
 }
 
-/// A name that is entered here and is not found is a wrong entry, not a missing page.
-fn told(refusal: ApiError) -> ApiError {
-    if refusal.code != crate::http::ErrorCode::NotFound {
+/// A name that is entered here and is not found is a wrong entry, not a missing page. All values have one field.
+fn told(mut refusal: ApiError) -> ApiError {
+    if refusal.code != ErrorCode::NotFound {
+        let all = std::mem::take(&mut refusal.errors.0);
+        let (values, others): (BTreeMap<_, _>, BTreeMap<_, _>) = all.into_iter().partition(|(field, _)| field.starts_with("variables."));
+        refusal.errors.0 = others;
+        for (field, messages) in values {
+            let name = field.trim_start_matches("variables.");
+            let told = messages.into_iter().map(|why| format!("({name}) {why}"));
+            refusal.errors.0.entry("variables".to_owned()).or_default().extend(told);
+        }
         return refusal;
     }
     let field = if refusal.errors.0.contains_key("template") { "template" } else { "session" };
@@ -278,7 +298,7 @@ pub async fn resume(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Pat
     let (_, caller) = find(&app, &visitor, id).await?;
     match resume_schedule(State(app), caller, Path(id)).await {
         Ok(answer) => Ok(visitor.done(&here, &answer.body().message)),
-        Err(refusal) if refusal.code == crate::http::ErrorCode::WrongState => Ok(visitor.refused(&here, &refusal.message)),
+        Err(refusal) if refusal.code == ErrorCode::WrongState => Ok(visitor.refused(&here, &refusal.message)),
         Err(refusal) => Err(refusal.into()),
     }
 }

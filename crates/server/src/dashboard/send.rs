@@ -24,6 +24,8 @@ use std::time::Duration;
 const MOST_ACCOUNTS: u64 = 100;
 /// An answer of the API about one message is smaller.
 const MOST_ANSWER: usize = 1 << 20;
+/// A page waits for no outcome, and names the account in its form.
+const ASKED: SendQuery = SendQuery { wait: None, session: None };
 /// As what a file can be sent.
 pub const AS_WHAT: &[(&str, &str)] = &[
     ("", "As its type says"),
@@ -104,9 +106,9 @@ pub fn due(form: &mut Form) -> Option<Timestamp> {
 /// Sends a text.
 pub async fn text(State(app): State<Arc<App>>, visitor: Visitor, once: Once, mut form: Form) -> Page {
     let scheduled_at = due(&mut form);
+    let show = |text| Both { text, ..Both::new(&app) }.page(&app, &visitor);
     if !form.is_sound() {
-        let status = form.status();
-        return with_status(status, &Both { text: (form, once), ..Both::new(&app) }.page(&app, &visitor).await?);
+        return again((form, once), show).await;
     }
     let asked = SendText {
         recipient: form.text("recipient").to_owned(),
@@ -120,24 +122,17 @@ pub async fn text(State(app): State<Arc<App>>, visitor: Visitor, once: Once, mut
         quiet_hours: None,
         expires_at: None,
     };
-    let said = json!([asked.recipient, asked.content, asked.session, scheduled_at]).to_string();
-    let body = JsonBytes { value: asked, bytes: said.into() };
-    let query = Query(SendQuery { wait: None, session: None });
-    match send_text(State(app.clone()), visitor.caller.clone(), query, SentKey(Ok(once.key())), body).await {
-        Ok(answer) => accepted(&visitor, answer).await,
-        Err(refusal) => {
-            let text = once.refused(&app, form, refusal)?;
-            let status = text.0.status();
-            with_status(status, &Both { text, ..Both::new(&app) }.page(&app, &visitor).await?)
-        }
-    }
+    let said = json!([asked.recipient, asked.content, asked.session, scheduled_at]);
+    let (query, key, body) = request(asked, &said, once);
+    let answer = send_text(State(app.clone()), visitor.caller.clone(), query, key, body).await;
+    told(&app, &visitor, answer, (form, once), show).await
 }
 
 /// Sends a file.
 pub async fn file(State(app): State<Arc<App>>, visitor: Visitor, once: Once, request: Request) -> Page {
     let mut asked = match media_form::read(&app, request).await {
         Ok(asked) => asked,
-        Err(refusal) => return again(&app, &visitor, (Form::default(), once), refusal).await,
+        Err(refusal) => return told_of_file(&app, &visitor, Err(refusal), (Form::default(), once)).await,
     };
     // An empty field of a form is one that was not filled in; so is a file without bytes and name.
     for text in [&mut asked.caption, &mut asked.filename, &mut asked.session, &mut asked.media_type] {
@@ -153,24 +148,50 @@ pub async fn file(State(app): State<Arc<App>>, visitor: Visitor, once: Once, req
     ]);
     let declared = asked.file.as_ref().and_then(|file| file.declared.as_deref()).unwrap_or_default();
     asked.media_type = asked.media_type.take().or_else(|| Some(MediaKind::of_mime(declared).as_str().to_owned()));
-    let query = SendQuery { wait: None, session: None };
-    match send_media::send(&app, &visitor.caller, &query, asked, (once.key(), Duration::ZERO)).await {
-        Ok(answer) => accepted(&visitor, answer).await,
-        Err(refusal) => again(&app, &visitor, (entered, once), refusal).await,
+    let answer = send_media::send(&app, &visitor.caller, &ASKED, asked, (once.key(), Duration::ZERO)).await;
+    told_of_file(&app, &visitor, answer, (entered, once)).await
+}
+
+/// The same for the form of the file. What is wrong with the file itself is said in words of their own.
+async fn told_of_file(app: &App, visitor: &Visitor, answer: Result<Response, ApiError>, entered: (Form, Once)) -> Page {
+    let answer = answer.map_err(|refusal| {
+        let about_file = refusal.code.as_str().starts_with("MEDIA_");
+        if about_file { ApiError { message: format!("The file was not sent. {}", refusal.message), ..refusal } } else { refusal }
+    });
+    told(app, visitor, answer, entered, |file| Both { file, ..Both::new(app) }.page(app, visitor)).await
+}
+
+/// What a page sends, as the handlers of the API are given it. `said` is what makes two forms the same.
+pub fn request<T>(asked: T, said: &Value, once: Once) -> (Query<SendQuery>, SentKey, JsonBytes<T>) {
+    (Query(ASKED), SentKey(Ok(once.key())), JsonBytes { value: asked, bytes: said.to_string().into() })
+}
+
+/// What a handler of the API answered: leads to the message that was accepted, or shows the form again with what was refused
+/// beside its field.
+pub async fn told<T: Template, F: Future<Output = Result<T, ApiError>>>(
+    app: &App,
+    visitor: &Visitor,
+    answer: Result<Response, ApiError>,
+    (form, once): (Form, Once),
+    show: impl FnOnce((Form, Once)) -> F,
+) -> Page {
+    match answer {
+        Ok(answer) => accepted(visitor, answer).await,
+        Err(refusal) => again(once.refused(app, form, refusal)?, show).await,
     }
 }
 
-/// The form of the file again. What is wrong with the file itself is said beside it.
-async fn again(app: &App, visitor: &Visitor, (entered, once): (Form, Once), refusal: ApiError) -> Page {
-    let about_file = refusal.code.as_str().starts_with("MEDIA_");
-    let refusal = if about_file { ApiError { message: format!("The file was not sent. {}", refusal.message), ..refusal } } else { refusal };
-    let file = once.refused(app, entered, refusal)?;
-    let status = file.0.status();
-    with_status(status, &Both { file, ..Both::new(app) }.page(app, visitor).await?)
+/// A form again, with the status of its refusal.
+pub async fn again<T: Template, F: Future<Output = Result<T, ApiError>>>(
+    entered: (Form, Once),
+    show: impl FnOnce((Form, Once)) -> F,
+) -> Page {
+    let status = entered.0.status();
+    with_status(status, &show(entered).await?)
 }
 
 /// Leads to the message that was accepted, now or by an earlier sending of the same form.
-pub async fn accepted(visitor: &Visitor, answer: Response) -> Page {
+async fn accepted(visitor: &Visitor, answer: Response) -> Page {
     let said = if is_replayed(answer.headers()) { "It was sent already; nothing is sent twice." } else { "Accepted; it is on its way." };
     let body = axum::body::to_bytes(answer.into_body(), MOST_ANSWER).await.map_err(ApiError::internal)?;
     let answer: Value = serde_json::from_slice(&body).map_err(ApiError::internal)?;

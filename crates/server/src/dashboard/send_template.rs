@@ -2,15 +2,14 @@
 
 use super::form::Form;
 use super::once::Once;
-use super::render::{Page, page, with_status};
-use super::send::{Account, accepted, accounts, due};
+use super::render::{Page, page};
+use super::send::{Account, accounts, again, due, request, told};
 use super::visitor::{Shell, Visitor};
 use crate::app::App;
-use crate::http::v1::messages::asked::{SendQuery, SentKey};
 use crate::http::v1::templates::read::get_template;
 use crate::http::v1::templates::send::{SendTemplate, send_template};
 use crate::http::v1::templates::view::TemplateView;
-use crate::http::{ApiError, JsonBytes, Path, Query};
+use crate::http::{ApiError, Path};
 use askama::Template;
 use axum::extract::State;
 use sanasend_model::TemplateId;
@@ -77,8 +76,7 @@ pub async fn send(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<
     let view = find(&app, &visitor, id).await?;
     let scheduled_at = due(&mut form);
     if !form.is_sound() {
-        let status = form.status();
-        return with_status(status, &send_page(&app, &visitor, view, (form, once)).await?);
+        return again((form, once), |entered| send_page(&app, &visitor, view, entered)).await;
     }
     let entered = view.present.variables.iter().filter_map(|one| Some((one.name.clone(), Value::from(form.some(&field(&one.name))?))));
     let asked = SendTemplate {
@@ -94,15 +92,8 @@ pub async fn send(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<
         quiet_hours: None,
         expires_at: None,
     };
-    let said = json!([id, asked.recipient, asked.variables, asked.session, scheduled_at]).to_string();
-    let body = JsonBytes { value: asked, bytes: said.into() };
-    let query = Query(SendQuery { wait: None, session: None });
-    match send_template(State(app.clone()), visitor.caller.clone(), query, SentKey(Ok(once.key())), body).await {
-        Ok(answer) => accepted(&visitor, answer).await,
-        Err(refusal) => {
-            let form = once.refused(&app, form, refusal)?;
-            let status = form.0.status();
-            with_status(status, &send_page(&app, &visitor, view, form).await?)
-        }
-    }
+    let said = json!([id, asked.recipient, asked.variables, asked.session, scheduled_at]);
+    let (query, key, body) = request(asked, &said, once);
+    let answer = send_template(State(app.clone()), visitor.caller.clone(), query, key, body).await;
+    told(&app, &visitor, answer, (form, once), |entered| send_page(&app, &visitor, view, entered)).await
 }

@@ -3,7 +3,7 @@
 use super::account_health::AccountHealth;
 use super::confirm::Confirm;
 use super::form::Form;
-use super::list::{Asked, Pager};
+use super::list::{Asked, Heading, Pager};
 use super::live::{self, Make};
 use super::owner::{acting_for, asked_or_own, names};
 use super::parts::{Badge, Empty, Told, When};
@@ -52,6 +52,7 @@ struct Line {
 struct ListPage {
     shell: Shell,
     filters: Form,
+    headings: [Heading; 3],
     is_admin: bool,
     lines: Vec<Line>,
     pager: Pager,
@@ -132,7 +133,7 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
             name: row.name,
         }
     });
-    let empty = if asked.is_filtered() {
+    let empty = if asked.is_narrowed() {
         Empty { title: "No session fits", text: "Ask for less.", href: "/admin/sessions/".into(), action: "Show all" }
     } else {
         let text = "Link a phone: scan a QR code with it, or type a code on it.";
@@ -140,7 +141,8 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
     };
     page(&ListPage {
         shell: visitor.shell("Sessions", "sessions"),
-        filters: Form::of([("search", asked.text("search").to_owned()), ("status", asked.text("status").to_owned())]),
+        filters: asked.kept(["search", "status", "user", "ordering"]),
+        headings: [asked.heading("Name", "name"), asked.heading("Status", "status"), asked.heading("Last active", "last_active_at")],
         is_admin: visitor.is_admin(),
         lines: lines.collect(),
         pager,

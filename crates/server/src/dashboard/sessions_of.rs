@@ -10,6 +10,8 @@ const SHOWN: u64 = 20;
 
 /// An account.
 pub struct SessionRow {
+    /// Its id.
+    pub id: String,
     /// Its name.
     pub name: String,
     /// The name that others see.
@@ -34,6 +36,7 @@ pub async fn sessions_of(app: &App, user: UserId) -> Result<Vec<SessionRow>, Sto
 fn now(app: &App, row: Session) -> SessionRow {
     let live = app.sessions.live(&row);
     SessionRow {
+        id: row.id.to_string(),
         status: Badge::session(live.status),
         reason: live.reason.map(|reason| reason.text),
         push_name: live.push_name.or(row.push_name.clone()),

@@ -55,7 +55,6 @@ struct ListPage {
     shell: Shell,
     filters: Form,
     is_admin: bool,
-    user: String,
     lines: Vec<Line>,
     pager: Pager,
     empty: Empty,
@@ -124,9 +123,9 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
     });
     let text = "Write a message once, with places for names, orders and dates, and send it by its name.";
     let empty = Empty { title: "No template here", text, href: "/admin/templates/new/".into(), action: "Write a template" };
-    let filters = Form::of([("search", asked.text("search").to_owned()), ("shelf", asked.text("shelf").to_owned())]);
-    let (shell, is_admin, user) = (visitor.shell("Templates", "templates"), visitor.is_admin(), asked.text("user").to_owned());
-    page(&ListPage { shell, filters, is_admin, user, lines: lines.collect(), pager, empty })
+    let filters = asked.kept(["search", "shelf", "user"]);
+    let (shell, is_admin) = (visitor.shell("Templates", "templates"), visitor.is_admin());
+    page(&ListPage { shell, filters, is_admin, lines: lines.collect(), pager, empty })
 }
 
 /// Values as they are written in a box: one per line, `name: value`.

@@ -2,8 +2,10 @@
 
 use super::assets;
 use super::render::html_answer;
+use super::visitor::Theme;
 use crate::http::{ApiError, ErrorCode};
 use askama::Template;
+use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -23,16 +25,28 @@ struct TroublePage<'a> {
     status: u16,
     title: &'static str,
     text: &'a str,
+    theme: Theme,
     css: &'static str,
     icon: &'static str,
+}
+
+/// What a page of trouble says, so that it can be said again in the colours of whoever sees it.
+#[derive(Debug, Clone)]
+struct Said(String);
+
+/// What a refusal says, for a place that has no fields: what is wrong with each, by its name.
+pub fn words(refusal: &ApiError) -> String {
+    if refusal.errors.0.is_empty() {
+        return refusal.message.clone();
+    }
+    let fields = refusal.errors.0.iter().map(|(field, refusals)| format!("{field} {}.", refusals.join("; ")));
+    fields.collect::<Vec<_>>().join(" ")
 }
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let Self(error) = self;
-        let fields = error.errors.0.iter().map(|(field, refusals)| format!("{field} {}.", refusals.join("; ")));
-        let fields = fields.collect::<Vec<_>>().join(" ");
-        let mut response = show(error.code.status(), if fields.is_empty() { &error.message } else { &fields });
+        let mut response = show(error.code.status(), &words(&error));
         if let Some(wait) = error.retry_after {
             let seconds = wait.as_millis().div_ceil(1000).max(1);
             if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {
@@ -44,6 +58,25 @@ impl IntoResponse for Trouble {
 }
 
 fn show(status: StatusCode, text: &str) -> Response {
+    let mut response = html_answer(status, html(status, text, Theme::Auto));
+    response.extensions_mut().insert(Said(text.to_owned()));
+    response
+}
+
+/// Whether an answer is a page of trouble that was just made.
+pub fn is_trouble(response: &Response) -> bool {
+    response.extensions().get::<Said>().is_some()
+}
+
+/// The same answer in the colours that somebody chose, if it is a page of trouble: what makes it does not know who sees it.
+pub fn in_colours(mut response: Response, theme: Theme) -> Response {
+    let Some(Said(text)) = response.extensions_mut().remove::<Said>().filter(|_| theme != Theme::Auto) else { return response };
+    let (parts, _) = response.into_parts();
+    let page = html(parts.status, &text, theme);
+    Response::from_parts(parts, Body::from(page))
+}
+
+fn html(status: StatusCode, text: &str, theme: Theme) -> String {
     let title = match status.as_u16() {
         401 => "Please log in",
         403 => "You may not do this",
@@ -56,8 +89,8 @@ fn show(status: StatusCode, text: &str) -> Response {
         503 => "A part of the server is down",
         _ => "Something went wrong",
     };
-    let page = TroublePage { status: status.as_u16(), title, text, css: assets::css(), icon: assets::icon() };
-    html_answer(status, page.render().unwrap_or_else(|_| title.to_owned()))
+    let page = TroublePage { status: status.as_u16(), title, text, theme, css: assets::css(), icon: assets::icon() };
+    page.render().unwrap_or_else(|_| title.to_owned())
 }
 
 /// Turns what the framework or the middleware refused under `/admin/` into a page.

@@ -57,6 +57,15 @@ impl Theme {
         }
     }
 
+    /// The same for browsers, before the style sheet is there: no white page in the dark.
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Self::Auto => "light dark",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
     /// Reads the word; anything else is `Auto`.
     pub fn named(text: &str) -> Self {
         Self::ALL.into_iter().find(|theme| theme.as_str() == text).unwrap_or_default()
@@ -119,11 +128,17 @@ impl FromRequestParts<Arc<App>> for Look {
     }
 }
 
+/// The digest of the cookie that somebody came with; an extension of the request.
+#[derive(Debug, Clone, Copy)]
+pub struct CameWith(pub [u8; 32]);
+
 /// Somebody who is logged in. The guard has let them through.
 #[derive(Debug, Clone)]
 pub struct Visitor {
     /// The person, as the handlers of the API know callers.
     pub caller: Caller,
+    /// What the login is known by.
+    pub came_with: CameWith,
     /// How pages look to them.
     pub look: Look,
 }
@@ -157,8 +172,9 @@ impl FromRequestParts<Arc<App>> for Visitor {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Self::Rejection> {
         // Missing only where a row of the table says that anyone may come.
         let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(|| ApiError::new(ErrorCode::InvalidToken))?;
+        let came_with = parts.extensions.get::<CameWith>().copied().ok_or_else(|| ApiError::new(ErrorCode::InvalidToken))?;
         let Ok(look) = Look::from_request_parts(parts, app).await;
-        Ok(Self { caller, look })
+        Ok(Self { caller, came_with, look })
     }
 }
 

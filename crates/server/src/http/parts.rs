@@ -81,6 +81,24 @@ pub(crate) async fn text_within(name: &str, mut field: Field<'_>, most: usize) -
     String::from_utf8(bytes).map_err(|_| ApiError::field(name, "must be UTF-8"))
 }
 
+/// Notes what a field says.
+///
+/// # Errors
+/// `VALIDATION_ERROR` on the field when it came before.
+pub(crate) fn once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), ApiError> {
+    if place.is_some() {
+        return Err(ApiError::field(name, "is given more than once"));
+    }
+    *place = Some(value);
+    Ok(())
+}
+
+/// A field that a form does not have: `UNKNOWN_FIELD`, with so much of its name as can be shown.
+pub(crate) fn unknown(name: &str) -> ApiError {
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    ApiError::new(ErrorCode::UnknownField).with_field(shown, "is not a field of this request")
+}
+
 /// A form that could not be read to its end: `PAYLOAD_TOO_LARGE` or `BAD_REQUEST`.
 pub(crate) fn broken(error: &MultipartError) -> ApiError {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {

@@ -13,6 +13,7 @@ pub use page::render;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use sanasend_model::SessionStatus;
+use sanasend_model::webhook::Verdict;
 use sanasend_store::JobOutcome;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub mod name {
     pub const LINKS_ENDED: &str = "sanasend_links_ended_total";
     /// Jobs that ended; labels `kind`, `outcome`: `done`, `retry` or `dead`.
     pub const JOBS: &str = "sanasend_jobs_total";
-    /// Attempts to deliver a webhook; label `outcome`: `delivered`, `refused`, `failed`.
+    /// Attempts to deliver a webhook; label `outcome`: `delivered`, `refused`, or `failed` where no answer came.
     pub const WEBHOOKS: &str = "sanasend_webhook_deliveries_total";
     /// Time of such an attempt.
     pub const WEBHOOK_SECONDS: &str = "sanasend_webhook_delivery_seconds";
@@ -122,6 +123,17 @@ pub fn link_opened() {
 /// A connection to WhatsApp ended, and left its account in `status`.
 pub fn link_ended(status: SessionStatus) {
     metrics::counter!(name::LINKS_ENDED, "status" => status.as_str()).increment(1);
+}
+
+/// An attempt to deliver a webhook was made: the receiver took it, refused it, or gave no answer.
+pub fn webhook_tried(verdict: Verdict, is_answered: bool, took: Duration) {
+    let outcome = match (verdict, is_answered) {
+        (Verdict::Delivered, _) => "delivered",
+        (Verdict::Gone | Verdict::Failed, true) => "refused",
+        (Verdict::Gone | Verdict::Failed, false) => "failed",
+    };
+    metrics::counter!(name::WEBHOOKS, "outcome" => outcome).increment(1);
+    metrics::histogram!(name::WEBHOOK_SECONDS).record(took.as_secs_f64());
 }
 
 /// A job of a kind that a worker of ours has ended.

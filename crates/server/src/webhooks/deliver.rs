@@ -148,9 +148,10 @@ impl Inner {
             Ok(url) => self.egress.of(event.user_id).post(url, headers, body, self.options.timeout, KEPT_BODY).instrument(span).await,
             Err(refusal) => Err(EgressError::Refused(refusal)),
         };
-        let latency_ms = i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX);
+        let took = began.elapsed();
+        let latency_ms = i32::try_from(took.as_millis()).unwrap_or(i32::MAX);
         let attempt = NewAttempt { at, request_headers, response_status: None, response_headers: None, response_body: None, latency_ms };
-        match answer {
+        let tried = match answer {
             Ok(Posted { status, headers, body }) => {
                 let verdict = judge(status.as_u16());
                 Tried {
@@ -166,7 +167,9 @@ impl Inner {
                 }
             }
             Err(error) => Tried { attempt, verdict: Verdict::Failed, retry_after: None, error: Some(error.to_string()) },
-        }
+        };
+        crate::metrics::webhook_tried(tried.verdict, tried.attempt.response_status.is_some(), took);
+        tried
     }
 
     fn jitter(&self) -> u8 {

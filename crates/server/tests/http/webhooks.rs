@@ -66,6 +66,11 @@ impl Hooked {
         self.world.pass(time).await;
     }
 
+    /// What `/metrics` says.
+    async fn figures(&self) -> String {
+        Reply::read(self.world.request(Method::GET, "/metrics").send().await.expect("an answer")).await.text
+    }
+
     async fn webhook(&self, id: &str) -> Value {
         let reply = self.call(Method::GET, &format!("/webhooks/{id}/"), Value::Null).await;
         reply.is(200, "");
@@ -233,6 +238,9 @@ async fn an_event_is_posted_signed_and_the_log_tells_both_sides() {
     for (filter, count) in [("state=succeeded", 1), ("state=dead", 0), ("type=message.delivered", 1), ("type=message.read", 0)] {
         assert_eq!(hooked.deliveries(&id, filter).await.len(), count, "{filter}");
     }
+    let figures = hooked.figures().await;
+    assert!(figures.contains("sanasend_webhook_deliveries_total{outcome=\"delivered\"} "), "{figures}");
+    assert!(figures.contains("sanasend_webhook_delivery_seconds_count "), "{figures}");
 }
 
 #[tokio::test]
@@ -253,6 +261,8 @@ async fn a_failed_delivery_is_tried_by_the_table_and_given_up_and_can_be_replaye
     }
     assert!(customer.hears(10).await.iter().all(|heard| heard.id == event), "the same id each time");
     let dead = hooked.delivery_becomes(&id, "given up", in_state("dead")).await;
+    let figures = hooked.figures().await;
+    assert!(figures.contains("sanasend_webhook_deliveries_total{outcome=\"refused\"} "), "{figures}");
     assert_eq!((&dead["attempts"], &dead["last_status"], &dead["next_attempt_at"]), (&json!(10), &json!(500), &Value::Null));
     assert!(hooked.webhook(&id).await["failing_since"].is_string());
     customer.answers(|_| Manner::Status(200));

@@ -66,6 +66,33 @@ fn links_between_papers_lead_somewhere() {
     none("A link to nothing:", &faults);
 }
 
+/// What a link to a heading is written like: lower case, spaces as hyphens, without signs.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim().to_lowercase());
+    let kept = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    headings.map(|heading| heading.chars().filter(|c| kept(*c)).collect::<String>().replace(' ', "-")).collect()
+}
+
+#[test]
+fn links_to_headings_lead_to_one() {
+    let (mut seen, mut faults) = (0, Vec::new());
+    for file in all().iter().filter(|file| Path::new(&file.path).extension().is_some_and(|end| end == "md")) {
+        let folder = top().join(&file.path).parent().map(Path::to_path_buf).unwrap_or_default();
+        for (number, line) in file.lines() {
+            for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()).filter(|target| !target.contains("://")) {
+                let Some((path, heading)) = target.split_once('#') else { continue };
+                let text = if path.is_empty() { file.text.clone() } else { fs::read_to_string(folder.join(path)).unwrap_or_default() };
+                seen += 1;
+                if !anchors(&text).contains(heading) {
+                    faults.push(format!("{} -> {target}", file.at(number)));
+                }
+            }
+        }
+    }
+    assert!(seen > 10, "links to headings were found: {seen}");
+    none("A link to a heading that is not there:", &faults);
+}
+
 #[test]
 fn decisions_have_numbers_of_their_own_and_say_what_was_given_up() {
     let mut names: Vec<String> = fs::read_dir(top().join("docs/decisions"))

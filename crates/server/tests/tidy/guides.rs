@@ -174,3 +174,52 @@ fn every_alert_is_told() {
     let untested: Vec<String> = alerts.into_iter().filter(|alert| !tests.contains(alert)).map(str::to_owned).collect();
     none("An alert without a test:", &untested);
 }
+
+#[test]
+fn every_schedule_is_told() {
+    let source = all().into_iter().find(|file| file.path == "crates/server/src/jobs/schedules.rs").expect("the schedules");
+    let is_name = |word: &&str| {
+        let parts: Vec<&str> = word.split('.').collect();
+        parts.len() == 2 && parts.iter().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+    };
+    let known: BTreeSet<&str> = source.product().split('"').skip(1).step_by(2).filter(is_name).collect();
+    let guide = read("docs/background-work.md");
+    let told: BTreeSet<&str> = guide.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).filter(is_name).collect();
+    assert!(known.len() > 15, "the schedules were read: {known:?}");
+    assert_eq!(known, told, "jobs/schedules.rs and docs/background-work.md name the same schedules");
+}
+
+#[test]
+fn every_figure_is_told() {
+    let guide = read("docs/operations.md");
+    let told: BTreeSet<&str> = guide.split('`').skip(1).step_by(2).collect();
+    let mut seen = 0;
+    let mut faults = Vec::new();
+    for file in all().into_iter().filter(|file| file.path.starts_with("crates/server/src/metrics/")) {
+        for word in file.product().split('"').skip(1).step_by(2).filter(|word| word.starts_with("sanasend_") && !word.contains(' ')) {
+            seen += 1;
+            if !told.contains(word) {
+                faults.push(format!("{}: {word}", file.path));
+            }
+        }
+    }
+    assert!(seen > 15, "the figures were read: {seen}");
+    none("A figure that docs/operations.md does not tell:", &faults);
+}
+
+/// An alert on a figure that nobody counts never comes.
+#[test]
+fn every_figure_is_counted_somewhere() {
+    let names = read("crates/server/src/metrics/mod.rs");
+    let names = names.lines().filter_map(|line| line.trim().strip_prefix("pub const ")?.split_once(": &str = \"sanasend_"));
+    let names: Vec<&str> = names.map(|(name, _)| name).collect();
+    assert!(names.len() > 10, "the names were read: {names:?}");
+    let sources: Vec<File> = all().into_iter().filter(|file| file.path.starts_with("crates/server/src/")).collect();
+    // Once where it is described, and once where the thing happens.
+    let uses = |name: &str| {
+        let whole = |after: &&str| !after.starts_with(|c: char| c.is_ascii_uppercase() || c == '_');
+        sources.iter().map(|file| file.product().split(&format!("name::{name}")).skip(1).filter(whole).count()).sum::<usize>()
+    };
+    let faults: Vec<String> = names.iter().filter(|name| uses(name) < 2).map(|name| format!("name::{name}")).collect();
+    none("A figure that is described and never counted:", &faults);
+}

@@ -1,7 +1,11 @@
 // Comfort in lists: choices filter at once, one box ticks all, and what is secret can be copied.
 {
+  // Only what is chosen with the pointer: each step of the arrow keys through the choices would leave the page.
   for (const form of document.querySelectorAll("form.filters")) {
-    form.addEventListener("change", (event) => { if (event.target.tagName === "SELECT") form.requestSubmit(); });
+    let byKeys = false;
+    form.addEventListener("keydown", () => { byKeys = true; });
+    form.addEventListener("pointerdown", () => { byKeys = false; });
+    form.addEventListener("change", (event) => { if (event.target.tagName === "SELECT" && !byKeys) form.requestSubmit(); });
   }
 
   for (const all of document.querySelectorAll("input[data-all]")) {

@@ -7,6 +7,7 @@ use crate::dashboard::form::Form;
 use crate::dashboard::owner::acting_for;
 use crate::dashboard::parts::{Badge, Told};
 use crate::dashboard::render::{Page, page, with_status};
+use crate::dashboard::trouble::words;
 use crate::dashboard::visitor::{Shell, Visitor};
 use crate::http::v1::contacts::view::{ContactView, PartOfContact, WantedContact};
 use crate::http::v1::contacts::{change, check, find, wish};
@@ -192,8 +193,11 @@ pub async fn check(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path
 /// Opts one out or in, by the note of the form.
 async fn wished(app: &App, visitor: &Visitor, id: ContactId, form: &Form, out: bool) -> Page {
     let back = format!("/admin/contacts/{id}/");
-    let cause = wish::cause(form.text("note"), OptOutSource::Dashboard).map_err(ApiError::from)?;
     let caller = acting(app, visitor, id).await?;
+    let cause = match wish::cause(form.text("note"), OptOutSource::Dashboard) {
+        Ok(cause) => cause,
+        Err(refused) => return Ok(visitor.refused(&back, &words(&refused.into()))),
+    };
     let done = if out { wish::opt_out(app, &caller, id, cause).await } else { wish::opt_in(app, &caller, id, cause).await };
     match done {
         Ok(_) if out => Ok(visitor.done(&back, "Nothing is sent to this person any more.")),

@@ -7,7 +7,7 @@ use crate::dashboard::list::{Asked, PAGE_SIZE, Pager, with_next};
 use crate::dashboard::owner::{acting_for, address_of, one_asked_or_own};
 use crate::dashboard::parts::{Badge, Empty, When};
 use crate::dashboard::render::{Page, with_status};
-use crate::dashboard::trouble::Trouble;
+use crate::dashboard::trouble::{Trouble, words};
 use crate::dashboard::visitor::{Shell, Visitor};
 use crate::http::v1::contacts::wish::cause;
 use crate::http::v1::opt_outs::change;
@@ -148,7 +148,10 @@ pub async fn ask_end(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Pa
 pub async fn end(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path<OptOutId>, asked: Asked, form: Form) -> Page {
     let owner = one_asked_or_own(&visitor, &asked)?;
     let (caller, here) = (acting_for(&app, &visitor, owner).await?, address_of(&visitor, HERE, owner));
-    let cause = cause(form.text("note"), OptOutSource::Dashboard).map_err(ApiError::from)?;
+    let cause = match cause(form.text("note"), OptOutSource::Dashboard) {
+        Ok(cause) => cause,
+        Err(refused) => return Ok(visitor.refused(&here, &words(&refused.into()))),
+    };
     match change::end(&app, &caller, id, cause).await {
         Ok(_) => Ok(visitor.done(&here, "This person may be written to again.")),
         Err(refusal) if refusal.code.status().as_u16() == 409 => Ok(visitor.refused(&here, &refusal.message)),

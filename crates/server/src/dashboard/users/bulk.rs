@@ -1,8 +1,10 @@
-//! Several users at once: each is treated as if it were the only one, and what was refused is told.
+//! Several users at once: each is treated as if it were the only one, and what was refused is told. It ends where it began: in
+//! the list as it was asked for.
 
 use crate::app::App;
 use crate::dashboard::confirm::Confirm;
 use crate::dashboard::form::Form;
+use crate::dashboard::list::Asked;
 use crate::dashboard::render::Page;
 use crate::dashboard::visitor::Visitor;
 use crate::http::v1::users::change::{activate_user, deactivate_user, delete_user};
@@ -15,16 +17,23 @@ use std::sync::Arc;
 /// Users that one form may name.
 const MOST: usize = 100;
 const LIST: &str = "/admin/users/";
+/// Where the form is sent.
+pub const HERE: &str = "/admin/users/bulk/";
+/// What can be done, and how it is told afterwards.
+const ACTS: [(&str, &str); 3] = [("suspend", "suspended"), ("activate", "activated"), ("delete", "deleted")];
 
 /// Does what the form says to those that are ticked.
-pub async fn act(State(app): State<Arc<App>>, visitor: Visitor, form: Form) -> Page {
+pub async fn act(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked, form: Form) -> Page {
+    let back = asked.at(LIST);
+    let Some((act, word)) = ACTS.into_iter().find(|(act, _)| *act == form.text("act")) else {
+        return Ok(visitor.refused(&back, "Choose what to do with them: suspend, activate or delete. Nothing was done."));
+    };
     let chosen: BTreeSet<UserId> = form.all("user").filter_map(|id| id.parse().ok()).take(MOST).collect();
     if chosen.is_empty() {
-        return Ok(visitor.refused(LIST, "Tick the users first, then choose what to do with them."));
+        return Ok(visitor.refused(&back, "Tick the users first, then choose what to do with them."));
     }
-    let act = form.text("act");
     if act == "delete" && !form.is_on("confirmed") {
-        return ask(&app, &visitor, chosen).await;
+        return ask(&app, &visitor, &asked, chosen).await;
     }
     let (mut done, mut refused) = (0_usize, Vec::new());
     for id in chosen {
@@ -33,15 +42,10 @@ pub async fn act(State(app): State<Arc<App>>, visitor: Visitor, form: Form) -> P
             Err(refusal) => refused.push(refusal.message),
         }
     }
-    let word = match act {
-        "suspend" => "suspended",
-        "activate" => "activated",
-        _ => "deleted",
-    };
     let said = if done == 1 { format!("1 user was {word}.") } else { format!("{done} users were {word}.") };
     Ok(match refused.first() {
-        None => visitor.done(LIST, &said),
-        Some(first) => visitor.refused(LIST, &format!("{said} {} could not be: {first}", refused.len())),
+        None => visitor.done(&back, &said),
+        Some(first) => visitor.refused(&back, &format!("{said} {} could not be: {first}", refused.len())),
     })
 }
 
@@ -55,7 +59,7 @@ async fn one(app: &Arc<App>, visitor: &Visitor, act: &str, id: UserId) -> Result
     }
 }
 
-async fn ask(app: &App, visitor: &Visitor, chosen: BTreeSet<UserId>) -> Page {
+async fn ask(app: &App, visitor: &Visitor, asked: &Asked, chosen: BTreeSet<UserId>) -> Page {
     let names = app.store.usernames(chosen.iter().copied()).await?;
     let mut names: Vec<String> = names.into_values().collect();
     names.sort_unstable();
@@ -65,10 +69,10 @@ async fn ask(app: &App, visitor: &Visitor, chosen: BTreeSet<UserId>) -> Page {
     let confirm = Confirm {
         shell: visitor.shell(title, "users"),
         text: vec![names.join(", "), super::standing::DELETING.to_owned()],
-        action: "/admin/users/bulk/".to_owned(),
+        action: asked.at(HERE),
         button: "Delete for ever",
         is_grave: true,
-        back: LIST.to_owned(),
+        back: asked.at(LIST),
         hidden,
         fields: Vec::new(),
     };

@@ -17,6 +17,8 @@ use std::sync::Arc;
 struct UsersPage {
     shell: Shell,
     asked: Asked,
+    /// Where the form for several is sent.
+    bulk: String,
     headings: [Heading; 2],
     rows: Vec<Row>,
     pager: Pager,
@@ -62,6 +64,7 @@ pub async fn show(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
         headings: [asked.heading("User", "username"), asked.heading("Made", "created_at")],
         rows: rows.collect(),
         pager,
+        bulk: asked.at(super::bulk::HERE),
         asked,
     };
     page(&page_of)

@@ -4,7 +4,7 @@ use super::{find, standing_badge};
 use crate::app::App;
 use crate::dashboard::chart::Chart;
 use crate::dashboard::figures::{self, Limit};
-use crate::dashboard::keys::{KeyRow, keys_of};
+use crate::dashboard::keys::{Keys, keys_of};
 use crate::dashboard::messages::{Line, newest_of};
 use crate::dashboard::overview::own_tiles;
 use crate::dashboard::parts::{Badge, Tile, When};
@@ -28,7 +28,7 @@ struct UserPage {
     tiles: Vec<Tile>,
     chart: Chart,
     limits: Vec<Limit>,
-    keys: Vec<KeyRow>,
+    keys: Keys,
     sessions: Vec<SessionRow>,
     lines: Vec<Line>,
     made: When,

@@ -9,6 +9,8 @@ use crate::http::caller::admin_may_come_from;
 use crate::http::{ApiError, Caller, ErrorCode};
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use axum::http::HeaderValue;
+use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt as _};
 use sanasend_model::UserId;
 use sanasend_store::StoreError;
@@ -69,6 +71,13 @@ impl Drop for Slot {
             }
         }
     }
+}
+
+/// A stream as an answer. A proxy of the kind of nginx collects answers before it passes them on, unless they ask it not to.
+pub(crate) fn at_once(stream: impl IntoResponse) -> Response {
+    let mut response = stream.into_response();
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
 }
 
 /// Whether who began to listen may still do so. To be asked before anything is told: it looks at the store only when users,

@@ -32,6 +32,8 @@ async fn a_file_becomes_a_draft_that_is_started_and_watched() {
     let draft = browser.open(&path).await.is(200);
     let draft = draft.says(&["What it would do", "1 of 2 recipients would get a message", "RECIPIENT_INVALID", "Spring &#60;b&#62;"]);
     draft.says(&["data-live=\"/admin/campaigns/", "Start</button>", "draft</span>"]).hides(&["Pause</button>"]);
+    browser.open(&format!("{path}?state=typo")).await.is(400).says(&["state can"]).hides(&["<table"]);
+    browser.open(&format!("{path}?state=accepted")).await.is(200).says(&["None is in this state."]);
     browser.send(&format!("{path}pause/"), &[]).await.leads_to(&path);
     browser.open(&path).await.says(&["The campaign is draft; this is not possible then."]);
     browser.send(&format!("{path}start/"), &[]).await.leads_to(&path);

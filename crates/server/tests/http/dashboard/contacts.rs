@@ -56,6 +56,8 @@ async fn a_person_is_added_changed_opted_out_and_removed() {
     browser.open("/admin/contacts/?search=an&tag=vip&opted_out=false").await.is(200).says(&["Ann", ANNA, "not asked yet"]);
     browser.open("/admin/contacts/?search=zz").await.is(200).says(&["No contact fits"]);
 
+    browser.send(&format!("{here}opt-out/"), &[("note", &"x".repeat(501))]).await.leads_to(&here);
+    browser.open(&here).await.is(200).says(&["flash bad", "note "]).hides(&["Opted out"]);
     browser.send(&format!("{here}opt-out/"), &[("note", "by letter")]).await.leads_to(&here);
     browser.open(&here).await.is(200).says(&["Nothing is sent to this person", "opted out"]);
     browser.send(&format!("{here}opt-out/"), &[]).await.leads_to(&here);

@@ -30,6 +30,7 @@ async fn health_is_sent_as_a_part_of_the_page() {
     let stream = world.request(Method::GET, "/admin/health/live/").header("cookie", cookie).header("accept", "text/event-stream");
     let mut stream = stream.send().await.expect("a stream");
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    assert_eq!(stream.headers()["x-accel-buffering"], "no", "no proxy collects it");
     let first = stream.chunk().await.expect("sound").expect("a part");
     let first = String::from_utf8_lossy(&first).into_owned();
     assert!(first.starts_with("event: part\ndata: <p class=\"lead badges\">") && first.contains("database"), "{first}");

@@ -31,7 +31,11 @@ async fn a_person_makes_rotates_and_revokes_a_key_of_their_own() {
     browser.send(&format!("/admin/keys/{id}/rotate/"), &[("grace_hours", "many")]).await.leads_to("/admin/account/");
     browser.send(&format!("/admin/keys/{id}/rotate/"), &[("grace_hours", "9999")]).await.leads_to("/admin/account/");
     browser.open("/admin/account/").await.says(&["The key was not rotated. The hours must be"]);
-    let rotated = browser.send(&format!("/admin/keys/{id}/rotate/"), &[("grace_hours", "0")]).await.is(201);
+    let rotated = browser
+        .send(&format!("/admin/keys/{id}/rotate/"), &[("grace_hours", "0")])
+        .await
+        .is(201)
+        .says(&["The old one has stopped working."]);
     let next = shown(&rotated.html);
     world.get("/auth/me/", As::Key(&key)).await.is(401, "API_KEY_REVOKED");
     world.get("/auth/me/", As::Key(&next)).await.is(200, "");
@@ -77,4 +81,18 @@ async fn a_key_that_is_refused_is_not_made() {
     let kept = browser.send("/admin/keys/new/", &[("name", "<b>x"), ("allowed_ips", "nonsense")]).await.is(400);
     kept.says(&["value=\"&#60;b&#62;x\"", "nonsense</textarea>"]);
     assert_eq!(world.get("/api-keys/", As::Token(&admin)).await.body["data"]["count"], 0);
+}
+
+#[tokio::test]
+async fn keys_beyond_those_that_are_shown_are_counted() {
+    let world = World::with(|config| config.limits.requests_per_minute = 0).await;
+    let admin = world.admin().await;
+    let (_, token) = world.user(&admin, "anna").await;
+    for _ in 0..50 {
+        world.key(&token, serde_json::json!({})).await;
+    }
+    let browser = Browser::of(&world, "anna").await;
+    browser.open("/admin/account/").await.is(200).hides(&["Older keys"]);
+    world.key(&token, serde_json::json!({})).await;
+    browser.open("/admin/account/").await.is(200).says(&["Older keys that are not shown: 1."]);
 }

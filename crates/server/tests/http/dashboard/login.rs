@@ -1,10 +1,11 @@
 //! Coming in and staying in: passwords, cookies, other sites, limits, addresses.
 
 use super::Browser;
+use crate::account::Account;
 use crate::world::{ADMIN, As, PASSWORD, World};
 use reqwest::Method;
 use sanasend::config::{Config, Profile};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 #[tokio::test]
@@ -115,6 +116,59 @@ async fn a_login_ends_when_it_is_not_used_and_at_its_end() {
     let browser = Browser::admin(&world).await;
     world.clock.pass(Duration::from_mins(30));
     browser.open("/admin/").await.leads_to("/admin/login/");
+}
+
+#[tokio::test]
+async fn refusals_have_the_colours_that_were_chosen() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    world.user(&admin, "anna").await;
+    let browser = Browser::of(&world, "anna").await;
+    browser.open("/admin/users/").await.is(403).says(&["data-theme=\"auto\"", "Only an admin may do this."]);
+    browser.send("/admin/theme/", &[("theme", "dark")]).await.leads_to("/admin/");
+    let refused = browser.open("/admin/users/").await.is(403).says(&["data-theme=\"dark\"", "Only an admin may do this."]);
+    assert!(refused.header("content-security-policy").contains("default-src 'none'"));
+    browser.open("/admin/messages/01936b1e-7a40-7c3e-8b5e-2f6d1c0a9e77/").await.is(404).says(&["data-theme=\"dark\""]);
+    // What waits to be said waits for a page that says it.
+    browser.send("/admin/contacts/settings/", &[]).await.leads_to("/admin/contacts/settings/");
+    browser.open("/admin/users/").await.is(403).hides(&["The settings were changed."]);
+    browser.open("/admin/contacts/settings/").await.is(200).says(&["The settings were changed."]);
+}
+
+#[tokio::test]
+async fn a_page_that_asks_by_itself_keeps_nobody_logged_in() {
+    let world = World::with(|config| config.auth.dashboard_idle_minutes = 30).await;
+    let browser = Browser::admin(&world).await;
+    let by_itself = || world.request(Method::GET, "/admin/").header("sec-fetch-dest", "empty");
+    world.clock.pass(Duration::from_mins(20));
+    browser.ask(by_itself()).await.is(200);
+    world.clock.pass(Duration::from_mins(20));
+    browser.ask(by_itself()).await.leads_to("/admin/login/");
+    // Whoever opens a page is there.
+    let browser = Browser::admin(&world).await;
+    world.clock.pass(Duration::from_mins(20));
+    browser.ask(world.request(Method::GET, "/admin/").header("sec-fetch-dest", "document")).await.is(200);
+    world.clock.pass(Duration::from_mins(20));
+    browser.ask(by_itself()).await.is(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_was_left_open_tells_nothing_new() {
+    let account = Account::linked().await;
+    let browser = Browser::of(&account.world, "anna").await;
+    let cookie = format!("sanasend={}", browser.cookie("sanasend").expect("a cookie"));
+    let place = format!("/admin/sessions/{}/live/", account.session().await["id"].as_str().expect("an id"));
+    let stream = account.world.request(Method::GET, &place).header("cookie", cookie).header("accept", "text/event-stream");
+    let mut stream = stream.send().await.expect("a stream");
+    let first = stream.chunk().await.expect("sound").expect("a part");
+    assert!(String::from_utf8_lossy(&first).contains("connected"), "{first:?}");
+    account.world.clock.pass(Duration::from_mins(61));
+    account.post("/sessions/disconnect/", json!({"logout": false})).await.is(200, "");
+    let mut more = String::new();
+    while let Ok(Some(chunk)) = stream.chunk().await {
+        more.push_str(&String::from_utf8_lossy(&chunk));
+    }
+    assert!(!more.contains("disconnected"), "{more}");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod matrix;
 mod once;
 mod phones;
 mod plans;
+mod sessions;
 mod users;
 
 pub use browser::Browser;

@@ -72,6 +72,16 @@ async fn recurring_sends_and_quiet_hours_have_their_pages() {
     browser.send("/admin/schedules/new/", &wrong).await.is(400).says(&["must be a whole number"]);
     let nobody: Vec<_> = entered.iter().copied().chain([("session", "nobody"), ("is_active", "on")]).collect();
     browser.send("/admin/schedules/new/", &nobody).await.is(400).says(&["is not there"]);
+    let no_pair: Vec<_> = entered.iter().copied().chain([("variables", "order 17"), ("is_active", "on")]).collect();
+    let refused = browser.send("/admin/schedules/new/", &no_pair).await.is(400);
+    refused.says(&["id=\"variables-error\"", "must have a name and a value on each line", "order 17</textarea>"]);
+    let nowhere = [("name", "daily"), ("cron", "0 9 * * *"), ("timezone", "Mars/Base"), ("recipient", friend.as_str()), ("content", "Hi")];
+    browser.send("/admin/schedules/new/", &nowhere).await.is(400).says(&["id=\"timezone-error\""]);
+    account.post("/templates/", json!({"name": "ready", "content": "{{order}} is ready."})).await.is(201, "");
+    let empty = [("name", "daily"), ("cron", "0 9 * * *"), ("timezone", "UTC"), ("recipient", friend.as_str()), ("template", "ready")];
+    let refused = browser.send("/admin/schedules/new/", &empty).await;
+    assert!((400..500).contains(&refused.status), "{refused:?}");
+    refused.says(&["id=\"variables-error\"", "(order) is required by the template"]);
     let good: Vec<_> = entered.iter().copied().chain([("max_runs", "3"), ("is_active", "on")]).collect();
     let made = browser.send("/admin/schedules/new/", &good).await;
     assert_eq!(made.status, 303, "{}", made.html);

@@ -117,7 +117,12 @@ async fn several_users_are_changed_at_once() {
     browser.open("/admin/users/?status=suspended").await.says(&["2 users were suspended.", "1–2 of 2"]);
     browser.send("/admin/users/bulk/", &bulk("activate", &[])).await.leads_to("/admin/users/");
     browser.open("/admin/users/?status=suspended").await.says(&["2 users were activated.", "Nobody matches"]);
-    let asked = browser.send("/admin/users/bulk/", &bulk("delete", &[])).await.is(200);
+    // It ends in the list as it was looked at.
+    let found = "/admin/users/?search=an&status=active";
+    browser.open(found).await.is(200).says(&["action=\"/admin/users/bulk/?search=an&#38;status=active\""]);
+    browser.send("/admin/users/bulk/?search=an&status=active", &[("act", "activate"), ("user", &ids[0])]).await.leads_to(found);
+    let asked = browser.send("/admin/users/bulk/?search=an", &bulk("delete", &[])).await.is(200);
+    let asked = asked.says(&["action=\"/admin/users/bulk/?search=an\"", "href=\"/admin/users/?search=an\""]);
     asked.says(&["Delete these 2 users?", "anna, bert", &ids[0], &ids[1]]);
     assert_eq!(world.get("/users/", As::Token(&admin)).await.body["data"]["count"], 3, "asking deletes nobody");
     let mut with_me = bulk("delete", &[("confirmed", "on")]);
@@ -125,6 +130,7 @@ async fn several_users_are_changed_at_once() {
     browser.send("/admin/users/bulk/", &with_me).await.leads_to("/admin/users/");
     browser.open("/admin/users/").await.says(&["2 users were deleted. 1 could not be: The last active admin"]);
     browser.send("/admin/users/bulk/", &[("act", "explode"), ("user", &me)]).await.leads_to("/admin/users/");
+    browser.open("/admin/users/").await.says(&["Choose what to do with them"]);
     assert_eq!(world.get("/users/", As::Token(&admin)).await.body["data"]["count"], 1);
 }
 

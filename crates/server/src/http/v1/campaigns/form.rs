@@ -4,7 +4,7 @@
 
 use super::ask::{Asked, AskedMedia, Source};
 use crate::app::App;
-use crate::http::parts::{Form, broken, text_within};
+use crate::http::parts::{Form, broken, once, text_within, unknown};
 use crate::http::v1::messages::accept::fingerprint;
 use crate::http::v1::messages::send_media::{Uploaded, not_staged as not_taken};
 use crate::http::{ApiError, ErrorCode};
@@ -91,10 +91,7 @@ pub(crate) async fn read_fields(app: &App, request: Request, fields: &mut Fields
                 once(&name, &mut fields.media_file, upload_media(app, kind, field).await?)?;
             }
             _ => {
-                let Some(place) = fields.place(&name) else {
-                    let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-                    return Err(ApiError::new(ErrorCode::UnknownField).with_field(shown, "is not a field of this request"));
-                };
+                let place = fields.place(&name).ok_or_else(|| unknown(&name))?;
                 once(&name, place, text_within(&name, field, MAX_FIELD).await?)?;
             }
         }
@@ -148,14 +145,6 @@ fn switch(field: &str, text: Option<&str>) -> Result<Option<bool>, ApiError> {
         Some("false") => Ok(Some(false)),
         Some(_) => Err(ApiError::field(field, "must be true or false")),
     }
-}
-
-fn once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), ApiError> {
-    if place.is_some() {
-        return Err(ApiError::field(name, "is given more than once"));
-    }
-    *place = Some(value);
-    Ok(())
 }
 
 /// Streams the list of recipients to disk.

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::contacts::import::{Look, Refused, Stage, Staged, Wanted, take_in};
-use crate::http::parts::{Form, broken, text};
+use crate::http::parts::{Form, broken, text, unknown};
 use crate::http::{Answer, ApiError, Caller, ErrorCode, Success, audit};
 use axum::extract::multipart::Field;
 use axum::extract::{Request, State};
@@ -261,10 +261,7 @@ async fn read(app: &App, caller: &Caller, kind: ImportKind, request: Request, is
                 wanted.mapping.insert(heading, holds);
             }
             "file" => report = Some(run(app, caller, wanted.clone(), field, most).await?.ok_or_else(too_large)?),
-            _ => {
-                let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-                return Err(ApiError::new(ErrorCode::UnknownField).with_field(shown, "is not a field of this request"));
-            }
+            _ => return Err(unknown(&name)),
         }
     }
     report.ok_or_else(|| ApiError::field("file", "is required"))

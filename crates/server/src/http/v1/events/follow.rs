@@ -5,14 +5,14 @@
 
 use super::view::EventView;
 use crate::app::App;
-use crate::http::v1::streams::{HEARTBEAT, Permit, Slot, tell};
+use crate::http::v1::streams::{HEARTBEAT, Permit, Slot, at_once, tell};
 use crate::http::{ApiError, Caller, ErrorCode, Query};
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::HeaderMap;
+use axum::response::Response;
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use sanasend_model::UserId;
 use sanasend_store::Event;
@@ -67,7 +67,7 @@ pub(super) async fn follow_events(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let follower = Follower::new(app, caller, &asked, &headers)?;
-    Ok(Sse::new(stream(follower)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
+    Ok(at_once(Sse::new(stream(follower)).keep_alive(KeepAlive::new().interval(HEARTBEAT))))
 }
 
 /// Follow events live (WebSocket)

@@ -3,13 +3,13 @@
 use super::manage::{Which, find};
 use super::view::SessionView;
 use crate::app::App;
-use crate::http::v1::streams::{HEARTBEAT, Permit, Slot, tell};
+use crate::http::v1::streams::{HEARTBEAT, Permit, Slot, at_once, tell};
 use crate::http::{ApiError, Caller, Query};
 use crate::sessions::Live;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
+use axum::response::Response;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use sanasend_model::SessionId;
 use std::convert::Infallible;
@@ -37,7 +37,7 @@ struct Follower {
     extensions(("x-scope" = json!("sessions:read")), ("x-error-codes" = json!(["NOT_FOUND"]))))]
 pub(crate) async fn follow_session(State(app): State<Arc<App>>, caller: Caller, Query(which): Query<Which>) -> Result<Response, ApiError> {
     let follower = Follower::new(app, caller, &which).await?;
-    Ok(Sse::new(events(follower)).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response())
+    Ok(at_once(Sse::new(events(follower)).keep_alive(KeepAlive::new().interval(HEARTBEAT))))
 }
 
 /// Follow a session live (WebSocket)

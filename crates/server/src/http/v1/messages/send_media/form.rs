@@ -2,7 +2,7 @@
 
 use super::{Asked, Uploaded, not_staged};
 use crate::app::App;
-use crate::http::parts::{Form, broken, text};
+use crate::http::parts::{Form, broken, once, text, unknown};
 use crate::http::{ApiError, ErrorCode};
 use axum::extract::Request;
 use axum::extract::multipart::Field;
@@ -52,21 +52,10 @@ pub(crate) async fn read(app: &App, request: Request) -> Result<Asked, ApiError>
                 let value = serde_json::from_str(&text).map_err(|_| ApiError::field(&name, "must be JSON"))?;
                 once(&name, &mut asked.metadata, value)?;
             }
-            _ => {
-                let shown: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-                return Err(ApiError::new(ErrorCode::UnknownField).with_field(shown, "is not a field of this request"));
-            }
+            _ => return Err(unknown(&name)),
         }
     }
     Ok(asked)
-}
-
-fn once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), ApiError> {
-    if place.is_some() {
-        return Err(ApiError::field(name, "is given more than once"));
-    }
-    *place = Some(value);
-    Ok(())
 }
 
 /// Streams the file to disk. Where the form said before what it is, it is cut off at what is possible for that.
