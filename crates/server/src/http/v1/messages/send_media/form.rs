@@ -3,7 +3,7 @@
 use super::{Asked, Uploaded, not_staged};
 use crate::app::App;
 use crate::http::parts::{Form, broken, once, text, unknown};
-use crate::http::{ApiError, ErrorCode};
+use crate::http::ApiError;
 use axum::extract::Request;
 use axum::extract::multipart::Field;
 use axum::http::header;
