@@ -2,8 +2,8 @@
 
 use super::{Asked, Uploaded, not_staged};
 use crate::app::App;
-use crate::http::parts::{Form, broken, once, text, unknown};
 use crate::http::ApiError;
+use crate::http::parts::{Form, broken, once, text, unknown};
 use axum::extract::Request;
 use axum::extract::multipart::Field;
 use axum::http::header;
