@@ -17,6 +17,7 @@ mod cookie;
 mod deliveries;
 mod figures;
 mod form;
+mod groups;
 mod guard;
 mod jobs;
 mod keys;

@@ -3,7 +3,7 @@
 
 use super::phones::act;
 use super::{
-    Row, Who, audit, campaigns, contacts, deliveries, form, jobs, messages, page, phones, requests, scheduled, schedules, send,
+    Row, Who, audit, campaigns, contacts, deliveries, form, groups, jobs, messages, page, phones, requests, scheduled, schedules, send,
     send_template, sessions, settings, templates, webhooks,
 };
 use crate::http::pace::Pace;
@@ -39,6 +39,7 @@ fn session_rows() -> Vec<Row> {
         form("/admin/sessions/new/", User, sessions::create),
         page("/admin/sessions/{id}/", User, sessions::show),
         page("/admin/sessions/{id}/live/", User, sessions::follow),
+        page("/admin/sessions/{id}/groups/", User, groups::show),
         form("/admin/sessions/{id}/link/", User, sessions::relink),
         form("/admin/sessions/{id}/reconnect/", User, sessions::reconnect),
         form("/admin/sessions/{id}/offline/", User, sessions::go_offline),

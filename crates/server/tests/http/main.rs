@@ -20,6 +20,7 @@ mod dashboard;
 mod docs;
 mod events;
 mod gate;
+mod groups;
 mod guard;
 mod imports;
 mod isolation;

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod campaigns;
 pub mod contacts;
 pub mod events;
+pub mod groups;
 pub mod health;
 pub mod jobs;
 pub mod messages;
@@ -32,6 +33,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(users::routes())
         .merge(api_keys::routes())
         .merge(sessions::routes())
+        .merge(groups::routes())
         .merge(messages::routes())
         .merge(campaigns::routes())
         .merge(events::routes())
