@@ -83,7 +83,7 @@ pub(crate) async fn list_groups(
 /// With who is in it, admins first; at most 5,000 are listed, `participant_count` says how many there are. A group that the
 /// account is not in is answered as one that does not exist.
 #[utoipa::path(get, path = "/groups/{jid}/", tag = "groups", params(WhichAccount,
-        ("jid" = String, Path, description = "Id of the group.", example = "120363021033254949@g.us")),
+        ("jid" = String, Path, description = "Id of the group.", pattern = "^[0-9]{5,30}(-[0-9]{5,30})?@g\\.us$", example = "120363021033254949@g.us")),
     responses((status = 200, description = "The group.", body = Success<GroupDetail>)),
     extensions(("x-scope" = json!("contacts:read")), ("x-error-codes" = json!(["WRONG_STATE", "SESSION_NOT_LINKED"]))))]
 pub(crate) async fn get_group(
