@@ -492,7 +492,7 @@ impl Description {
     fn stanza(&self) -> Node {
         let node = NodeBuilder::new("description").attr("id", self.id.as_str());
         if self.text.is_empty() {
-            return node.attr("delete", "true").build();
+            return node.children([NodeBuilder::new("delete").build()]).build();
         }
         let node = node.attr("participant", Jid::pn(self.by.as_str())).attr("t", self.at);
         node.children([holding("body", self.text.as_bytes())]).build()
