@@ -69,13 +69,15 @@ struct Kept {
 }
 
 impl Answers {
-    fn keep(&self, of: SessionId, groups: &Arc<Vec<Group>>) {
+    /// Keeps the newest answer about an account, or nothing where no page follows: what is older is forgotten.
+    fn keep(&self, of: SessionId, groups: Option<Arc<Vec<Group>>>) {
         let mut kept = self.fresh();
         kept.retain(|kept| kept.of != of);
+        let Some(groups) = groups else { return };
         if kept.len() >= MOST_KEPT {
             kept.pop_front();
         }
-        kept.push_back(Kept { of, at: Instant::now(), groups: groups.clone() });
+        kept.push_back(Kept { of, at: Instant::now(), groups });
     }
 
     fn find(&self, of: SessionId) -> Option<Arc<Vec<Group>>> {
@@ -157,9 +159,7 @@ impl Sessions {
         groups.sort_by_cached_key(|group| (group.subject.to_lowercase(), group.jid.clone()));
         let groups = Arc::new(groups);
         let listed = wish.pick(&groups);
-        if listed.count > wish.page.page_size {
-            self.group_answers().keep(id, &groups);
-        }
+        self.group_answers().keep(id, Some(groups).filter(|_| listed.count > wish.page.page_size));
         Ok(listed)
     }
 
@@ -320,11 +320,13 @@ mod tests {
         let answers = Answers::default();
         let id = |number: usize| SessionId(uuid::Uuid::from_u128(u128::try_from(number).expect("a number")));
         for number in 0..=MOST_KEPT {
-            answers.keep(id(number), &Arc::new(vec![group(1, "Bread")]));
+            answers.keep(id(number), Some(Arc::new(vec![group(1, "Bread")])));
         }
         assert!(answers.find(id(0)).is_none(), "the oldest made room");
         assert!(answers.find(id(1)).is_some());
-        answers.keep(id(1), &Arc::new(Vec::new()));
+        answers.keep(id(1), Some(Arc::new(Vec::new())));
         assert_eq!(answers.find(id(1)).map(|groups| groups.len()), Some(0), "the newest of an account counts");
+        answers.keep(id(1), None);
+        assert!(answers.find(id(1)).is_none() && answers.find(id(2)).is_some());
     }
 }

@@ -56,6 +56,7 @@ async fn the_groups_of_an_account_are_listed_by_subject_until_it_is_out() {
     change(GroupChange::Remove(account.number.clone()));
     assert_eq!(subjects(&account, "?page_size=1&page=2").await, (2, vec!["Bread".to_owned()]), "a walk reads one answer");
     assert_eq!(subjects(&account, "?page_size=1").await, (1, vec!["all bakers".to_owned()]));
+    assert_eq!(subjects(&account, "?page_size=1&page=2").await, (1, Vec::new()), "and not an older one");
     account.get("/groups/?page_size=101").await.is(400, "VALIDATION_ERROR").names(&["page_size"]);
 }
 
