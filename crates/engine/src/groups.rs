@@ -150,7 +150,11 @@ impl IqSpec for Participating {
                 continue;
             }
             match GroupInfoResponse::try_from_node_ref(node) {
-                Ok(found) => groups.extend(read(found.into(), &self.0).map(|(group, _)| group)),
+                Ok(found) => {
+                    let mut found = GroupMetadata::from(found);
+                    found.is_parent_group |= node.tag == "community";
+                    groups.extend(read(found, &self.0).map(|(group, _)| group));
+                }
                 // One that can't be read does not hide the others.
                 Err(error) => tracing::warn!(%error, "WhatsApp tells of a group in a way that can't be read"),
             }
