@@ -1,4 +1,4 @@
-//! Groups of WhatsApp that a linked account is in: asked of WhatsApp, kept nowhere.
+//! Groups of WhatsApp that a linked account is in: asked of WhatsApp, written down nowhere.
 //!
 //! Not the groups into which a user sorts contacts; those are labels, in `contacts`.
 
