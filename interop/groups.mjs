@@ -44,6 +44,12 @@ async function together(product, folder) {
     check(made.participants.length === 3, 'Baileys makes a group of three', made)
     const known = await bea.socket.groupMetadata(group)
     check(known.subject === 'Bread', 'and reads it back', known)
+    await bea.socket.groupUpdateDescription(group, 'Fresh at eight.')
+    await bea.socket.groupSettingUpdate(group, 'announcement')
+    const all = await bea.socket.groupFetchAllParticipating()
+    const told = all[group]
+    check(told?.desc === 'Fresh at eight.' && told.announce && told.size === 3 && told.participants.length === 3, 'and finds it among its groups, described and limited to admins', all)
+    await bea.socket.groupSettingUpdate(group, 'not_announcement')
 
     await bea.say(group, 'from Baileys')
     await shows(product, carl, group, 'from Baileys')

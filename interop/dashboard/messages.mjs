@@ -30,6 +30,12 @@ export async function link(watched, context, api, phone) {
     await session.getByText('connected', { exact: true }).waitFor()
     check(await session.locator('.qr').count() === 0, 'the code goes away by itself once it was scanned')
     await watched.look(session, 'session-connected')
+    const home = session.url()
+    await session.getByRole('link', { name: 'Groups', exact: true }).click()
+    await session.getByText('The account is in no group').waitFor()
+    await watched.look(session, 'session-groups-empty')
+    await session.goto(home)
+    await session.getByText('connected', { exact: true }).waitFor()
     return { session, phones, card }
 }
 

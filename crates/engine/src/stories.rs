@@ -4,11 +4,13 @@
 use crate::backend::tests::Bench;
 use crate::dial::NoFiles;
 use crate::live::Live;
-use crate::{Account, BytePipe, ClientVersion, Dial, Engine, Inbox, Link, LinkEvent, Options, Outgoing, SandboxDoor, new_message_id};
+use crate::{
+    Account, BytePipe, ClientVersion, Dial, Engine, GroupRole, Inbox, Link, LinkEvent, Options, Outgoing, SandboxDoor, new_message_id,
+};
 use async_trait::async_trait;
 use sanasend_model::session::LinkEnd;
 use sanasend_model::{Clock, Content, Jid, MessageStatus, Network, PhoneNumber, SessionId, Timestamp};
-use sanasend_sandbox::{Config, Fault, Sandbox, StanzaFilter};
+use sanasend_sandbox::{Config, Fault, GroupChange, Sandbox, StanzaFilter};
 use sanasend_store::{Incoming, Quoted, SignalChange, SignalKind, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -314,6 +316,43 @@ async fn a_receipt_in_the_moment_of_a_close_is_told_or_comes_again() {
         }
     }
     shop.link.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_groups_of_an_account_are_those_that_it_is_in_at_this_moment() {
+    let world = World::new().await;
+    let shop = world.linked().await;
+    let control = world.sandbox.control();
+    assert_eq!(shop.link.groups().await, Ok(Vec::new()));
+    let bread = control.make_group(FRIEND, "Bread", &[SHOP]).expect("made");
+    let rolls = control.make_group(SHOP, "Rolls", &[FRIEND]).expect("made");
+    let change = |change: GroupChange| control.change_group(FRIEND, &bread, &change).expect("changed");
+    change(GroupChange::Description("Fresh at eight.".into()));
+    change(GroupChange::OnlyAdminsSend(true));
+    let mut groups = shop.link.groups().await.expect("told");
+    groups.sort_by(|one, other| one.subject.cmp(&other.subject));
+    let told: Vec<_> =
+        groups.iter().map(|group| (group.jid.as_str(), group.is_admin, group.only_admins_send, group.member_count)).collect();
+    assert_eq!(told, [(bread.as_str(), false, true, 2), (rolls.as_str(), true, false, 2)]);
+    let friend = PhoneNumber::parse(FRIEND).expect("number");
+    assert_eq!(groups[0].owner.as_ref().and_then(|owner| owner.phone.clone()), Some(friend.clone()));
+    assert_eq!((groups[0].description.as_deref(), groups[0].created_at.is_some()), (Some("Fresh at eight."), true));
+
+    let jid = Jid::parse(&bread).expect("jid");
+    let told = shop.link.group(&jid).await.expect("told").expect("a member");
+    assert_eq!(told.group, groups[0]);
+    let (first, second) = (&told.members[0], &told.members[1]);
+    assert_eq!((first.role, first.person.phone.as_ref()), (GroupRole::SuperAdmin, Some(&friend)));
+    assert_eq!((second.role, second.person.lid.as_ref().is_some_and(Jid::is_lid)), (GroupRole::Member, true));
+
+    change(GroupChange::Remove(SHOP.into()));
+    assert_eq!(shop.link.group(&jid).await, Ok(None));
+    let nobodys = Jid::parse("120363000000000001@g.us").expect("jid");
+    assert_eq!(shop.link.group(&nobodys).await, Ok(None));
+    let left: Vec<_> = shop.link.groups().await.expect("told").into_iter().map(|group| group.subject).collect();
+    assert_eq!(left, ["Rolls"]);
+    shop.link.close().await;
+    assert_eq!(shop.link.groups().await, Err(sanasend_model::retry::AttemptError::Offline));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ mod wire;
 pub use control::{Control, DeviceView, Linked};
 pub use error::Error;
 pub use media::{MediaAnswer, MediaHost, MediaTrouble, MediaWay};
-pub use network::{Counts, Fault};
+pub use network::{Counts, Fault, GroupChange};
 pub use phones::{
     Auto, MediaFlaw, MediaState, MessageKind, NewMedia, OpenFile, PhoneView, ShownCard, ShownLocation, ShownMedia, ShownMessage, ShownPoll,
     ShownPreview, ShownReaction, ShownStatus, ShownVote,

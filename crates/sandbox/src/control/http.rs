@@ -11,7 +11,7 @@ mod media;
 
 use super::{Control, DeviceView, Linked};
 use crate::Error;
-use crate::network::Counts;
+use crate::network::{Counts, GroupChange};
 use crate::phones::{Auto, PhoneView, ShownMessage};
 use crate::transcript::StanzaRecord;
 use axum::body::Bytes;
@@ -42,6 +42,7 @@ pub fn router(control: Control) -> Router {
         .merge(media::sending())
         .merge(acts::routes())
         .route("/admin/phones/{phone}/groups", post(make_group))
+        .route("/admin/phones/{phone}/groups/{jid}", post(change_group))
         .route("/admin/phones/{phone}/read", post(read))
         .route("/admin/phones/{phone}/offline", post(go_offline))
         .route("/admin/phones/{phone}/online", post(go_online))
@@ -117,6 +118,16 @@ async fn make_group(State(control): State<Control>, Path(phone): Path<String>, b
     let NewGroup { subject, people } = body(&bytes)?;
     let people: Vec<&str> = people.iter().map(String::as_str).collect();
     Ok(Json(json!({ "jid": control.make_group(&phone, &subject, &people)? })))
+}
+
+async fn change_group(
+    State(control): State<Control>,
+    Path((phone, group)): Path<(String, String)>,
+    bytes: Bytes,
+) -> Result<StatusCode, Error> {
+    let change: GroupChange = body(&bytes)?;
+    control.change_group(&phone, &group, &change)?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn read(State(control): State<Control>, Path(phone): Path<String>, bytes: Bytes) -> Answer<Value> {

@@ -10,7 +10,7 @@ mod http;
 pub use http::router;
 
 use crate::Error;
-use crate::network::{Counts, Fault, Network};
+use crate::network::{Counts, Fault, GroupChange, Network};
 use crate::phones::{self, Auto, MediaState, MessageKind, NewMedia, OpenFile, PhoneView, Phones, ShownMessage};
 use crate::transcript::{StanzaFilter, StanzaRecord};
 use serde::Serialize;
@@ -223,6 +223,14 @@ impl Control {
         let phone = self.phones.get(phone)?;
         let people = people.iter().map(|person| Ok(self.phones.get(person)?.own.pn.clone())).collect::<Result<Vec<_>, Error>>()?;
         Ok(self.network.make_group(&phone.number, subject, &people)?.to_string())
+    }
+
+    /// Changes a group as the phone's owner does, who must be one of its admins; all its members are told.
+    pub fn change_group(&self, phone: &str, group: &str, change: &GroupChange) -> Result<(), Error> {
+        let phone = self.phones.get(phone)?;
+        let group = phones::read_chat(group)?;
+        let person = change.person().map(|person| self.phones.get(person)).transpose()?;
+        self.network.change_group(&phone.number, &group, change, person.as_ref().map(|person| &person.own.pn))
     }
 
     /// Reads incoming messages: those of `chat`, those with these ids, or all. Answers

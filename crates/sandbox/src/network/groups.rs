@@ -6,7 +6,7 @@
 use super::Inner;
 use super::accounts::Account;
 use super::login::Session;
-use super::nodes::{first_child, jid, passed, refusal, result, text};
+use super::nodes::{content, first_child, holding, jid, passed, refusal, result, text};
 use crate::Error;
 use crate::state::Room;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,11 @@ const MEMBERS: usize = 257;
 const GROUPS: usize = 1_000;
 /// Characters of a subject.
 const SUBJECT: usize = 100;
+/// Characters of a description.
+const DESCRIPTION: usize = 2_048;
+
+/// A refusal of the server: its code and its word.
+type Refused = (u16, &'static str);
 
 /// What a member may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +51,77 @@ pub(super) struct Group {
     founder: String,
     made_at: i64,
     members: Vec<Member>,
+    #[serde(default)]
+    description: Option<Description>,
+    /// Whether only admins may write.
+    #[serde(default)]
+    is_announcement: bool,
+}
+
+/// What a group says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Description {
+    /// Names this text: who changes it has to know which one they replace.
+    id: String,
+    text: String,
+    /// The number of who wrote it.
+    by: String,
+    at: i64,
+}
+
+/// What an admin does to a group on the phone.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupChange {
+    /// Takes a person in: a number or jid.
+    Add(String),
+    /// Takes a person out.
+    Remove(String),
+    /// Makes a member an admin.
+    Promote(String),
+    /// Makes an admin a member.
+    Demote(String),
+    /// Gives it another name.
+    Subject(String),
+    /// Says what it is about; empty takes that away.
+    Description(String),
+    /// Whether only admins may write.
+    OnlyAdminsSend(bool),
+}
+
+impl GroupChange {
+    /// The person whom it is about.
+    #[must_use]
+    pub fn person(&self) -> Option<&str> {
+        match self {
+            Self::Add(person) | Self::Remove(person) | Self::Promote(person) | Self::Demote(person) => Some(person),
+            Self::Subject(_) | Self::Description(_) | Self::OnlyAdminsSend(_) => None,
+        }
+    }
+
+    /// The stanza by which a phone asks for it.
+    fn stanza(&self, group: &Group, person: Option<&Jid>, new_id: String) -> Node {
+        let tag = match self {
+            Self::Add(_) => "add",
+            Self::Remove(_) => "remove",
+            Self::Promote(_) => "promote",
+            Self::Demote(_) => "demote",
+            Self::Subject(subject) => return NodeBuilder::new("subject").bytes(subject.as_bytes()).build(),
+            Self::OnlyAdminsSend(true) => "announcement",
+            Self::OnlyAdminsSend(false) => "not_announcement",
+            Self::Description(text) => {
+                let mut what = NodeBuilder::new("description").attr("id", new_id);
+                if let Some(known) = &group.description {
+                    what = what.attr("prev", known.id.as_str());
+                }
+                if text.is_empty() {
+                    return what.attr("delete", "true").build();
+                }
+                return what.children([holding("body", text.as_bytes())]).build();
+            }
+        };
+        NodeBuilder::new(tag).children(person.map(participant)).build()
+    }
 }
 
 impl Group {
@@ -56,6 +132,10 @@ impl Group {
 
     fn rank(&self, phone: &str) -> Option<Rank> {
         self.members.iter().find(|member| member.phone == phone).map(|member| member.rank)
+    }
+
+    fn is_admin(&self, phone: &str) -> bool {
+        matches!(self.rank(phone), Some(Rank::Admin | Rank::Founder))
     }
 
     fn key(id: &str) -> Vec<u8> {
@@ -75,17 +155,21 @@ impl Inner {
             (true, "leave") => self.leave(session, node, what).map(Some),
             (false, "participating") => {
                 let mine = self.groups()?.into_iter().filter(|group| group.rank(&session.account.phone).is_some());
-                let groups = NodeBuilder::new("groups").children(mine.map(|group| self.describe(&group)));
+                let asked = |tag: &str| what.get_optional_child(tag).is_some();
+                let (people, about) = (asked("participants"), asked("description"));
+                let groups = NodeBuilder::new("groups").children(mine.map(|group| self.describe_in_part(&group, people, about)));
                 Ok(Some(result(node).children([groups.build()]).build()))
             }
             (false, "query") => Ok(Some(match self.own_group(session, node)? {
                 Ok(group) => result(node).children([self.describe(&group)]).build(),
                 Err(refused) => refused,
             })),
-            (true, "add" | "remove" | "promote" | "demote" | "subject") => match self.own_group(session, node)? {
-                Ok(group) => self.change(session, node, what, group).map(Some),
-                Err(refused) => Ok(Some(refused)),
-            },
+            (true, "add" | "remove" | "promote" | "demote" | "subject" | "description" | "announcement" | "not_announcement") => {
+                match self.own_group(session, node)? {
+                    Ok(group) => self.change(session, node, what, group).map(Some),
+                    Err(refused) => Ok(Some(refused)),
+                }
+            }
             _ => Ok(None),
         }
     }
@@ -103,6 +187,8 @@ impl Inner {
             subject: subject.to_owned(),
             founder: founder.to_owned(),
             made_at: self.clock.unix_seconds(),
+            description: None,
+            is_announcement: false,
             members: vec![Member { phone: founder.to_owned(), rank: Rank::Founder }],
         };
         for account in people.iter().filter_map(|person| self.accounts.find(person)) {
@@ -166,7 +252,12 @@ impl Inner {
     }
 
     fn describe(&self, group: &Group) -> Node {
-        let members = group.members.iter().filter_map(|member| {
+        self.describe_in_part(group, true, true)
+    }
+
+    /// A group as who asks wants it: with its members, with what it says of itself.
+    fn describe_in_part(&self, group: &Group, with_members: bool, with_description: bool) -> Node {
+        let members = group.members.iter().filter(|_| with_members).filter_map(|member| {
             let account = self.accounts.by_phone(&member.phone)?;
             let node = NodeBuilder::new("participant").attr("jid", account.pn(0)).attr("lid", account.lid(0));
             Some(match member.rank {
@@ -175,6 +266,8 @@ impl Inner {
                 Rank::Founder => node.attr("type", "superadmin").build(),
             })
         });
+        let description = group.description.as_ref().filter(|_| with_description).map(Description::stanza);
+        let announcement = group.is_announcement.then(|| NodeBuilder::new("announcement").build());
         let founder = Jid::pn(group.founder.as_str());
         NodeBuilder::new("group")
             .attr("id", group.id.as_str())
@@ -184,7 +277,8 @@ impl Inner {
             .attr("creator", founder)
             .attr("creation", group.made_at)
             .attr("addressing_mode", "pn")
-            .children(members)
+            .attr("size", u32::try_from(group.members.len()).unwrap_or(u32::MAX))
+            .children(description.into_iter().chain(announcement).chain(members))
             .build()
     }
 
@@ -225,35 +319,85 @@ impl Inner {
         Ok(result(node).children([what.clone()]).build())
     }
 
-    fn change(&self, session: &Session, node: &Node, what: &Node, mut group: Group) -> Result<Node, Error> {
-        if group.rank(&session.account.phone) == Some(Rank::Member) {
-            return Ok(refusal(node, 403, "forbidden"));
+    fn change(&self, session: &Session, node: &Node, what: &Node, group: Group) -> Result<Node, Error> {
+        Ok(match self.change_as(&session.account, Some(session.device), what, group)? {
+            Ok(told) => result(node).children([told]).build(),
+            Err((code, why)) => refusal(node, code, why),
+        })
+    }
+
+    /// Does to a group what one of its admins wants, and tells every device of every member but one. An inner error is a
+    /// refusal.
+    fn change_as(&self, by: &Account, but: Option<u16>, what: &Node, mut group: Group) -> Result<Result<Node, Refused>, Error> {
+        if !group.is_admin(&by.phone) {
+            return Ok(Err((403, "forbidden")));
         }
         let before = group.clone();
-        let mut told = NodeBuilder::new_dynamic(what.tag.to_string());
-        if what.tag == "subject" {
-            let subject = super::nodes::content(what);
-            if subject.is_empty() || subject.chars().count() > SUBJECT {
-                return Ok(refusal(node, 406, "not-acceptable"));
-            }
-            group.subject = subject.to_string();
-            told = told.attr("subject", group.subject.as_str()).attr("s_t", self.clock.unix_seconds()).attr("s_o", session.account.pn(0));
-        } else {
-            let accounts: Vec<_> = people(what).iter().filter_map(|person| self.accounts.find(person)).collect();
-            for account in &accounts {
-                group.turn(&what.tag, &account.phone);
-            }
-            told = told.children(accounts.iter().map(|account| participant(&account.pn(0))));
-        }
-        if group.members.len() > MEMBERS {
-            return Ok(refusal(node, 419, "resource-limit"));
-        }
+        let told = match self.alter(by, what, &mut group) {
+            Ok(told) => told,
+            Err(refused) => return Ok(Err(refused)),
+        };
         self.save_group(&group)?;
-        let told = told.build();
         // Who is taken out is told as well.
         let reached = if what.tag == "remove" { &before } else { &group };
-        self.tell_group(reached, &session.account, Some(session.device), &told)?;
-        Ok(result(node).children([told]).build())
+        self.tell_group(reached, by, but, &told)?;
+        Ok(Ok(told))
+    }
+
+    /// Changes a group as the stanza says. Answers what its members are told.
+    fn alter(&self, by: &Account, what: &Node, group: &mut Group) -> Result<Node, Refused> {
+        let mut told = NodeBuilder::new_dynamic(what.tag.to_string());
+        match what.tag.as_ref() {
+            "subject" => {
+                let subject = content(what);
+                if subject.is_empty() || subject.chars().count() > SUBJECT {
+                    return Err((406, "not-acceptable"));
+                }
+                group.subject = subject.to_string();
+                told = told.attr("subject", group.subject.as_str()).attr("s_t", self.clock.unix_seconds()).attr("s_o", by.pn(0));
+            }
+            "description" => {
+                // Who does not know the present text would overwrite it unread.
+                let known = group.description.as_ref().map(|known| known.id.as_str()).unwrap_or_default();
+                if text(what, "prev") != known {
+                    return Err((409, "conflict"));
+                }
+                let body = what.get_optional_child("body").map(content).unwrap_or_default();
+                if body.chars().count() > DESCRIPTION {
+                    return Err((406, "not-acceptable"));
+                }
+                let (id, at) = (text(what, "id").into_owned(), self.clock.unix_seconds());
+                let new = Description { id, text: body.to_string(), by: by.phone.to_string(), at };
+                let stanza = new.stanza();
+                group.description = Some(new).filter(|new| !new.text.is_empty());
+                return Ok(stanza);
+            }
+            "announcement" | "not_announcement" => group.is_announcement = what.tag == "announcement",
+            _ => {
+                let accounts: Vec<_> = people(what).iter().filter_map(|person| self.accounts.find(person)).collect();
+                for account in &accounts {
+                    group.turn(&what.tag, &account.phone);
+                }
+                if group.members.len() > MEMBERS {
+                    return Err((419, "resource-limit"));
+                }
+                told = told.children(accounts.iter().map(|account| participant(&account.pn(0))));
+            }
+        }
+        Ok(told.build())
+    }
+
+    /// Does to a group what its admin does on the phone.
+    pub(super) fn change_by_phone(&self, by: &Account, to: &Jid, change: &GroupChange, person: Option<&Jid>) -> Result<(), Error> {
+        let group = self.group(to)?.ok_or_else(|| Error::Unknown(format!("there is no group {to}")))?;
+        let new_id = format!("{:08X}", self.clock.below(u32::MAX));
+        let what = change.stanza(&group, person, new_id);
+        self.change_as(by, None, &what, group)?.map(drop).map_err(|(code, why)| {
+            Error::Refused(match code {
+                403 => format!("+{} is no admin of the group {to}", by.phone),
+                _ => format!("the group can't be changed so: {why} ({code})"),
+            })
+        })
     }
 
     /// A message to a group: to every device of every member, or to the one device that asked for another copy. An
@@ -262,7 +406,8 @@ impl Inner {
         let Some(group) = self.group(to)? else {
             return Ok(Err(404));
         };
-        if group.rank(&session.account.phone).is_none() {
+        let sender = &session.account.phone;
+        if group.rank(sender).is_none() || (group.is_announcement && !group.is_admin(sender)) {
             return Ok(Err(403));
         }
         let for_all: Vec<Node> = node.get_children_by_tag("enc").cloned().collect();
@@ -339,6 +484,18 @@ impl Inner {
             self.deliver(&mut account, device, receipt.clone())?;
         }
         Ok(())
+    }
+}
+
+impl Description {
+    /// As a group is told of with it; without a text it was taken away.
+    fn stanza(&self) -> Node {
+        let node = NodeBuilder::new("description").attr("id", self.id.as_str());
+        if self.text.is_empty() {
+            return node.children([NodeBuilder::new("delete").build()]).build();
+        }
+        let node = node.attr("participant", Jid::pn(self.by.as_str())).attr("t", self.at);
+        node.children([holding("body", self.text.as_bytes())]).build()
     }
 }
 

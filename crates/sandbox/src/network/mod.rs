@@ -44,6 +44,7 @@ use wacore_binary::Jid;
 
 pub use accounts::{AccountRecord, Addresses, DeviceRecord, Key, SignedPreKey};
 pub use faults::{Fault, Faults};
+pub use groups::GroupChange;
 pub(crate) use link::{Item, Out};
 pub(crate) use login::Connection;
 pub(crate) use queue::decode;
@@ -239,6 +240,16 @@ impl Network {
         let group = self.0.make_group(founder, subject, people)?;
         self.0.tell_group(&group, &account, None, &self.0.announcement(&group))?;
         Ok(group.jid())
+    }
+
+    /// Does to a group what its admin `by` does on the phone, to `person` where it is about one; all are told.
+    ///
+    /// # Errors
+    /// `Error::Unknown` when there is no such account or group, `Error::Refused` for who is no admin of it and for what can't
+    /// be done.
+    pub fn change_group(&self, by: &str, group: &Jid, change: &GroupChange, person: Option<&Jid>) -> Result<(), Error> {
+        let account = self.0.account_by_phone(by)?;
+        self.0.change_by_phone(&account, group, change, person)
     }
 
     /// The members of a group, by number; empty when `phone` is not one of them.

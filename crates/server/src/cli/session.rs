@@ -65,6 +65,18 @@ pub enum SessionCommand {
         #[arg(default_value = "default")]
         name: String,
     },
+    /// List the WhatsApp groups that an account is in, with the ids that messages are sent to.
+    Groups {
+        /// Its name.
+        #[arg(default_value = "default")]
+        name: String,
+        /// Only those with this in their subject.
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Does what the command says.
@@ -78,6 +90,7 @@ pub async fn run(args: SessionArgs) -> anyhow::Result<()> {
         SessionCommand::Show { name } => show(&client, &name).await,
         SessionCommand::Link { name, phone } => link(&client, &name, phone).await,
         SessionCommand::Disconnect { name, keep } => disconnect(&client, &name, keep).await,
+        SessionCommand::Groups { name, search, json } => groups(&client, &name, search.as_deref(), json).await,
         SessionCommand::Reconnect { name } => {
             let session = client.ask(Method::POST, "/sessions/reconnect/", &[("session", &name)], None).await?;
             say_status(&session);
@@ -102,6 +115,34 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
     let mut table = out::table(["name", "status", "number", "known as", "last active", "reason"]);
     for session in &sessions {
         table.add_row(["name", "status", "phone_number", "push_name", "last_active_at", "reason"].map(|field| text(session, field)));
+    }
+    out::line(&table.to_string());
+    Ok(())
+}
+
+async fn groups(client: &Client, name: &str, search: Option<&str>, json: bool) -> anyhow::Result<()> {
+    let mut groups = Vec::new();
+    for page in 1.. {
+        let page = page.to_string();
+        let mut query = vec![("session", name), ("page", page.as_str()), ("page_size", PAGE)];
+        query.extend(search.map(|text| ("search", text)));
+        let listed = client.ask(Method::GET, "/groups/", &query, None).await?;
+        groups.extend(listed.get("results").and_then(Value::as_array).cloned().unwrap_or_default());
+        if listed.get("next").is_none_or(Value::is_null) {
+            break;
+        }
+    }
+    if json {
+        out::line(&serde_json::to_string_pretty(&groups)?);
+        return Ok(());
+    }
+    let mut table = out::table(["subject", "members", "account is", "who writes", "id"]);
+    for group in &groups {
+        let is = |field: &str| group.get(field).and_then(Value::as_bool).unwrap_or_default();
+        let members = group.get("participant_count").map(ToString::to_string).unwrap_or_default();
+        let role = if is("is_admin") { "admin" } else { "member" };
+        let writers = if is("only_admins_send") { "admins" } else { "all" };
+        table.add_row([text(group, "subject"), members, role.into(), writers.into(), text(group, "jid")]);
     }
     out::line(&table.to_string());
     Ok(())

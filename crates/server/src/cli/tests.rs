@@ -59,6 +59,7 @@ fn every_command_of_the_issue_is_there() {
         "sanasend user list",
         "sanasend api-key create anna",
         "sanasend session link shop",
+        "sanasend session groups shop --search bread --json",
         "sanasend send +12025550123 hello --wait",
         "sanasend config --check",
         "sanasend doctor",

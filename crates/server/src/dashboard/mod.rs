@@ -18,6 +18,7 @@ mod cookie;
 mod deliveries;
 mod figures;
 mod form;
+mod groups;
 mod guard;
 mod jobs;
 mod keys;

@@ -3,8 +3,8 @@
 
 use super::phones::act;
 use super::{
-    Row, Who, audit, campaigns, chats, contacts, deliveries, form, jobs, messages, page, phones, requests, scheduled, schedules, send,
-    send_template, sessions, settings, templates, webhooks,
+    Row, Who, audit, campaigns, chats, contacts, deliveries, form, groups, jobs, messages, page, phones, requests, scheduled, schedules,
+    send, send_template, sessions, settings, templates, webhooks,
 };
 use crate::http::pace::Pace;
 use axum::extract::DefaultBodyLimit;
@@ -39,6 +39,7 @@ fn session_rows() -> Vec<Row> {
         form("/admin/sessions/new/", User, sessions::create),
         page("/admin/sessions/{id}/", User, sessions::show),
         page("/admin/sessions/{id}/live/", User, sessions::follow),
+        page("/admin/sessions/{id}/groups/", User, groups::show),
         form("/admin/sessions/{id}/link/", User, sessions::relink),
         form("/admin/sessions/{id}/reconnect/", User, sessions::reconnect),
         form("/admin/sessions/{id}/offline/", User, sessions::go_offline),

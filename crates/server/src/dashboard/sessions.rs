@@ -170,7 +170,7 @@ pub async fn create(State(app): State<Arc<App>>, visitor: Visitor, form: Form) -
 }
 
 /// A session, and the caller that its handlers are given.
-async fn find(app: &App, visitor: &Visitor, id: SessionId) -> Result<(Session, Caller), ApiError> {
+pub(super) async fn find(app: &App, visitor: &Visitor, id: SessionId) -> Result<(Session, Caller), ApiError> {
     let row = app.store.session(id).await?.ok_or_else(ApiError::not_found)?;
     let caller = acting_for(app, visitor, row.user_id).await?;
     app.sessions.look(&row).await;

@@ -35,6 +35,7 @@ use utoipa_axum::router::OpenApiRouter;
         (name = "users", description = "Tenants, managed by admins."),
         (name = "api-keys", description = "Keys for programs."),
         (name = "sessions", description = "Linked WhatsApp accounts."),
+        (name = "groups", description = "WhatsApp groups that an account is in."),
         (name = "messages", description = "Sending, and what came in."),
         (name = "campaigns", description = "Many messages, paced so that accounts stay well."),
         (name = "events", description = "The event log."),

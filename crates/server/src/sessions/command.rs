@@ -1,5 +1,6 @@
 //! What the rest of the house asks of a driver.
 
+use super::groups::GroupsQuestion;
 use sanasend_engine::{EngineError, FetchError, Found, Typing};
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{Jid, PhoneNumber};
@@ -64,6 +65,8 @@ pub(super) enum Command {
         /// What it answers, in their order.
         done: oneshot::Sender<Result<Vec<Found>, AttemptError>>,
     },
+    /// Ask WhatsApp about groups of the account.
+    Groups(GroupsQuestion),
     /// Ask the sender's phone for a file that WhatsApp's media host does not have any more.
     AskForFile {
         /// The message that it came with.

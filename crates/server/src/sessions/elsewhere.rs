@@ -242,6 +242,8 @@ impl Sessions {
             Some("passkey") => json!(self.passkey_here(row.id, call.asked["credential"].clone()).await.is_ok()),
             Some("passkey_confirmed") => json!(self.passkey_confirmed_here(row.id).await.is_ok()),
             Some("look_up") => self.look_up_as_asked(&row, &call.asked).await,
+            Some("groups") => self.groups_as_asked(&row, &call.asked).await,
+            Some("group") => self.group_as_asked(&row, &call.asked).await,
             Some("ask_for_file") => self.ask_for_file_as_asked(&row, &call.asked).await?,
             Some("mark_read") => json!(self.mark_read_as_asked(&row, &call.asked).await),
             Some("show_typing") => json!(self.show_typing_as_asked(&row, &call.asked).await),

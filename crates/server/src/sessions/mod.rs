@@ -11,6 +11,7 @@ mod command;
 mod driver;
 mod elsewhere;
 mod flights;
+mod groups;
 mod health;
 mod lease;
 mod leave;
@@ -24,6 +25,7 @@ mod supervise;
 mod typing;
 mod untold;
 
+pub use groups::{GroupsWish, role_word};
 pub use lease::LEASE;
 pub use leave::Left;
 pub use live::{Code, Live};

@@ -2,6 +2,7 @@
 
 use super::command::Command;
 use super::driver::Start;
+use super::groups::Answers;
 use super::live::Live;
 use super::seat::Seat;
 use super::shared::{Options, Shared};
@@ -55,6 +56,7 @@ struct Inner {
     shutdown: CancellationToken,
     places: Mutex<HashMap<SessionId, Arc<Place>>>,
     names: RwLock<HashMap<UserId, HashMap<String, Known>>>,
+    group_answers: Answers,
 }
 
 /// A session as the send path needs it, without a visit to the database.
@@ -100,7 +102,8 @@ impl Sessions {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, engine, clock, network, media, options, rate, shutdown } = parts;
         let shared = Arc::new(Shared { store, engine, clock, network, media, options, rate });
-        Self { inner: Arc::new(Inner { shared, shutdown, places: Mutex::default(), names: RwLock::default() }) }
+        let (places, names, group_answers) = (Mutex::default(), RwLock::default(), Answers::default());
+        Self { inner: Arc::new(Inner { shared, shutdown, places, names, group_answers }) }
     }
 
     /// The network of new accounts.
@@ -120,6 +123,10 @@ impl Sessions {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.inner.shared
+    }
+
+    pub(super) fn group_answers(&self) -> &Answers {
+        &self.inner.group_answers
     }
 
     /// What a session is right now.

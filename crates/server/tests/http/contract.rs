@@ -17,7 +17,7 @@ pub fn operations() -> Vec<(Method, String, Value)> {
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("operations") {
             let method: Method = method.to_uppercase().parse().expect("method");
-            operations.push((method, path.replace("{id}", NO_ID).replace("{delivery}", NO_ID), operation.clone()));
+            operations.push((method, path.replace("{id}", NO_ID).replace("{delivery}", NO_ID).replace("{jid}", NO_ID), operation.clone()));
         }
     }
     operations

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// An id that nobody has.
 const NOBODYS: &str = "01936b1e-7a40-7c3e-8b5e-2f6d1c0a9e77";
+/// A group that nobody is in.
+const NOBODYS_GROUP: &str = "120363000000000001@g.us";
 /// Headers by which other systems let callers say who they are.
 const NAMING_HEADERS: &[&str] =
     &["x-user-id", "x-user", "x-tenant-id", "x-forwarded-user", "x-remote-user", "x-session-id", "x-original-url"];
@@ -63,7 +65,8 @@ fn row(operation: &str) -> Option<Row> {
         "get_campaign" | "delete_campaign" | "start_campaign" | "pause_campaign" | "resume_campaign" | "cancel_campaign" => Row::Owned,
         "try_campaign" | "list_campaign_recipients" | "get_campaign_report" | "get_session_health" => Row::Owned,
         "rotate_webhook_secret" | "test_webhook" | "list_deliveries" | "get_delivery" | "replay_delivery" | "replay_webhook" => Row::Owned,
-        "list_chats" | "send_location" | "send_contact" | "send_poll" | "show_typing" => Row::Own,
+        "list_chats" | "send_location" | "send_contact" | "send_poll" | "show_typing" | "list_groups" => Row::Own,
+        "get_group" => Row::Owned,
         "react_to_message" | "edit_message" | "delete_message" | "list_message_receipts" => Row::Owned,
         "get_overview" | "list_usage_stats" | "list_api_logs" => Row::Admins,
         "get_message" | "cancel_message" | "read_message" | "retry_message" | "get_session" | "delete_session" => Row::Owned,
@@ -129,7 +132,8 @@ async fn ask(world: &World, operation: &Operation, who: As<'_>, asked: &Request)
     let mut path = String::new();
     for part in operation.path.split('/').skip(1) {
         path.push('/');
-        path.push_str(if part.starts_with('{') { asked.id.as_deref().unwrap_or(NOBODYS) } else { part });
+        let nobodys = if part == "{jid}" { NOBODYS_GROUP } else { NOBODYS };
+        path.push_str(if part.starts_with('{') { asked.id.as_deref().unwrap_or(nobodys) } else { part });
     }
     if let Some((name, value)) = &asked.query {
         path = format!("{path}?{name}={value}");

@@ -21,6 +21,7 @@ mod dashboard;
 mod docs;
 mod events;
 mod gate;
+mod groups;
 mod guard;
 mod imports;
 mod isolation;

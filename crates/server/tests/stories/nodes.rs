@@ -79,6 +79,28 @@ async fn a_file_that_whatsapp_dropped_is_asked_for_on_either_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn either_node_tells_the_groups_of_an_account() {
+    let split = Split::linked_on(Database::postgres().await).await;
+    let (here, friend) = (split.shop(), split.friend("Friend").await);
+    let group = friend.control().make_group(&friend.number, "Bread", &[&here.number]).expect("a group");
+    friend.control().make_group(&friend.number, "Rolls", &[&here.number]).expect("a group");
+    let (_other, there) = split.another_node().await;
+    there.status_becomes("connected").await;
+    for path in ["/groups/", "/groups/?page_size=1", "/groups/?page_size=1&page=2", "/groups/?search=roll"] {
+        let (one, two) = (here.api.get(path).await.expect(200).clone(), there.api.get(path).await.expect(200).clone());
+        assert_eq!((&one["count"], &one["results"]), (&two["count"], &two["results"]), "{path}");
+        assert!(one["results"][0]["subject"].is_string(), "{one}");
+    }
+    let path = format!("/groups/{group}/");
+    let (one, two) = (here.api.get(&path).await.expect(200).clone(), there.api.get(&path).await.expect(200).clone());
+    assert_eq!((one["participants"].as_array().map(Vec::len), &one), (Some(2), &two));
+    let nobodys = there.api.get("/groups/120363000000000001@g.us/").await;
+    assert_eq!((nobodys.status, nobodys.code()), (404, "NOT_FOUND"));
+    here.api.post("/sessions/disconnect/", &json!({"logout": false})).await.expect(200);
+    assert_eq!(there.api.get("/groups/").await.code(), "WRONG_STATE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_together_keep_the_daily_limit() {
     let split = Split::linked_on(Database::postgres().await).await;
     let (here, friend) = (split.shop(), split.friend("Friend").await);

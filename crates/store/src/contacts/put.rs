@@ -48,6 +48,12 @@ static KNOWN: Rows = Rows::new(
     "(?, ?)",
     ") AS wanted JOIN contact_handles ON contact_handles.user_id = wanted.column1 AND handle = wanted.column2",
 );
+static NAMES: Rows = Rows::new(
+    "SELECT handle, contacts.name FROM (VALUES ",
+    "(?, ?)",
+    ") AS wanted JOIN contact_handles ON contact_handles.user_id = wanted.column1 AND handle = wanted.column2 \
+     JOIN contacts ON contacts.seq = contact_seq",
+);
 
 /// The contacts that have these ids.
 pub(super) async fn known(tx: &mut Tx, user: UserId, handles: &[Jid]) -> Result<HashMap<Jid, i64>, StoreError> {
@@ -310,5 +316,21 @@ impl Store {
             found.extend(select.fetch_all(&self.inner.readers).await.map_err(refused)?.into_iter().map(|(handle, _)| handle));
         }
         Ok(people.iter().map(|person| person.handles().iter().any(|handle| found.contains(handle.as_str()))).collect())
+    }
+
+    /// What the user calls these people, in their order; `None` for whoever is no contact, or one without a name.
+    pub async fn contact_names(&self, user: UserId, people: &[Peer]) -> Result<Vec<Option<String>>, StoreError> {
+        let handles: BTreeSet<Jid> = people.iter().flat_map(Peer::handles).collect();
+        let handles: Vec<Jid> = handles.into_iter().collect();
+        let mut names: HashMap<String, String> = HashMap::new();
+        for piece in pieces(&handles) {
+            let mut select = query_as::<_, (String, String)>(NAMES.sql(piece.len()));
+            for handle in piece {
+                select = select.bind(user.0).bind(handle.as_str());
+            }
+            names.extend(select.fetch_all(&self.inner.readers).await.map_err(refused)?);
+        }
+        let named = |handle: &Jid| names.get(handle.as_str()).filter(|name| !name.is_empty()).cloned();
+        Ok(people.iter().map(|person| person.handles().iter().find_map(named)).collect())
     }
 }

@@ -112,6 +112,11 @@ pub async fn a_file_is_put_in_and_put_in_again<B: Backend>(w: World<B>) {
     let ben = w.store.contact(anna, done[1].id()).await.expect("read").expect("there");
     assert_eq!((ben.name.as_str(), ben.consent), ("Ben", Consent::Withdrawn));
     assert_eq!(w.store.are_contacts(anna, &[by_phone(ANNA), by_lid(HIDDEN)]).await, Ok(vec![true, false]));
+    let people = [by_lid(HIDDEN), by_phone(ANNA), by_phone(CARL), by_phone(BEN)];
+    let called = vec![None, Some("Anna Smith".to_owned()), None, Some("Ben".to_owned())];
+    assert_eq!(w.store.contact_names(anna, &people).await, Ok(called), "Carl has no name");
+    let other = w.user("other").await.id;
+    assert_eq!(w.store.contact_names(other, &people).await, Ok(vec![None; 4]), "of another user nothing is known");
     // Whoever opted out before is marked when they become a contact.
     let cause = OptOutCause { source: sanasend_model::OptOutSource::Api, message_id: None, note: None };
     w.store.opt_out(anna, vec![NewOptOut { person: by_lid(HIDDEN), cause }]).await.expect("written");

@@ -112,6 +112,8 @@ async fn what_is_wrong_is_said_in_a_sentence() {
         (&post, format!("{phone}/send"), r#"{"to": "x@newsletter", "text": "x"}"#, 400, "no jid of a person"),
         (&post, format!("{phone}/send"), r#"{"to": "120363@g.us", "text": "x"}"#, 409, "not in the group"),
         (&post, format!("{phone}/groups"), r#"{"subject": "x", "people": ["+12025550177"]}"#, 404, "no phone"),
+        (&post, format!("{phone}/groups/120363@g.us"), r#"{"subject": "x"}"#, 404, "no group"),
+        (&post, format!("{phone}/groups/120363@g.us"), r#"{"picture": "x"}"#, 400, "unknown variant"),
         (&post, format!("{phone}/send"), r#"{"to": "+12025550100"}"#, 400, "`text`"),
         (&post, format!("{phone}/block"), r#"{"to": "+12025550198"}"#, 400, "unknown field `to`"),
         (&post, format!("{phone}/block"), r#"{"who": "+12025550198"}"#, 404, "not on WhatsApp"),

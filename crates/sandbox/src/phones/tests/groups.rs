@@ -1,7 +1,7 @@
 //! Texts to several phones at once.
 
 use super::{PATIENCE, World};
-use crate::network::Fault;
+use crate::network::{Fault, GroupChange};
 use crate::phones::{MessageKind, NewMedia, ShownStatus};
 
 #[tokio::test]
@@ -36,4 +36,30 @@ async fn files_go_to_groups_and_strangers_do_not() {
     let refusal = world.control.send(&eve, &group, "me?", None).await.unwrap_err();
     assert!(refusal.to_string().contains("not in the group"), "{refusal}");
     assert!(world.control.make_group(&ana, "", &[&bob]).is_err());
+}
+
+#[tokio::test]
+async fn an_admin_changes_a_group_and_nobody_else_does() {
+    let world = World::new();
+    let (ana, bob, eve) = (world.phone("Ana").await, world.phone("Bob").await, world.phone("Eve").await);
+    let group = world.control.make_group(&ana, "Bread", &[&bob]).unwrap();
+    let change = |phone: &str, change: GroupChange| world.control.change_group(phone, &group, &change);
+    for phone in [&bob, &eve] {
+        let refusal = change(phone, GroupChange::Add(eve.clone())).unwrap_err();
+        assert!(refusal.to_string().contains("no admin"), "{refusal}");
+    }
+    change(&ana, GroupChange::Add(eve.clone())).unwrap();
+    change(&ana, GroupChange::Subject("Bread and rolls".into())).unwrap();
+    assert!(change(&ana, GroupChange::Subject(String::new())).is_err());
+    world.control.send(&eve, &group, "I am in", None).await.unwrap();
+    world.shows(&bob, &["I am in"]).await;
+    change(&ana, GroupChange::Promote(bob.clone())).unwrap();
+    change(&bob, GroupChange::Remove(eve.clone())).unwrap();
+    let refusal = world.control.send(&eve, &group, "me?", None).await.unwrap_err();
+    assert!(refusal.to_string().contains("not in the group"), "{refusal}");
+    // A text replaces the one that is there, and an empty one takes it away.
+    for text in ["Rolls at eight.", "Rolls at nine.", "", "None today."] {
+        change(&bob, GroupChange::Description(text.into())).unwrap();
+    }
+    assert!(change(&bob, GroupChange::Description("x".repeat(2_049))).is_err());
 }

@@ -8,6 +8,7 @@ pub mod campaigns;
 pub mod chats;
 pub mod contacts;
 pub mod events;
+pub mod groups;
 pub mod health;
 pub mod jobs;
 pub mod messages;
@@ -33,6 +34,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(users::routes())
         .merge(api_keys::routes())
         .merge(sessions::routes())
+        .merge(groups::routes())
         .merge(messages::routes())
         .merge(chats::routes())
         .merge(campaigns::routes())

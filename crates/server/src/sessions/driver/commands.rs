@@ -79,6 +79,10 @@ impl Driver<'_> {
                 tokio::spawn(async move { done.send(link.lookup(&phones).await) });
                 Ok(())
             }
+            Command::Groups(question) => {
+                tokio::spawn(question.ask(link.clone()));
+                Ok(())
+            }
             Command::AskForFile { message, remote, done } => {
                 let link = link.clone();
                 tokio::spawn(async move {
@@ -127,6 +131,10 @@ impl Driver<'_> {
             }
             Command::LookUp { done, .. } => {
                 let _ = done.send(Err(AttemptError::Offline));
+                Ok(false)
+            }
+            Command::Groups(question) => {
+                question.refuse();
                 Ok(false)
             }
             Command::AskForFile { done, .. } => {

@@ -81,6 +81,10 @@ fn a_key_made_beside_a_running_server_works_there_and_links_and_sends() {
         "{said} {}",
         String::from_utf8_lossy(&sent.stderr)
     );
+    let groups = ask(&["session", "groups", "shop", "--search", "bread", "--json"]);
+    assert_eq!(String::from_utf8_lossy(&groups.stdout).trim(), "[]", "{}", String::from_utf8_lossy(&groups.stderr));
+    let table = ask(&["session", "groups", "shop"]);
+    assert!(String::from_utf8_lossy(&table.stdout).contains("subject"), "{}", String::from_utf8_lossy(&table.stderr));
     let off = ask(&["session", "disconnect", "shop", "--keep"]);
     assert!(String::from_utf8_lossy(&off.stdout).contains("disconnected"), "{}", String::from_utf8_lossy(&off.stderr));
     assert!(complaint(folder.path(), &["user", "delete", "demo", "--yes"]).contains("use its API"));
