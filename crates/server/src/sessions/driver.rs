@@ -186,13 +186,23 @@ impl<'a> Driver<'a> {
 
     /// Holds the link, one client after the other, until there is nothing left to try.
     pub(super) async fn run(mut self) -> Exit {
+        let exit = self.try_on().await;
+        if exit == Exit::Done {
+            self.settle_the_rest().await;
+            return self.write_the_rest().await;
+        }
+        exit
+    }
+
+    /// Opens one link after the other until there is a reason to stop.
+    async fn try_on(&mut self) -> Exit {
         if self.refused_since.is_some() {
             let reason = "What WhatsApp told before is written down first; connecting then.".to_owned();
             if let Err(exit) = self.pause(SessionStatus::Connecting, reason, Duration::ZERO).await {
                 return exit;
             }
         }
-        let exit = loop {
+        loop {
             let turn = match self.open().await {
                 Ok(link) => {
                     let turn = self.serve(&link).await;
@@ -202,18 +212,14 @@ impl<'a> Driver<'a> {
                 Err(error) => Turn::Ended(end_of(error)),
             };
             match turn {
-                Turn::Exit(exit) => break exit,
-                Turn::Ended(end) => match self.after(end).await {
-                    Ok(()) => {}
-                    Err(exit) => break exit,
-                },
+                Turn::Exit(exit) => return exit,
+                Turn::Ended(end) => {
+                    if let Err(exit) = self.after(end).await {
+                        return exit;
+                    }
+                }
             }
-        };
-        if exit == Exit::Done {
-            self.settle_the_rest().await;
-            return self.write_the_rest().await;
         }
-        exit
     }
 
     async fn open(&mut self) -> Result<Arc<Link>, EngineError> {

@@ -1,6 +1,6 @@
 //! Linked accounts survive what is not an unlink, and an unlink is seen.
 
-use crate::world::{World, eventually, qr_text};
+use crate::world::{Transcript, World, eventually, qr_text};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,6 +89,54 @@ async fn going_offline_keeps_the_link() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_was_brought_back_online_comes_back_by_itself_again() {
+    let mut world = World::start().await;
+    let shop = world.linked_shop().await;
+    shop.api.post("/sessions/disconnect/", &json!({"logout": false})).await.expect(200);
+    shop.status_becomes("disconnected").await;
+    world.restart().await;
+    let shop = world.shop();
+    assert_eq!(shop.session().await["status"], "disconnected", "its owner does not want it");
+    shop.api.post("/sessions/reconnect/", &json!({})).await.expect(200);
+    shop.status_becomes("connected").await;
+    world.restart().await;
+    world.shop().status_becomes("connected").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_offline_is_written_down_although_news_from_before_still_wait() {
+    let world = World::start().await;
+    let shop = world.linked_shop().await;
+    let friend = world.friend("Friend").await;
+    friend.goes_offline().await;
+    let sent = shop.send_text(&friend, "are you there?").await;
+    shop.message_becomes(&sent, "sent").await;
+    world.tamper("CREATE TRIGGER news BEFORE UPDATE OF status ON messages BEGIN SELECT RAISE(ABORT, 'away'); END").await;
+    friend.comes_back().await;
+    let id = friend.sees("are you there?").await.id;
+    eventually("the receipt to be heard", || async {
+        Transcript::of(&world.control(), &shop.number).receipts_acknowledged().contains(&id).then_some(())
+    })
+    .await;
+    shop.api.post("/sessions/disconnect/", &json!({"logout": false})).await.expect(200);
+    shop.status_becomes("disconnected").await;
+    // The next driver writes down first what the last one could not.
+    shop.api.post("/sessions/reconnect/", &json!({})).await.expect(200);
+    world.tamper("CREATE TRIGGER row BEFORE UPDATE OF wanted ON sessions BEGIN SELECT RAISE(ABORT, 'away'); END").await;
+    let refused = shop.api.post("/sessions/disconnect/", &json!({"logout": false})).await;
+    assert_eq!((refused.status, refused.code()), (503, "SERVICE_UNAVAILABLE"), "{}", refused.body);
+    world.tamper("DROP TRIGGER row").await;
+    eventually("the owner's wish to be written", || async {
+        (world.ask("SELECT COUNT(*) FROM sessions WHERE wanted").await == 0).then_some(())
+    })
+    .await;
+    world.tamper("DROP TRIGGER news").await;
+    shop.message_becomes(&sent, "delivered").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_link_in_the_making_survives_nothing_and_leaves_nothing() {
     let mut world = World::start().await;
     let shop = world.shop();
@@ -103,4 +151,4 @@ async fn a_link_in_the_making_survives_nothing_and_leaves_nothing() {
     world.stop().await;
 }
 
-crate::world::also_on_postgres! { linked_accounts_come_back_by_themselves, logging_out_unlinks_the_device_at_whatsapp_too, going_offline_keeps_the_link }
+crate::world::also_on_postgres! { linked_accounts_come_back_by_themselves, an_account_that_was_brought_back_online_comes_back_by_itself_again, logging_out_unlinks_the_device_at_whatsapp_too, going_offline_keeps_the_link }
