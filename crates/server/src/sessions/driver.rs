@@ -351,6 +351,8 @@ impl<'a> Driver<'a> {
     async fn on_timer(&mut self, link: &Arc<Link>) -> Flow {
         let now = self.now();
         let unanswered = self.flights.give_up_waiting(now);
+        // Their chats are free again, and when they are due themselves only the store knows.
+        self.hungry |= unanswered > 0;
         if unanswered > 0 && self.connected {
             self.fell_silent(now, true, "Connected, but WhatsApp does not acknowledge messages.").await?;
         }

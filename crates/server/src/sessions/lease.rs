@@ -122,7 +122,9 @@ impl Sessions {
     async fn heard(&self, event: &Arc<Event>) {
         let Some(session) = event.session_id else { return };
         match event.kind {
-            EventKind::MessageAccepted | EventKind::MessageRetried | EventKind::MessageReleased => self.wake(session),
+            EventKind::MessageAccepted | EventKind::MessageRetried | EventKind::MessageReleased | EventKind::MessageCanceled => {
+                self.wake(session);
+            }
             EventKind::SessionChanged if !self.is_running(session) => self.show_elsewhere(session).await,
             _ => {}
         }
