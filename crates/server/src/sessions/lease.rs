@@ -79,7 +79,7 @@ impl Sessions {
             tracing::info!(session = %row.id, "taking over an account that no node runs");
             begun.insert(row.id, Instant::now());
             let (sessions, stop, delay) = (self.clone(), self.shutdown().clone(), SPREAD.mul_f64(self.fraction()));
-            tokio::spawn(async move { stop.run_until_cancelled(sessions.bring_one_back(row, delay)).await });
+            tokio::spawn(async move { stop.run_until_cancelled(sessions.bring_one_back(row.id, delay)).await });
         }
     }
 
