@@ -156,6 +156,8 @@ impl Driver<'_> {
     pub(super) async fn log_out(&mut self, link: &Arc<Link>) -> Flow {
         let told = if self.connected { link.log_out().await.unwrap_or(false) } else { false };
         link.close().await;
+        // Of what was written just now nobody may say that it was not sent.
+        self.hear_out_tasks().await;
         self.hear_the_rest();
         let Some(leaving) = self.leaving.take() else { return Err(Turn::Exit(Exit::Done)) };
         let told = told || !self.session.linked;
