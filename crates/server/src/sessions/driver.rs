@@ -288,6 +288,15 @@ impl<'a> Driver<'a> {
         if let LinkEnd::Banned { until: Some(until), .. } = &end {
             self.limited(Some(*until)).await?;
         }
+        if !matches!(outcome.next, Next::Stop | Next::Erase)
+            && let Some(closing) = self.closing.take()
+        {
+            // It was about to be closed anyway: nobody waits for another link.
+            return Err(match closing.offline {
+                Some(done) => self.go_offline(done).await,
+                None => Exit::Done,
+            });
+        }
         match outcome.next {
             Next::Stop | Next::Erase => self.give_up(outcome.status, outcome.reason, outcome.next == Next::Erase).await,
             Next::Wait => self.pause(outcome.status, outcome.reason, Duration::ZERO).await,

@@ -183,7 +183,7 @@ impl Driver<'_> {
         result.err().unwrap_or(Exit::Done)
     }
 
-    async fn go_offline(&mut self, done: LeaveAnswer) -> Exit {
+    pub(super) async fn go_offline(&mut self, done: LeaveAnswer) -> Exit {
         self.save_again = None;
         let patch = SessionPatch { wanted: Some(false), ..SessionPatch::default() };
         let result = match self.remember(patch).await {
