@@ -141,6 +141,7 @@ macro_rules! on {
                     a_retry_holds_up_its_own_chat_only,
                     what_waits_for_a_connection_is_due_when_it_is_there,
                     a_claim_that_was_never_reported_may_have_left,
+                    a_doubt_outlives_the_attempts_that_follow,
                     an_old_owner_claims_nothing,
                     a_resolved_recipient_keeps_the_order,
                     what_is_late_expires_by_what_is_known_of_it,

@@ -266,6 +266,7 @@ impl Driver<'_> {
             return;
         }
         let wa_message_id = message.wa_message_id.clone();
+        self.flights.handed(&wa_message_id);
         let limited = self.seat.limited_until().is_some_and(|until| until > now.at);
         let limited = limited.then(|| (self.shared.store.clone(), self.session.id, ids_of(&message, &to)));
         let (link, files, guard) = (link.clone(), self.shared.media.clone(), self.shared.store.clone());
