@@ -7,7 +7,7 @@
 //! What follows from the end of a link is not decided here but read from [`sanasend_model::session::step`]; what
 //! follows from a failed attempt, from [`sanasend_model::retry::judge`]. Every write carries the account's
 //! generation. [`StoreError::Fenced`] means that another owner has the account: the driver then ends at once and
-//! writes nothing more, not even its last state.
+//! writes nothing more, not even its last state. Only what WhatsApp told it is left to its seat (see `untold`).
 
 mod commands;
 mod events;
@@ -186,7 +186,7 @@ impl<'a> Driver<'a> {
 
     /// Holds the link, one client after the other, until there is nothing left to try.
     pub(super) async fn run(mut self) -> Exit {
-        let exit = self.try_on().await;
+        let exit = self.open_links().await;
         if exit == Exit::Done {
             self.settle_the_rest().await;
             return self.write_the_rest().await;
@@ -195,7 +195,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Opens one link after the other until there is a reason to stop.
-    async fn try_on(&mut self) -> Exit {
+    async fn open_links(&mut self) -> Exit {
         if self.refused_since.is_some() {
             let reason = "What WhatsApp told before is written down first; connecting then.".to_owned();
             if let Err(exit) = self.pause(SessionStatus::Connecting, reason, Duration::ZERO).await {
