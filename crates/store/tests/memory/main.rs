@@ -323,6 +323,7 @@ macro_rules! on {
                     what_is_due_goes_in_the_order_of_the_dates,
                     ten_thousand_that_are_due_at_once_go_once,
                     what_was_missed_past_its_deadline_fails_and_says_why,
+                    what_is_held_past_its_deadline_goes_when_its_date_is_set_before_that,
                     a_date_and_a_text_can_be_changed_until_it_goes,
                     a_dated_message_finds_the_chat_that_its_recipient_has_by_now,
                     a_dated_message_is_counted_keyed_and_listed,
