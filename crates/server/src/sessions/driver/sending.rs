@@ -314,6 +314,8 @@ impl Driver<'_> {
                 tracing::warn!(session = %self.session.id, %error, "messages that waited for the connection could not be woken yet");
                 self.wakes = Some(now.instant + WAKE_AGAIN);
             }
+            // Cut with its link; what becomes of its message was judged then.
+            Err(error) if error.is_cancelled() => {}
             // The message stays in the air until its answer is overdue, and is then judged as unanswered.
             Err(error) => tracing::error!(session = %self.session.id, %error, "a send broke down"),
         }
