@@ -109,17 +109,32 @@ impl Outbox {
     /// # Errors
     /// When the store is down.
     pub async fn retry(&self, user: UserId, id: MessageId) -> Result<Settled, StoreError> {
-        let outbox = self.clone();
-        // In a task of its own: a caller that gives up must not end it between the disk and the driver.
-        let retried = tokio::spawn(async move {
-            let (_, deadline) = outbox.times();
-            let settled = outbox.store.retry_message(user, id, deadline).await?;
+        let (store, (_, deadline)) = (self.store.clone(), self.times());
+        self.settle(async move { store.retry_message(user, id, deadline).await }).await
+    }
+
+    /// Takes a message of a user back, only while nothing of it may have left. What waited behind it is sent on: it may be due
+    /// long before the one that is gone.
+    ///
+    /// # Errors
+    /// When the store is down.
+    pub async fn cancel(&self, user: UserId, id: MessageId) -> Result<Settled, StoreError> {
+        let store = self.store.clone();
+        self.settle(async move { store.cancel_message(user, id).await }).await
+    }
+
+    /// Changes a message, and wakes its driver. In a task of its own: a caller that gives up must not end it between the disk
+    /// and the driver.
+    async fn settle(&self, change: impl Future<Output = Result<Settled, StoreError>> + Send + 'static) -> Result<Settled, StoreError> {
+        let sessions = self.sessions.clone();
+        let settled = tokio::spawn(async move {
+            let settled = change.await?;
             if let Settled::Done(message) = &settled {
-                outbox.sessions.wake(message.session_id);
+                sessions.wake(message.session_id);
             }
             Ok::<_, StoreError>(settled)
         });
-        retried.await.map_err(|error| StoreError::Unavailable(error.to_string()))?
+        settled.await.map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
     /// What is on disk is sent on its way.

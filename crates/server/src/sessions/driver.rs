@@ -7,7 +7,7 @@
 //! What follows from the end of a link is not decided here but read from [`sanasend_model::session::step`]; what
 //! follows from a failed attempt, from [`sanasend_model::retry::judge`]. Every write carries the account's
 //! generation. [`StoreError::Fenced`] means that another owner has the account: the driver then ends at once and
-//! writes nothing more, not even its last state.
+//! writes nothing more, not even its last state. Only what WhatsApp told it is left to its seat (see `untold`).
 
 mod commands;
 mod events;
@@ -191,13 +191,23 @@ impl<'a> Driver<'a> {
 
     /// Holds the link, one client after the other, until there is nothing left to try.
     pub(super) async fn run(mut self) -> Exit {
+        let exit = self.open_links().await;
+        if exit == Exit::Done {
+            self.settle_the_rest().await;
+            return self.write_the_rest().await;
+        }
+        exit
+    }
+
+    /// Opens one link after the other until there is a reason to stop.
+    async fn open_links(&mut self) -> Exit {
         if self.refused_since.is_some() {
             let reason = Reason::new(ReasonCode::Restarting, "What WhatsApp told before is written down first; connecting then.");
             if let Err(exit) = self.pause(SessionStatus::Connecting, reason, Duration::ZERO).await {
                 return exit;
             }
         }
-        let exit = loop {
+        loop {
             let turn = match self.open().await {
                 Ok(link) => {
                     let turn = self.serve(&link).await;
@@ -207,18 +217,14 @@ impl<'a> Driver<'a> {
                 Err(error) => Turn::Ended(end_of(error)),
             };
             match turn {
-                Turn::Exit(exit) => break exit,
-                Turn::Ended(end) => match self.after(end).await {
-                    Ok(()) => {}
-                    Err(exit) => break exit,
-                },
+                Turn::Exit(exit) => return exit,
+                Turn::Ended(end) => {
+                    if let Err(exit) = self.after(end).await {
+                        return exit;
+                    }
+                }
             }
-        };
-        if exit == Exit::Done {
-            self.settle_the_rest().await;
-            return self.write_the_rest().await;
         }
-        exit
     }
 
     async fn open(&mut self) -> Result<Arc<Link>, EngineError> {
@@ -287,6 +293,15 @@ impl<'a> Driver<'a> {
         if let LinkEnd::Banned { until: Some(until), .. } = &end {
             self.limited(Some(*until)).await?;
         }
+        if !matches!(outcome.next, Next::Stop | Next::Erase)
+            && let Some(closing) = self.closing.take()
+        {
+            // It was about to be closed anyway: nobody waits for another link.
+            return Err(match closing.offline {
+                Some(done) => self.go_offline(done).await,
+                None => Exit::Done,
+            });
+        }
         match outcome.next {
             Next::Stop | Next::Erase => self.give_up(outcome.status, outcome.reason, outcome.next == Next::Erase).await,
             Next::Wait => self.pause(outcome.status, outcome.reason, Duration::ZERO).await,
@@ -350,6 +365,8 @@ impl<'a> Driver<'a> {
     async fn on_timer(&mut self, link: &Arc<Link>) -> Flow {
         let now = self.now();
         let unanswered = self.flights.give_up_waiting(now);
+        // Their chats are free again, and when they are due themselves only the store knows.
+        self.hungry |= unanswered > 0;
         if unanswered > 0 && self.connected {
             self.fell_silent(now, true, "Connected, but WhatsApp does not acknowledge messages.").await?;
         }

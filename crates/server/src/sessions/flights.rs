@@ -19,11 +19,28 @@ struct Flight {
     /// The chat as the outbox orders by, and as WhatsApp answered when that differs.
     chats: Vec<Jid>,
     attempt: i32,
-    written: bool,
+    stage: Stage,
     written_before: bool,
     /// A file goes up before it is written: only then does the wait for an answer begin.
     carries_file: bool,
     deadline: Timestamp,
+}
+
+impl Flight {
+    fn is_written(&self) -> bool {
+        self.stage == Stage::Written
+    }
+}
+
+/// How far an attempt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing of it can have left.
+    Claimed,
+    /// The link has it, and has not said what became of it.
+    Handed,
+    /// It was written to the socket.
+    Written,
 }
 
 /// The present moment, on both clocks: one is shown and stored, the other measures waits.
@@ -92,7 +109,7 @@ impl Flights {
             message_id: message.id,
             chats: vec![message.chat.clone()],
             attempt: claimed.attempts,
-            written: false,
+            stage: Stage::Claimed,
             written_before: claimed.written_before,
             carries_file: message.content.media().is_some(),
             deadline,
@@ -114,10 +131,19 @@ impl Flights {
         self.push(News::Resolved { message_id, peer, chat });
     }
 
+    /// The attempt is handed to the link: from now on it may be written.
+    pub fn handed(&mut self, wa_message_id: &str) {
+        if let Some(flight) = self.by_wa.get_mut(wa_message_id) {
+            flight.stage = Stage::Handed;
+        }
+    }
+
     /// The attempt was written to the socket; the acknowledgement is awaited from now on.
     pub fn written(&mut self, wa_message_id: &str, attempt: i32, now: Now) {
-        let Some(flight) = self.by_wa.get_mut(wa_message_id).filter(|flight| flight.attempt == attempt && !flight.written) else { return };
-        flight.written = true;
+        let Some(flight) = self.by_wa.get_mut(wa_message_id).filter(|flight| flight.attempt == attempt && !flight.is_written()) else {
+            return;
+        };
+        flight.stage = Stage::Written;
         if flight.carries_file {
             self.overdue.push_back((now.instant + self.ack_timeout, wa_message_id.to_owned(), attempt));
         }
@@ -134,7 +160,7 @@ impl Flights {
     /// WhatsApp's server took the message. Late acknowledgements of messages that are not in the air count too.
     pub fn acked(&mut self, wa_message_id: String, at: Timestamp, now: Now) {
         if let Some(flight) = self.by_wa.remove(&wa_message_id)
-            && !flight.written
+            && !flight.is_written()
         {
             self.news.push(News::Written { message_id: flight.message_id, at: now.at });
         }
@@ -144,9 +170,9 @@ impl Flights {
     /// WhatsApp's server refused the message. `false` when it is not in the air: then it was judged before.
     pub fn nacked(&mut self, wa_message_id: &str, code: String, now: Now) -> bool {
         if let Some(flight) = self.by_wa.get_mut(wa_message_id)
-            && !flight.written
+            && !flight.is_written()
         {
-            flight.written = true;
+            flight.stage = Stage::Written;
             self.news.push(News::Written { message_id: flight.message_id, at: now.at });
         }
         self.land(wa_message_id, &AttemptError::Nack { code }, now)
@@ -189,7 +215,7 @@ impl Flights {
     /// The connection broke: what was written will not be answered on it any more. What is still being written
     /// reports by itself.
     pub fn line_broke(&mut self, now: Now) {
-        let written: Vec<String> = self.by_wa.iter().filter(|(_, flight)| flight.written).map(|(id, _)| id.clone()).collect();
+        let written: Vec<String> = self.by_wa.iter().filter(|(_, flight)| flight.is_written()).map(|(id, _)| id.clone()).collect();
         for id in written {
             self.land(&id, &AttemptError::Unanswered, now);
         }
@@ -198,7 +224,7 @@ impl Flights {
     /// Everything in the air is given up, whatever its state: the account is not linked any more, or the link is
     /// gone with all its tasks.
     pub fn ground(&mut self, now: Now) {
-        let all: Vec<(String, bool)> = self.by_wa.iter().map(|(id, flight)| (id.clone(), flight.written)).collect();
+        let all: Vec<(String, bool)> = self.by_wa.iter().map(|(id, flight)| (id.clone(), flight.is_written())).collect();
         for (id, written) in all {
             let error = if written { AttemptError::Unanswered } else { AttemptError::Offline };
             self.land(&id, &error, now);
@@ -276,7 +302,11 @@ impl Flights {
     fn land(&mut self, wa_message_id: &str, error: &AttemptError, now: Now) -> bool {
         let Some(flight) = self.by_wa.remove(wa_message_id) else { return false };
         let message_id = flight.message_id;
-        let maybe_left = flight.written || flight.written_before || *error == AttemptError::Unanswered;
+        if flight.stage == Stage::Handed && *error == AttemptError::Unanswered {
+            // The link reported nothing: nobody may say of it that it was not sent.
+            self.news.push(News::Written { message_id, at: now.at });
+        }
+        let maybe_left = flight.is_written() || flight.written_before || *error == AttemptError::Unanswered;
         let news = match judge(error, u32::try_from(flight.attempt).unwrap_or(1), maybe_left, flight.deadline, now.at, now.jitter) {
             Verdict::RetryAt(due) => News::Retry { message_id, at: now.at, due_at: Some(due), reason: sentence(error) },
             Verdict::WhenConnected => News::Retry { message_id, at: now.at, due_at: None, reason: sentence(error) },

@@ -79,7 +79,7 @@ impl Sessions {
             tracing::info!(session = %row.id, "taking over an account that no node runs");
             begun.insert(row.id, Instant::now());
             let (sessions, stop, delay) = (self.clone(), self.shutdown().clone(), SPREAD.mul_f64(self.fraction()));
-            tokio::spawn(async move { stop.run_until_cancelled(sessions.bring_one_back(row, delay)).await });
+            tokio::spawn(async move { stop.run_until_cancelled(sessions.bring_one_back(row.id, delay)).await });
         }
     }
 
@@ -123,7 +123,9 @@ impl Sessions {
     async fn heard(&self, event: &Arc<Event>) {
         let Some(session) = event.session_id else { return };
         match event.kind {
-            EventKind::MessageAccepted | EventKind::MessageRetried | EventKind::MessageReleased => self.wake(session),
+            EventKind::MessageAccepted | EventKind::MessageRetried | EventKind::MessageReleased | EventKind::MessageCanceled => {
+                self.wake(session);
+            }
             EventKind::SessionChanged if !self.is_running(session) => self.show_elsewhere(session).await,
             _ => {}
         }

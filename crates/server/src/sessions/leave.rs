@@ -3,6 +3,8 @@
 use super::command::{Command, LeaveAnswer};
 use super::elsewhere::Leaving;
 use super::registry::{Place, Sessions};
+use super::untold::tell_once;
+use futures::future::join_all;
 use sanasend_model::{Failure, Reason, ReasonCode, SessionStatus, UserId};
 use sanasend_store::{Page, Session, SessionFilter, SessionPatch, StoreError};
 use std::sync::Arc;
@@ -107,8 +109,8 @@ impl Sessions {
     /// Stops every driver: links are closed, what is known is written. The accounts come back with the next start.
     pub async fn stop(&self, patience: Duration) {
         self.shutdown().cancel();
-        let tasks: Vec<_> = self
-            .all_places()
+        let places = self.all_places();
+        let tasks: Vec<_> = places
             .iter()
             .filter_map(|place| {
                 let _ = place.commands()?.send(Command::Stop);
@@ -116,7 +118,12 @@ impl Sessions {
             })
             .collect();
         let count = tasks.len();
-        if tokio::time::timeout(patience, futures::future::join_all(tasks)).await.is_err() {
+        let ended = async {
+            join_all(tasks).await;
+            // What accounts were told that ended before, and what waits for its next try.
+            join_all(places.iter().map(|place| tell_once(&self.shared().store, &place.seat, place.id))).await;
+        };
+        if tokio::time::timeout(patience, ended).await.is_err() {
             tracing::warn!(count, "some accounts did not close in time");
         }
     }

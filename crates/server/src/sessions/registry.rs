@@ -12,7 +12,7 @@ use sanasend_engine::{Engine, EngineError, FetchError, Found};
 use sanasend_model::pacing::Rate;
 use sanasend_model::retry::AttemptError;
 use sanasend_model::{Clock, Jid, Network, PhoneNumber, Reason, ReasonCode, SessionId, SessionStatus, UserId};
-use sanasend_store::{Message, Session, Store, StoreError};
+use sanasend_store::{Message, Session, SessionPatch, Store, StoreError};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
@@ -242,12 +242,24 @@ impl Sessions {
         if place.commands().is_some_and(|commands| commands.send(Command::TryNow).is_ok()) {
             return Ok(true);
         }
+        let row = self.want(row).await?;
         place.seat.show(|live| {
             live.status = SessionStatus::Connecting;
             live.reason = None;
         });
-        self.launch(&place, row.clone(), None).await?;
+        self.launch(&place, row, None).await?;
         Ok(true)
+    }
+
+    /// Writes down that an account is to be online, so that it comes back after a restart and when its node dies, also if its
+    /// owner had taken it offline before. The gate of its place must be held.
+    async fn want(&self, row: &Session) -> Result<Session, StoreError> {
+        if row.wanted {
+            return Ok(row.clone());
+        }
+        let store = &self.shared().store;
+        let generation = store.take_session(row.id).await?;
+        store.update_session(row.id, generation, SessionPatch { wanted: Some(true), ..SessionPatch::default() }).await
     }
 
     /// Hands over the person's passkey.

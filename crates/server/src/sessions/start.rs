@@ -54,7 +54,7 @@ impl Sessions {
             let sessions = self.clone();
             let stop = self.shutdown().clone();
             let delay = spread.mul_f64(self.fraction());
-            tokio::spawn(async move { stop.run_until_cancelled(sessions.bring_one_back(row, delay)).await });
+            tokio::spawn(async move { stop.run_until_cancelled(sessions.bring_one_back(row.id, delay)).await });
         }
         self.mend_rows().await;
     }
@@ -67,23 +67,52 @@ impl Sessions {
         }
     }
 
-    pub(super) async fn bring_one_back(self, row: Session, delay: Duration) {
+    pub(super) async fn bring_one_back(self, id: SessionId, delay: Duration) {
         tokio::time::sleep(delay).await;
-        match self.shared().store.send_again(row.id, self.now().minus(UNPROVEN)).await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(session = %row.id, count, "messages that may not have arrived are sent again"),
-            Err(error) => tracing::warn!(session = %row.id, %error, "messages that may not have arrived can't be looked for"),
-        }
+        let since = self.now().minus(UNPROVEN);
+        let mut is_sent_again = self.send_again(id, since).await;
         loop {
-            match self.reconnect(&row).await {
-                // Brought back, or gone meanwhile.
-                Ok(_) | Err(StoreError::Conflict { .. }) => return,
+            match self.bring_online(id).await {
+                Ok(true) => break,
+                // Gone meanwhile, or taken offline.
+                Ok(false) | Err(StoreError::Conflict { .. }) => return,
                 // Another node was faster.
-                Err(StoreError::Fenced) => return self.show_elsewhere(row.id).await,
-                Err(error) => tracing::warn!(session = %row.id, %error, "account can't be started yet"),
+                Err(StoreError::Fenced) => return self.show_elsewhere(id).await,
+                Err(error) => tracing::warn!(session = %id, %error, "account can't be started yet"),
             }
             tokio::time::sleep(TRY_AGAIN).await;
         }
+        // Nobody else looks for them before the next start, and wishes of an account that runs are forgotten after a while.
+        while !is_sent_again && self.is_running(id) {
+            tokio::time::sleep(TRY_AGAIN).await;
+            is_sent_again = self.send_again(id, since).await;
+            self.wake(id);
+        }
+    }
+
+    /// Puts back on their way what may not have arrived before this start; `false` when the store has to be asked again.
+    async fn send_again(&self, id: SessionId, since: Timestamp) -> bool {
+        match self.shared().store.send_again(id, since).await {
+            Ok(0) => true,
+            Ok(count) => {
+                tracing::info!(session = %id, count, "messages that may not have arrived are sent again");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(session = %id, %error, "messages that may not have arrived can't be looked for");
+                !matches!(error, StoreError::Unavailable(_))
+            }
+        }
+    }
+
+    /// Starts an account unless its owner took it offline since it was looked for; says whether it was started.
+    async fn bring_online(&self, id: SessionId) -> Result<bool, StoreError> {
+        let row = self.shared().store.session(id).await?.filter(|row| row.linked && row.wanted);
+        let Some(row) = row else { return Ok(false) };
+        if self.node_of(&row).await?.is_some() {
+            return Err(StoreError::Fenced);
+        }
+        self.reconnect(&row).await
     }
 
     /// Shows what is about to happen, and returns the accounts that this server may open.

@@ -54,19 +54,27 @@ pub(super) async fn tell_the_rest(store: Store, seat: Arc<Seat>, session: Sessio
         }
     }
     let mut wait = FIRST;
-    loop {
-        let news = seat.untold().take();
-        if news.is_empty() {
-            return;
+    while !tell_once(&store, &seat, session).await {
+        tokio::time::sleep(wait).await;
+        wait = LONGEST.min(wait * 2);
+    }
+}
+
+/// Tells the store what the seat keeps; `false` when it did not take it.
+pub(super) async fn tell_once(store: &Store, seat: &Seat, session: SessionId) -> bool {
+    let news = seat.untold().take();
+    if news.is_empty() {
+        return true;
+    }
+    match tell(store, session, &news).await {
+        Ok(()) => {
+            tracing::info!(%session, count = news.len(), "what WhatsApp told an account at its end is written");
+            true
         }
-        match tell(&store, session, &news).await {
-            Ok(()) => tracing::info!(%session, count = news.len(), "what WhatsApp told an account at its end is written"),
-            Err(error) => {
-                tracing::warn!(%session, %error, count = news.len(), "what WhatsApp told an account at its end waits for the store");
-                seat.untold().keep(news);
-                tokio::time::sleep(wait).await;
-                wait = LONGEST.min(wait * 2);
-            }
+        Err(error) => {
+            tracing::warn!(%session, %error, count = news.len(), "what WhatsApp told an account at its end waits for the store");
+            seat.untold().keep(news);
+            false
         }
     }
 }

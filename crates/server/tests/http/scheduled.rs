@@ -150,6 +150,8 @@ async fn quiet_hours_hold_a_message_until_the_morning_where_the_recipient_lives(
     assert_eq!(held.body["data"]["status"], json!("scheduled"), "{}", held.text);
     let told = account.message(&held.body["data"]["id"]).await;
     assert!(text(&told["timeline"][1]["detail"]).contains("quiet hours from 00:01 to 00:00"), "{told}");
+    let in_vain = json!({"recipient": friend, "content": "soon only", "expires_at": later(&account, 5)});
+    account.post("/messages/send-text/", in_vain).await.is(400, "VALIDATION_ERROR").names(&["expires_at"]);
     let urgent = json!({"recipient": friend, "content": "urgent", "quiet_hours": false});
     assert_eq!(account.post("/messages/send-text/", urgent).await.body["data"]["status"], json!("pending"));
     put(json!({"enabled": false, "from": "00:01", "to": "00:00"})).await.is(200, "");

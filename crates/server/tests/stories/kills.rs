@@ -113,6 +113,34 @@ async fn what_cannot_be_committed_is_not_acknowledged() {
     assert_eq!(shop.incoming().await.len(), 2, "once");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_have_arrived_is_sent_again_although_the_database_failed_at_the_start() {
+    let mut split = Split::linked().await;
+    let (shop, friend) = (split.shop(), split.friend("Friend").await);
+    friend.goes_offline().await;
+    let sent = shop.send_text(&friend, "did it arrive?").await;
+    let id = shop.message_becomes(&sent, "sent").await["wa_message_id"].as_str().expect("an id").to_owned();
+    split.kill().await;
+    tamper(&split, "CREATE TRIGGER away BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'away'); END").await;
+    let again = StanzaFilter::tag("message").of(&shop.number).direction(Direction::In).id(&id).after(split.control().transcript_end());
+    split.run().await;
+    split.shop().status_becomes("connected").await;
+    tamper(&split, "DROP TRIGGER away").await;
+    split.control().wait_for_stanza(&again, PATIENCE).await.expect("written again under the same id");
+    friend.comes_back().await;
+    friend.sees("did it arrive?").await;
+    assert_eq!(friend.shows(), ["did it arrive?"], "shown once");
+}
+
+/// Runs a statement on the product's database as another process would.
+async fn tamper(split: &Split, sql: &'static str) {
+    use sqlx::ConnectOptions as _;
+    let database = sanasend::data_dir::database(&split.data_dir());
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database).busy_timeout(Duration::from_secs(30));
+    let mut connection = options.connect().await.expect("the database opens");
+    sqlx::query(sql).execute(&mut connection).await.expect("done");
+}
+
 /// The write lock of the product's database, held by somebody else.
 struct WriteLock(sqlx::SqliteConnection);
 

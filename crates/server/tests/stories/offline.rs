@@ -1,6 +1,6 @@
 //! Somebody is away for a while: the recipient, or the whole connection.
 
-use crate::world::World;
+use crate::world::{World, becomes};
 use sanasend_sandbox::Fault;
 use serde_json::json;
 
@@ -84,6 +84,51 @@ async fn what_waits_for_a_connection_goes_although_the_database_failed_when_it_c
     shop.status_becomes("connected").await;
     world.tamper("DROP TRIGGER away").await;
     friend.sees("at last").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_without_an_answer_is_sent_again_although_others_are_heard_of() {
+    let world = World::start_with(|config| config.messages.ack_timeout_seconds = 1).await;
+    let shop = world.linked_shop().await;
+    let (away, late) = (world.friend("Away").await, world.friend("Late").await);
+    away.goes_offline().await;
+    late.goes_offline().await;
+    let before = shop.send_text(&late, "from before").await;
+    shop.message_becomes(&before, "sent").await;
+    world.control().fault(&shop.number, Fault::DropAcks(1)).expect("fault");
+    let sent = shop.send_text(&away, "is it there?").await;
+    becomes(
+        "waiting for its next try",
+        || shop.message(&sent["id"]),
+        |message| message["timeline"].as_array().is_some_and(|steps| steps.iter().any(|entry| entry["step"] == "retrying")),
+    )
+    .await;
+    // A receipt of another message: the link lives, so nobody makes a new one.
+    late.comes_back().await;
+    shop.message_becomes(&before, "delivered").await;
+    shop.message_becomes(&sent, "sent").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_behind_a_message_that_is_taken_back_goes_at_once() {
+    let world = World::start().await;
+    let shop = world.linked_shop().await;
+    let (friend, other) = (world.friend("Friend").await, world.friend("Other").await);
+    shop.api.post("/sessions/disconnect/", &json!({"logout": false})).await.expect(200);
+    shop.status_becomes("disconnected").await;
+    let first = shop.send_text(&friend, "first").await;
+    shop.send_text(&friend, "second").await;
+    // As if a try of it had come to nothing.
+    world.tamper("UPDATE outbox SET due_at = due_at + 3600000 WHERE head").await;
+    shop.api.post("/sessions/reconnect/", &json!({})).await.expect(200);
+    shop.status_becomes("connected").await;
+    let sent = shop.send_text(&other, "meanwhile").await;
+    shop.message_becomes(&sent, "delivered").await;
+    shop.api.post(&format!("/messages/{}/cancel/", first["id"].as_str().expect("an id")), &json!({})).await.expect(200);
+    friend.sees("second").await;
+    assert_eq!(friend.shows(), ["second"]);
     world.stop().await;
 }
 

@@ -2,9 +2,10 @@
 //!
 //! Only the heads of chats are looked at, over an index of their own, so that the cost does not grow with what waits behind
 //! them. A claim that no news ever follows means a crash between the claim and the record of what became of it: the
-//! message may have left, and the next claim says so.
+//! message may have left, and the next claim says so and notes it for all that follow.
 
 use super::Claimed;
+use super::working::{WRITTEN, each};
 use crate::dialect::{Rows, pieces, query, query_as, refused};
 use crate::messages::Message;
 use crate::rows::from_row;
@@ -157,6 +158,9 @@ async fn take_up(tx: &mut Tx, heads: &[&Head]) -> Result<HashMap<Uuid, Model>, S
         let messages = attempt.fetch_all(&mut tx.conn).await.map_err(refused)?;
         rows.extend(messages.into_iter().map(|row| (row.id, row)));
     }
+    // Nobody knows what became of an attempt before: that one may have left, whatever is reported of the one that begins.
+    let doubtful: Vec<Uuid> = heads.iter().filter(|head| head.phase != phase::WAITING).map(|head| head.message_id).collect();
+    each(tx, &WRITTEN, &doubtful).await?;
     Ok(rows)
 }
 

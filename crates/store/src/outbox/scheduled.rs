@@ -113,8 +113,12 @@ async fn standing(tx: &mut Tx, due: &[Message]) -> Result<HashMap<SessionId, (bo
 fn hindrance(message: &Message, standing: Option<&(bool, bool)>, now: Timestamp) -> Option<Cause> {
     let (linked, active) = standing.copied().unwrap_or_default();
     let due = message.scheduled_at.unwrap_or(message.created_at);
-    if message.expires_at.is_some_and(|end| end <= now) {
-        let text = format!("It was due at {due}, and the server did not run until its deadline had passed; nothing was sent.");
+    if let Some(end) = message.expires_at.filter(|end| *end <= now) {
+        let text = if end <= due {
+            format!("It was held until {due}, and its deadline came before; nothing was sent.")
+        } else {
+            format!("It was due at {due}, and the server did not run until its deadline had passed; nothing was sent.")
+        };
         return Some((Failure::Expired, text));
     }
     if !active {
@@ -156,7 +160,9 @@ async fn reschedule(tx: &mut Tx, user: UserId, id: MessageId, change: Reschedule
     }
     let was = message.scheduled_at.unwrap_or(message.created_at);
     let due = change.scheduled_at.unwrap_or(was);
-    let expires_at = message.expires_at.map(|end| due.plus(end.since(was)).0);
+    // One that was held past its deadline has none to move: it may be sent before.
+    let along = |end: Timestamp| if end > was { due.plus(end.since(was)) } else { end };
+    let expires_at = message.expires_at.map(|end| along(end).0);
     let sql = "UPDATE messages SET scheduled_at = ?, expires_at = ?, body = COALESCE(?, body) WHERE id = ?";
     let update = query(sql).bind(due.0).bind(expires_at).bind(change.body.as_deref()).bind(id.0);
     update.execute(&mut tx.conn).await.map_err(refused)?;

@@ -318,7 +318,8 @@ static SAVE: Rows = Rows::new(
     "(?, ?, ?, ?, ?, ?, ?, ?)",
     ") AS fresh WHERE messages.id = fresh.column1",
 );
-static WRITTEN: Rows = Rows::new("UPDATE messages SET written = TRUE WHERE id IN (", "?", ")");
+// Also of what may have been written only.
+pub(super) static WRITTEN: Rows = Rows::new("UPDATE messages SET written = TRUE WHERE id IN (", "?", ")");
 static MOVED: Rows = Rows::new("UPDATE outbox SET phase = 2 WHERE message_id IN (", "?", ")");
 static LEAVE: Rows = Rows::new("DELETE FROM outbox WHERE message_id IN (", "?", ")");
 // As `Tx::raise_head`, for many chats.
@@ -330,7 +331,7 @@ static RAISE: Rows = Rows::new(
 );
 
 /// Runs a statement over ids.
-async fn each(tx: &mut Tx, rows: &'static Rows, ids: &[Uuid]) -> Result<(), StoreError> {
+pub(super) async fn each(tx: &mut Tx, rows: &'static Rows, ids: &[Uuid]) -> Result<(), StoreError> {
     for piece in pieces(ids) {
         let mut change = query(rows.sql(piece.len()));
         for id in piece {

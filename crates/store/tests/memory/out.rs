@@ -117,6 +117,22 @@ pub async fn a_claim_that_was_never_reported_may_have_left<B: Backend>(w: World<
     assert!(again.iter().any(|claimed| claimed.message.id == b.id && claimed.written_before));
 }
 
+pub async fn a_doubt_outlives_the_attempts_that_follow<B: Backend>(w: World<B>) {
+    let account = w.account().await;
+    let sent = w.send(account, ANNA, "a1").await;
+    w.claim(account).await;
+    // The process died here. The next owner's attempt comes to nothing, and is reported.
+    let generation = w.store.take_session(account.id).await.expect("taken");
+    let account = Account { generation, ..account };
+    assert!(w.claimed(account).await[0].written_before);
+    w.apply(account, vec![retry(&sent, Some(START))]).await;
+    assert!(w.claimed(account).await[0].written_before, "the first one may have left all the same");
+    w.apply(account, vec![retry(&sent, None)]).await;
+    assert_eq!(w.store.cancel_message(account.user, sent.id).await, Ok(Settled::WrongState(MessageStatus::Pending)));
+    w.store.expire(later(3600)).await.expect("expired");
+    assert_eq!(status(&w, sent.id).await, (MessageStatus::Failed, Some(Failure::OutcomeUnknown)));
+}
+
 pub async fn an_old_owner_claims_nothing<B: Backend>(w: World<B>) {
     let account = w.account().await;
     w.send(account, ANNA, "a1").await;

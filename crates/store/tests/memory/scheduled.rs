@@ -94,24 +94,36 @@ pub async fn what_was_missed_past_its_deadline_fails_and_says_why<B: Backend>(w:
     let (account, other, gone) = (linked(&w).await, w.account().await, linked(&w).await);
     let late = dated(&w, account, ANNA, "late", 10);
     let missed = NewMessage { expires_at: later(20), ..dated(&w, account, ANNA, "missed", 10) };
+    let held = NewMessage { expires_at: later(5), ..dated(&w, account, ANNA, "held", 10) };
     let unlinked = dated(&w, other, ANNA, "unlinked", 10);
     let inactive = dated(&w, gone, ANNA, "inactive", 10);
-    for new in [&late, &missed, &unlinked, &inactive] {
+    for new in [&late, &missed, &held, &unlinked, &inactive] {
         hand_in(&w, new).await;
     }
     let off = UserPatch { is_active: Some(false), ..UserPatch::default() };
     w.store.update_user(gone.user, off).await.expect("changed");
     let released = w.store.release_due(later(600)).await.expect("released");
-    assert_eq!((released.released, released.failed), (1, 3));
+    assert_eq!((released.released, released.failed), (1, 4));
     assert_eq!(told(&w, &late).await.0, MessageStatus::Pending);
     let timeline = w.store.timeline(late.id).await.expect("read");
     assert!(timeline.last().and_then(|entry| entry.detail.clone()).is_some_and(|detail| detail.contains("was due at")));
     assert_eq!(told(&w, &missed).await.1, Some(Failure::Expired));
     assert_eq!(told(&w, &unlinked).await.1, Some(Failure::AccountUnlinked));
     assert_eq!(told(&w, &inactive).await.1, Some(Failure::UserInactive));
-    assert!(
-        w.store.message(None, missed.id).await.expect("read").expect("there").error_message.is_some_and(|text| text.contains("due at"))
-    );
+    for (new, why) in [(&missed, "due at"), (&held, "held until")] {
+        let message = w.store.message(None, new.id).await.expect("read").expect("there");
+        assert!(message.error_message.is_some_and(|text| text.contains(why)));
+    }
+}
+
+pub async fn what_is_held_past_its_deadline_goes_when_its_date_is_set_before_that<B: Backend>(w: World<B>) {
+    let account = linked(&w).await;
+    let held = NewMessage { expires_at: later(50), ..dated(&w, account, ANNA, "held", 100) };
+    hand_in(&w, &held).await;
+    let change = Reschedule { scheduled_at: Some(later(20)), body: None };
+    let Ok(Settled::Done(moved)) = w.store.reschedule_message(account.user, held.id, change).await else { panic!("rescheduled") };
+    assert_eq!((moved.scheduled_at, moved.expires_at), (Some(later(20)), Some(later(50))));
+    assert_eq!(w.store.release_due(later(20)).await.map(|released| (released.released, released.failed)), Ok((1, 0)));
 }
 
 pub async fn a_date_and_a_text_can_be_changed_until_it_goes<B: Backend>(w: World<B>) {

@@ -165,6 +165,8 @@ impl Driver<'_> {
     pub(super) async fn log_out(&mut self, link: &Arc<Link>) -> Flow {
         let told = if self.connected { link.log_out().await.unwrap_or(false) } else { false };
         link.close().await;
+        // Of what was written just now nobody may say that it was not sent.
+        self.hear_out_tasks().await;
         self.hear_the_rest();
         let Some(leaving) = self.leaving.take() else { return Err(Turn::Exit(Exit::Done)) };
         let told = told || !self.session.linked;
@@ -190,7 +192,7 @@ impl Driver<'_> {
         result.err().unwrap_or(Exit::Done)
     }
 
-    async fn go_offline(&mut self, done: LeaveAnswer) -> Exit {
+    pub(super) async fn go_offline(&mut self, done: LeaveAnswer) -> Exit {
         self.save_again = None;
         let patch = SessionPatch { wanted: Some(false), ..SessionPatch::default() };
         let reason = Reason::new(ReasonCode::Requested, "Disconnected on request.");

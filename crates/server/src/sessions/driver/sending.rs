@@ -27,6 +27,8 @@ use tracing::Instrument as _;
 const NEWS_WAIT: Duration = Duration::from_millis(5);
 /// How long the store is left alone after it was down.
 const STORE_REST: Duration = Duration::from_millis(250);
+/// How long until what waits is looked for again when it could not be found out when it is due.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long a driver that ends offers its last news to a store that is down; afterwards its seat keeps them.
 const SETTLE: Duration = Duration::from_secs(2);
 
@@ -44,7 +46,7 @@ pub(super) struct Round {
     waits: bool,
     /// How many were asked for, and what came; `None` when nothing was asked for.
     claimed: Option<(usize, Result<Vec<Claimed>, StoreError>)>,
-    /// When the next waiting row becomes due, looked up when nothing was claimed.
+    /// When the next waiting row becomes due: looked up when nothing was claimed, else as far as its own news tell.
     next_due: Option<Timestamp>,
 }
 
@@ -103,6 +105,8 @@ impl Driver<'_> {
         let busy = if want > 0 { self.flights.busy_chats() } else { Vec::new() };
         let (store, session, generation) = (self.shared.store.clone(), self.session.id, self.generation);
         let (now, held) = (self.shared.clock.now(), self.held());
+        let tried_again = |news: &News| if let News::Retry { due_at, .. } = news { *due_at } else { None };
+        let next_try = news.iter().filter_map(tried_again).min();
         async move {
             let apply = async { if news.is_empty() { Ok(Vec::new()) } else { inbox::apply(&store, session, generation, &news).await } };
             let claim = async {
@@ -116,7 +120,8 @@ impl Driver<'_> {
             // In this order: the claim is queued behind the news, and sees what they settled.
             let (applied, claimed) = futures::future::join(apply, claim).await;
             let nothing = claimed.as_ref().is_some_and(|(_, rows)| rows.as_ref().is_ok_and(Vec::is_empty));
-            let next_due = if nothing { store.next_due(session, &busy).await.ok().flatten() } else { None };
+            let next_due =
+                if nothing { store.next_due(session, &busy).await.unwrap_or_else(|_| Some(now.plus(LOOK_AGAIN))) } else { next_try };
             Round { applied, waits, claimed, next_due }
         }
     }
@@ -125,6 +130,11 @@ impl Driver<'_> {
     pub(super) fn on_round(&mut self, link: &Arc<Link>, round: Round) -> Flow {
         let now = self.now();
         let untold = self.on_applied(round.applied, round.waits)?;
+        if let Some(due) = round.next_due {
+            // At least a moment, so that a row that can't be claimed makes no busy loop.
+            let due = now.instant + due.since(now.at).max(Duration::from_millis(50));
+            self.due = Some(self.due.map_or(due, |known| known.min(due)));
+        }
         let Some((want, claimed)) = round.claimed else { return Ok(()) };
         let claimed = match claimed {
             Ok(claimed) => claimed,
@@ -137,10 +147,6 @@ impl Driver<'_> {
         };
         self.hungry |= claimed.len() >= want;
         self.spent(claimed.len(), want, now.at);
-        if let Some(due) = round.next_due {
-            // At least a moment, so that a row that can't be claimed makes no busy loop.
-            self.due = Some(now.instant + due.since(now.at).max(Duration::from_millis(50)));
-        }
         let (ids, wa_ids) = landed(&untold);
         let fresh: Vec<Claimed> = claimed
             .into_iter()
@@ -262,9 +268,11 @@ impl Driver<'_> {
         if matches!(message.content, Content::Other { .. }) {
             let error = AttemptError::Impossible { reason: "Messages of this kind can't be sent.".into() };
             self.flights.refused(&message.wa_message_id, attempt, &error, now);
+            self.hungry = true;
             return;
         }
         let wa_message_id = message.wa_message_id.clone();
+        self.flights.handed(&wa_message_id);
         let limited = self.seat.limited_until().is_some_and(|until| until > now.at);
         let limited = limited.then(|| (self.shared.store.clone(), self.session.id, ids_of(&message, &to)));
         let (link, files, guard) = (link.clone(), self.shared.media.clone(), self.shared.store.clone());
@@ -312,6 +320,8 @@ impl Driver<'_> {
                 tracing::warn!(session = %self.session.id, %error, "messages that waited for the connection could not be woken yet");
                 self.wakes = Some(now.instant + WAKE_AGAIN);
             }
+            // Cut with its link; what becomes of its message was judged then.
+            Err(error) if error.is_cancelled() => {}
             // The message stays in the air until its answer is overdue, and is then judged as unanswered.
             Err(error) => tracing::error!(session = %self.session.id, %error, "a send broke down"),
         }

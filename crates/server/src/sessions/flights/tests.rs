@@ -164,6 +164,19 @@ fn silence_is_judged_when_the_time_is_over_and_not_before() {
 }
 
 #[test]
+fn what_the_link_reported_nothing_of_counts_as_written_once_it_was_handed_over() {
+    let mut flights = flying();
+    flights.take_off(&claimed(2, "2@s.whatsapp.net"), now(0));
+    flights.handed("WA1");
+    assert_eq!(flights.give_up_waiting(now(20_000)), 2);
+    let news = tell(&mut flights);
+    assert!(
+        matches!(news.as_slice(), [News::Written { message_id, .. }, News::Retry { .. }, News::Retry { .. }] if *message_id == id(1)),
+        "{news:?}"
+    );
+}
+
+#[test]
 fn a_broken_line_lands_what_was_written_and_leaves_what_is_still_being_written() {
     let mut flights = flying();
     flights.take_off(&claimed(2, "2@s.whatsapp.net"), now(0));

@@ -74,10 +74,10 @@ pub(crate) async fn take_in(app: &App, caller: &Caller, session: SessionId, chec
         Some(id) => Some(quote(app, caller.id(), session, id).await?),
         None => None,
     };
+    let mut message = new_message(app, caller, session, checked)?;
+    message.quoted = quoted;
     caller.count_message(app).await?;
     let Terms { key, fingerprint, wait } = terms;
-    let mut message = new_message(app, caller, session, checked);
-    message.quoted = quoted;
     // Nobody waits for a date.
     let wait = if message.scheduled_at.is_some() { Duration::ZERO } else { wait };
     let body = accepted_body(&message)?;
@@ -141,22 +141,29 @@ async fn quote(app: &App, user: UserId, session: SessionId, id: MessageId) -> Re
     Ok(Quoted { wa_message_id: message.wa_message_id, participant: author, text })
 }
 
-fn new_message(app: &App, caller: &Caller, session_id: SessionId, checked: Checked) -> NewMessage {
+fn new_message(app: &App, caller: &Caller, session_id: SessionId, checked: Checked) -> Result<NewMessage, ApiError> {
     let (id, wa_message_id) = app.outbox.new_ids();
     let (created_at, _) = app.outbox.times();
     let expires_at = checked.when.expires_at;
     let Hold { due, reason } = hold(caller.user.quiet_hours, &checked.recipient, checked.when, created_at);
+    if let (Some(end), Some(due)) = (expires_at, due)
+        && end <= due
+    {
+        // It would wait for nothing.
+        let why = format!("must come after {due}: quiet hours hold the message until then, unless `quiet_hours` is false");
+        return Err(ApiError::field("expires_at", why));
+    }
     let deadline = expires_at.unwrap_or_else(|| due.unwrap_or(created_at).plus(app.outbox.options().deadline));
     let ids = MessageIds { id, wa_message_id, user_id: caller.id(), session_id };
     let times = (created_at, checked.until.into_iter().fold(deadline, Timestamp::min));
-    NewMessage {
+    Ok(NewMessage {
         media: checked.media,
         reply_to: checked.reply_to,
         metadata: checked.metadata,
         scheduled_at: due,
         wait_reason: reason,
         ..NewMessage::plain(ids, checked.recipient, checked.content, times, caller.user.max_messages_per_day)
-    }
+    })
 }
 
 fn accepted_body(message: &NewMessage) -> Result<String, ApiError> {

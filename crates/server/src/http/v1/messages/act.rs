@@ -21,7 +21,7 @@ pub(crate) async fn cancel_message(
     caller: Caller,
     Path(id): Path<MessageId>,
 ) -> Result<Answer<MessageView>, ApiError> {
-    let message = outcome(app.store.cancel_message(caller.id(), id).await?, "It can't be canceled any more")?;
+    let message = outcome(app.outbox.cancel(caller.id(), id).await?, "It can't be canceled any more")?;
     Ok(Answer::ok("Canceled.", MessageView::from(message)))
 }
 
