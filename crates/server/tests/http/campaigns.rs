@@ -346,8 +346,8 @@ async fn days_of_pacing_with_restarts_and_an_account_that_is_limited() {
     let second = account.post("/sessions/init/", json!({"name": "second"})).await;
     let code = text(&second.body["data"]["qr_code"]["text"]);
     let other = account.control().scan(&code, None).await.expect("the phone scans").phone;
-    becomes("linked", async || account.get("/sessions/status/?session=second").await, |now| now.body["data"]["status"] == "connected")
-        .await;
+    let status = async || account.get("/sessions/status/?session=second").await.body["data"]["status"].clone();
+    becomes("linked", status, |status| status == "connected").await;
     let friends = account.friends(24).await;
     // Four a day and account: warm-up, three days, one message at a time.
     let pacing = json!({"gap_min_seconds": 60, "gap_max_seconds": 90, "per_hour": 3, "per_day": 6, "warm_up": [4, 4], "cold_per_day": 100});

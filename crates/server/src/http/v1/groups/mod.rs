@@ -14,7 +14,6 @@ use sanasend_model::Jid;
 use sanasend_model::retry::AttemptError;
 use sanasend_store::{Listed, Peer, Session};
 use serde::Deserialize;
-use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use utoipa::IntoParams;
