@@ -193,7 +193,7 @@ fn made(app: &App, visitor: &Visitor, made: NewApiKeyView, of_the_old: &'static 
     let owner = made.view.user;
     let base = app.config.general.public_url.as_deref().unwrap_or("$BASE").trim_end_matches('/').to_owned();
     let (shell, back) = (visitor.shell("Your new API key", here(visitor, owner)), place(visitor, owner));
-    let page_of = KeyMade { shell, back, made, of_the_old, base };
+    let page_of = KeyMade { shell, made, back, of_the_old, base };
     with_status(StatusCode::CREATED, &page_of)
 }
 

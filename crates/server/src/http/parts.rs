@@ -138,7 +138,7 @@ mod tests {
                 counted.fetch_add(piece.len(), Ordering::SeqCst);
             });
             let mut form = Form::of(request(std::iter::once(Bytes::from_static(begin.as_bytes())).chain(endless))).await.expect("a form");
-            let refused = form.next_field().await.err().expect("no part begins");
+            let refused = form.next_field().await.expect_err("no part begins");
             assert_eq!(refused.code, ErrorCode::BadRequest);
             assert!(read.load(Ordering::SeqCst) <= MAX_BETWEEN + 65_536, "{read:?}");
         }

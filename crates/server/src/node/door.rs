@@ -106,10 +106,10 @@ impl Listener for Door {
         };
         let (socket, address, of_address) = loop {
             let (socket, address) = Listener::accept(&mut self.listener).await;
-            match self.share(address.ip()) {
-                Ok(share) => break (socket, address, share),
-                Err(()) => tracing::debug!(%address, "an address has half of the connections that may be open; one more was closed"),
+            if let Ok(share) = self.share(address.ip()) {
+                break (socket, address, share);
             }
+            tracing::debug!(%address, "an address has half of the connections that may be open; one more was closed");
         };
         let place = Place { _of_address: of_address, _of_all: of_all };
         // Answers are small and written whole: waiting for more to send would only add 40 ms.

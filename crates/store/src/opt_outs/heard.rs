@@ -37,14 +37,11 @@ pub(crate) async fn heard(tx: &mut Tx, words: &Words, messages: &[Message]) -> R
         if guard.from_conversations {
             from_conversation(tx, message).await?;
         }
-        match message.content.text_body().and_then(|text| words.wish(text)) {
-            Some(Wish::Stop) => stop(tx, message).await?,
-            Some(Wish::Start) if guard.opted_out => {
-                if !is_taken_back(tx, words, message).await? {
-                    start(tx, message).await?;
-                }
-            }
-            _ => {}
+        let wish = message.content.text_body().and_then(|text| words.wish(text));
+        if wish == Some(Wish::Stop) {
+            stop(tx, message).await?;
+        } else if wish == Some(Wish::Start) && guard.opted_out && !is_taken_back(tx, words, message).await? {
+            start(tx, message).await?;
         }
     }
     Ok(())
