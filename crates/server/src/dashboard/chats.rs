@@ -6,15 +6,15 @@ use super::form::Form;
 use super::list::{Asked, PAGE_SIZE, Pager};
 use super::live::{self, Make};
 use super::messages::{Line, find, line};
-use super::once::{Once, is_replayed};
+use super::once::Once;
 use super::owner::{address_of, one_asked_or_own};
 use super::parts::Empty;
-use super::render::{Page, page, with_status};
+use super::render::{Page, page};
+use super::send::{again, request, said_of};
 use super::visitor::{Shell, Visitor};
 use crate::app::App;
-use crate::http::v1::messages::asked::{SendQuery, SentKey};
 use crate::http::v1::messages::send::{SendText, send_text};
-use crate::http::{ApiError, JsonBytes, Path, Query};
+use crate::http::{ApiError, Path};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::extract::State;
@@ -230,18 +230,10 @@ pub async fn write(State(app): State<Arc<App>>, visitor: Visitor, Path(id): Path
         quiet_hours: None,
         expires_at: None,
     };
-    let said = json!([asked.recipient, asked.content, asked.session]).to_string();
-    let body = JsonBytes { value: asked, bytes: said.into() };
-    let query = Query(SendQuery { wait: None, session: None });
-    match send_text(State(app.clone()), visitor.caller.clone(), query, SentKey(Ok(once.key())), body).await {
-        Ok(answer) if is_replayed(answer.headers()) => {
-            Ok(visitor.done(&format!("{back}#write"), "It was sent already; nothing is sent twice."))
-        }
-        Ok(_) => Ok(visitor.done(&format!("{back}#write"), "Accepted; it is on its way.")),
-        Err(refusal) => {
-            let form = once.refused(&app, form, refusal)?;
-            let status = form.0.status();
-            with_status(status, &chat_page(&app, &visitor, message, None, form).await?)
-        }
+    let said = json!([asked.recipient, asked.content, asked.session]);
+    let (query, key, body) = request(asked, &said, once);
+    match send_text(State(app.clone()), visitor.caller.clone(), query, key, body).await {
+        Ok(answer) => Ok(visitor.done(&format!("{back}#write"), said_of(&answer))),
+        Err(refusal) => again(once.refused(&app, form, refusal)?, |form| chat_page(&app, &visitor, message, None, form)).await,
     }
 }

@@ -190,9 +190,14 @@ pub async fn again<T: Template, F: Future<Output = Result<T, ApiError>>>(
     with_status(status, &show(entered).await?)
 }
 
-/// Leads to the message that was accepted, now or by an earlier sending of the same form.
+/// What is said of a message that was accepted, now or by an earlier sending of the same form.
+pub fn said_of(answer: &Response) -> &'static str {
+    if is_replayed(answer.headers()) { "It was sent already; nothing is sent twice." } else { "Accepted; it is on its way." }
+}
+
+/// Leads to the message that was accepted.
 async fn accepted(visitor: &Visitor, answer: Response) -> Page {
-    let said = if is_replayed(answer.headers()) { "It was sent already; nothing is sent twice." } else { "Accepted; it is on its way." };
+    let said = said_of(&answer);
     let body = axum::body::to_bytes(answer.into_body(), MOST_ANSWER).await.map_err(ApiError::internal)?;
     let answer: Value = serde_json::from_slice(&body).map_err(ApiError::internal)?;
     let id = answer["data"]["id"].as_str().ok_or_else(|| Trouble(ApiError::internal("an answer without an id")))?;

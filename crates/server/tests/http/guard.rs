@@ -190,13 +190,15 @@ async fn files_that_never_come_leave_the_user_its_other_requests() {
         "POST /api/v1/messages/send-media/ HTTP/1.1\r\nhost: sanasend\r\nx-api-key: {key}\r\n\
          content-type: multipart/form-data; boundary=x\r\ncontent-length: 90\r\n\r\n"
     );
-    let mut silent = Vec::new();
-    for _ in 0..16 {
+    let silent = tokio::sync::Mutex::new(Vec::new());
+    // One more each time: one that came while this request had its place was refused.
+    let refused = async || {
         let mut socket = tokio::net::TcpStream::connect(world.node.api).await.expect("connected");
         socket.write_all(head.as_bytes()).await.expect("sent");
-        silent.push(socket);
-    }
-    let refused = async || Some(world.post("/messages/send-media/", As::Key(&key), json!({})).await).filter(|reply| reply.status == 429);
+        silent.lock().await.push(socket);
+        Some(world.post("/messages/send-media/", As::Key(&key), json!({})).await).filter(|reply| reply.status == 429)
+    };
     eventually("a full share", refused).await.is(429, "RATE_LIMITED");
+    assert!(silent.lock().await.len() >= 16, "a share is not less");
     world.get("/auth/me/", As::Key(&key)).await.is(200, "");
 }
