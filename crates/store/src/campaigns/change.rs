@@ -103,7 +103,7 @@ async fn wake(tx: &mut Tx, id: CampaignId) -> Result<bool, StoreError> {
     };
     // A turn that fails is tried again by its own job: another one beside it would do no better. Turns have no lane, so each
     // that is not given up is a head, and heads have the index.
-    let sql = "SELECT payload FROM jobs WHERE head AND kind = ? AND bundle = ?";
+    let sql = "SELECT payload FROM jobs WHERE head AND kind = ? AND bundle = ? AND state <> 2";
     let jobs = query_scalar::<_, String>(sql).bind(CAMPAIGN_JOB).bind(campaign.user_id.to_string());
     let jobs = jobs.fetch_all(&mut tx.conn).await.map_err(refused)?;
     let (wanted, now) = (json!({"campaign": id, "step": campaign.step}), tx.clock.now());

@@ -21,9 +21,23 @@ pub(super) fn ask<T>(
 ) -> Result<T, sqlx::Error> {
     let sql = query.sql.plain();
     let mut statement = conn.prepare_cached(sql.as_str()).map_err(failed)?;
+    let places = if let Ok(places) = places(&statement, fields) {
+        places
+    } else {
+        // The connection knows the tables as they were before a migration, and would learn of it with the first row only.
+        statement.discard();
+        conn.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(())).map_err(failed)?;
+        statement = conn.prepare_cached(sql.as_str()).map_err(failed)?;
+        places(&statement, fields)?
+    };
     for (index, value) in query.values.iter().enumerate() {
         statement.raw_bind_parameter(index + 1, value).map_err(failed)?;
     }
+    read(&mut statement, &places)
+}
+
+/// Where these fields are among the columns of a statement.
+fn places(statement: &CachedStatement<'_>, fields: &'static [&'static str]) -> Result<Vec<usize>, sqlx::Error> {
     let place = |(index, name): (usize, &&'static str)| {
         // Nearly always in the order of the table; otherwise it is searched for.
         if statement.column_name(index).is_ok_and(|column| column == *name) {
@@ -31,8 +45,7 @@ pub(super) fn ask<T>(
         }
         statement.column_index(name).map_err(|_| sqlx::Error::ColumnNotFound((*name).to_owned()))
     };
-    let places = fields.iter().enumerate().map(place).collect::<Result<Vec<_>, _>>()?;
-    read(&mut statement, &places)
+    fields.iter().enumerate().map(place).collect()
 }
 
 impl ToSql for Value {

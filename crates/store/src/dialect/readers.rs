@@ -219,4 +219,27 @@ mod tests {
         readers.close().await;
         assert!(matches!(readers.count_rows(query("SELECT 1")).await, Err(sqlx::Error::PoolClosed)));
     }
+
+    struct Wide {
+        c: Option<String>,
+    }
+
+    crate::rows::from_row!("t": Wide { c });
+
+    #[tokio::test]
+    async fn a_column_that_came_after_the_connection_is_found() {
+        let folder = tempfile::tempdir().expect("folder");
+        let readers = readers(folder.path());
+        let all = || query_as::<_, Wide>("SELECT * FROM t ORDER BY a").inner();
+        // Each connection has read the tables as they are now, and one has the statement prepared.
+        for _ in 0..8 {
+            assert!(matches!(readers.all::<Wide>(all()).await, Err(sqlx::Error::ColumnNotFound(_))));
+        }
+        let other = Connection::open(folder.path().join("r.db")).expect("a file");
+        other.execute_batch("ALTER TABLE t ADD COLUMN c TEXT; UPDATE t SET c = 'new'").expect("altered");
+        for _ in 0..8 {
+            let rows = readers.all::<Wide>(all()).await.expect("rows");
+            assert_eq!(rows.into_iter().map(|row| row.c).collect::<Vec<_>>(), [Some("new".to_owned()), Some("new".to_owned())]);
+        }
+    }
 }
