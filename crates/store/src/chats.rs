@@ -5,7 +5,7 @@
 //! number of messages, so that a chat that was talkative lately costs no more than that.
 
 use crate::dialect::{query_as, query_scalar, refused};
-use crate::messages::{Cursor, Message};
+use crate::messages::{Cursor, Message, Peer};
 use crate::rows::message;
 use crate::{Store, StoreError};
 use sanasend_model::{Direction, SessionId, UserId};
@@ -32,6 +32,8 @@ pub struct ChatFilter {
 pub struct Chat {
     /// The newest message of it.
     pub last: Message,
+    /// What the user calls the other one, where there is such a contact; `None` for a group.
+    pub name: Option<String>,
     /// Messages that came in after the last one that went out, counted up to [`UNANSWERED`].
     pub unanswered: u64,
 }
@@ -78,11 +80,15 @@ impl Store {
         let more = rows.len() > wanted;
         rows.truncate(wanted);
         let next = if more { rows.last().map(|row| Cursor { created_at: row.created_at, seq: row.seq }) } else { end };
-        let mut chats = Vec::with_capacity(rows.len());
-        for row in rows {
-            let last = row.read()?;
+        let newest = rows.into_iter().map(message::Model::read).collect::<Result<Vec<_>, _>>()?;
+        let people: Vec<Peer> = newest.iter().map(|last| last.peer.clone()).collect();
+        let names = self.contact_names(filter.user_id, &people).await?;
+        let mut chats = Vec::with_capacity(newest.len());
+        for (last, name) in newest.into_iter().zip(names) {
             let unanswered = if last.direction == Direction::Inbound { self.unanswered(&last).await? } else { 0 };
-            chats.push(Chat { last, unanswered });
+            // In a group the other one is whoever wrote last.
+            let name = name.filter(|_| !last.chat.is_group());
+            chats.push(Chat { last, name, unanswered });
         }
         Ok((chats, next))
     }

@@ -42,6 +42,6 @@ impl Phone {
             return Ok(());
         }
         let number = self.addresses_of(to).pn.user;
-        Err(Error::Refused(format!("this phone has blocked +{number}; POST .../unblock first")))
+        Err(Error::Refused(format!("this phone has blocked +{number}; unblock them first (POST .../unblock)")))
     }
 }

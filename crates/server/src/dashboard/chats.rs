@@ -106,7 +106,7 @@ pub async fn list(State(app): State<Arc<App>>, visitor: Visitor, asked: Asked) -
         let line = line(chat.last, None);
         let line = match group {
             Some(person) => Line { person, name: None, ..line },
-            None => line,
+            None => Line { name: chat.name.or(line.name), ..line },
         };
         Row { line, account, waits }
     });
@@ -174,9 +174,10 @@ async fn chat_page(app: &App, visitor: &Visitor, of: Message, before: Option<Cur
     let (id, account, list) = (of.id, of.session_id.to_string(), address_of(visitor, "/admin/chats/", of.user_id));
     let is_group = of.chat.is_group();
     let group = of.chat.to_string();
+    let known = app.store.contact_names(of.user_id, std::slice::from_ref(&of.peer)).await?.pop().flatten();
     let with = line(of, None);
     let person = if is_group { group } else { with.person };
-    let name = with.name.filter(|_| !is_group);
+    let name = known.or(with.name).filter(|_| !is_group);
     let title = name.clone().unwrap_or_else(|| person.clone());
     Ok(ChatPage {
         shell: visitor.shell(format!("Chat with {title}"), "chats"),

@@ -20,6 +20,7 @@ async fn a_chat_is_listed_once_by_its_newest_message_and_says_what_waits_for_an_
     let account = Account::linked().await;
     let (anna, ben) = (account.friend().await, account.friend().await);
     assert_eq!(chats(&account, "").await, Vec::<Value>::new());
+    account.post("/contacts/", json!({"phone": anna, "name": "Anna Baker"})).await.is(201, "");
     let first = account.send(&anna, "Hello Anna").await;
     account.message_becomes(&first["id"], "delivered").await;
     let second = account.send(&ben, "Hello Ben").await;
@@ -34,6 +35,7 @@ async fn a_chat_is_listed_once_by_its_newest_message_and_says_what_waits_for_an_
     assert_eq!(phones(&listed), [anna.as_str(), &ben], "one entry each, the newest first");
     assert_eq!((&listed[0]["unanswered"], &listed[0]["last_message"]["content"]), (&json!(2), &json!("Is it ready?")));
     assert_eq!((&listed[1]["unanswered"], &listed[1]["last_message"]["id"]), (&json!(0), &second["id"]));
+    assert_eq!(listed[0]["person"]["name"], "Anna Baker", "as the contact is called, not as she calls herself");
     let chat = text(&listed[0]["chat"]);
     let whole = account.get(&format!("/messages/list/?recipient={chat}")).await;
     assert_eq!(whole.body["data"]["count"], json!(3), "the chat leads to its messages: {}", whole.text);

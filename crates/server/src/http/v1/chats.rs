@@ -44,7 +44,7 @@ pub(crate) struct ChatView {
     /// The account that writes there.
     #[schema(value_type = String, format = "uuid")]
     pub(crate) session: String,
-    /// With whom; null for a group.
+    /// With whom, by the name that your contacts have, else by the person's own where it is known; null for a group.
     pub(crate) person: Option<PersonView>,
     /// Messages that came in after the last one that went out, counted up to 100.
     #[schema(example = 2)]
@@ -58,6 +58,7 @@ impl From<Chat> for ChatView {
         let is_group = chat.last.chat.is_group();
         let last_message = MessageView::from(chat.last);
         let person = last_message.recipient.as_ref().or(last_message.sender.as_ref()).filter(|_| !is_group).cloned();
+        let person = person.map(|person| PersonView { name: chat.name.or(person.name), ..person });
         let (chat_id, session) = (last_message.chat.clone(), last_message.session.clone());
         Self { chat: chat_id, session, person, unanswered: chat.unanswered, last_message }
     }
