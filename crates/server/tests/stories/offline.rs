@@ -1,8 +1,11 @@
 //! Somebody is away for a while: the recipient, or the whole connection.
 
 use crate::world::{World, becomes};
+use sanasend::clock::SystemClock;
+use sanasend_model::{Clock, Timestamp};
 use sanasend_sandbox::Fault;
 use serde_json::json;
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_sent_to_an_absent_friend_is_delivered_when_he_is_back() {
@@ -108,6 +111,27 @@ async fn a_message_without_an_answer_is_sent_again_although_others_are_heard_of(
     late.comes_back().await;
     shop.message_becomes(&before, "delivered").await;
     shop.message_becomes(&sent, "sent").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_behind_a_message_that_nobody_answered_goes_at_once() {
+    let world = World::start_with(|config| config.messages.ack_timeout_seconds = 3).await;
+    let shop = world.linked_shop().await;
+    let friend = world.friend("Friend").await;
+    // A receipt would be an answer.
+    friend.goes_offline().await;
+    world.control().fault(&shop.number, Fault::DropAcks(1)).expect("fault");
+    let end = SystemClock.now().plus(Duration::from_secs(2));
+    let first = json!({"recipient": friend.number, "content": "first", "expires_at": end.to_string()});
+    let first = shop.api.post("/messages/send-text/", &first).await.expect(202).clone();
+    let second = shop.send_text(&friend, "second").await;
+    let second = shop.message_becomes(&second, "sent").await;
+    let sent = Timestamp::parse(second["sent_at"].as_str().expect("a time")).expect("a time");
+    // A new link would bring it too, but is made only when this one was dead for long.
+    assert!(sent.since(end) < Duration::from_secs(8), "{second}");
+    let first = shop.message(&first["id"]).await;
+    assert_eq!((&first["status"], &first["error_code"]), (&json!("failed"), &json!("OUTCOME_UNKNOWN")), "{first}");
     world.stop().await;
 }
 
